@@ -1,0 +1,58 @@
+# Studio: `make demo` is the first thing to run; `make help` lists the rest.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
+CODE := workspace models pipelines agents training studio ui tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo ui test check bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: Studio needs Python 3.11, 3.12 or 3.13; none was found on PATH"; exit 69; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON) ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing packages (a few minutes the first time) ..."
+	@$(PIP_INSTALL) --upgrade pip setuptools
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_STAMP): $(STAMP)
+	@echo "Installing the test and lint packages ..."
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## Virtual environment, pinned packages, embedded models fetched and verified
+	@$(BIN)/studio models fetch --embedded
+
+dev: $(DEV_STAMP) setup
+
+demo: setup ## One real design: reasoning, JSON, pictures
+	@$(BIN)/studio design "A tough, lightweight panel that stops cracks and lets air through" \
+		--inspiration "spider silk" --inspiration "leaf venation" --images 2 --seed 7
+
+ui: setup ## The page in the browser, at http://127.0.0.1:7860
+	@$(BIN)/studio ui
+
+test: dev ## All tests
+	@$(BIN)/python -m pytest
+
+check: $(DEV_STAMP) ## Format, lint, types
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+
+bench: dev ## The benchmarks, each printing one JSON object
+	@for b in startup overhead design structured kill_resume; do \
+		echo "== benchmarks/$$b.py" >&2; $(BIN)/python benchmarks/$$b.py || exit 1; done
+
+clean: ## Remove the virtual environment and caches (designs and models in STUDIO_HOME stay)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

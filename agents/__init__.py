@@ -1,0 +1,1 @@
+"""The design team: documents, programs, roles and the graph that joins them."""

@@ -1,0 +1,187 @@
+"""The documents the roles exchange. Knows their fields and bounds; nothing of prompts or models.
+
+Every text field is one of three kinds. A ``Name`` is a phrase without a full stop; a ``Sentence`` is one or more whole
+sentences; a ``Prompt`` is what a painter reads. The kinds carry their own checks, so a text that was cut off or that
+repeats itself is refused whichever model wrote it, and carry the hint ``x-text`` for a model that fills field by field.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+_DANGLING = frozenset(
+    "a an and are as at because but by for from in into is its of on or that the their this to via was were which with".split()
+)
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def repeats(text: str, size: int = 4, times: int = 3) -> bool:
+    """Say whether some run of ``size`` words stands in ``text`` at least ``times`` times."""
+    words = re.findall(r"\w+", text.lower())
+    seen: dict[tuple[str, ...], int] = {}
+    for i in range(len(words) - size + 1):
+        gram = tuple(words[i : i + size])
+        seen[gram] = seen.get(gram, 0) + 1
+        if seen[gram] >= times:
+            return True
+    return any(len({*words[i : i + 3]}) == 1 for i in range(len(words) - 2))
+
+
+def _whole(text: str) -> str:
+    text = _tidy(text)
+    words = re.findall(r"\w+", text.lower())
+    if not words:
+        raise ValueError("is empty")
+    if words[-1] in _DANGLING:
+        raise ValueError(f"breaks off after {words[-1]!r}")
+    if repeats(text):
+        raise ValueError("repeats itself")
+    return text
+
+
+def _name(text: str) -> str:
+    text = _whole(text).rstrip(".,;: ")
+    if text.count("(") != text.count(")"):
+        raise ValueError("has an unclosed bracket")
+    return text
+
+
+def _sentence(text: str) -> str:
+    text = _whole(text)
+    if text[-1] not in ".!?":
+        raise ValueError("does not end like a sentence")
+    return text
+
+
+Name = Annotated[str, Field(min_length=3, max_length=80, json_schema_extra={"x-text": "name"}), AfterValidator(_name)]
+Sentence = Annotated[
+    str, Field(min_length=20, max_length=400, json_schema_extra={"x-text": "sentence"}), AfterValidator(_sentence)
+]
+Prompt = Annotated[
+    str, Field(min_length=20, max_length=900, json_schema_extra={"x-text": "prompt"}), AfterValidator(_whole)
+]
+
+
+class Document(BaseModel):
+    """What all documents share: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Brief(Document):
+    """What a person asks for."""
+
+    text: str = Field(min_length=3, max_length=8000, description="The wish in the person's own words")
+    inspirations: list[Annotated[str, Field(min_length=2, max_length=120)]] = Field(
+        default_factory=list, max_length=6, description="Biological materials or structures to draw on"
+    )
+    target: str = Field(
+        default="material microstructure", min_length=3, max_length=200, description="What the pictures should show"
+    )
+
+    @field_validator("text", "target")
+    @classmethod
+    def _not_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("is blank")
+        return text.strip()
+
+
+class Inspiration(Document):
+    """One biological source and what is taken from it."""
+
+    name: Name = Field(description="The biological material or organism")
+    feature: Name = Field(description="Its structural feature that matters here")
+    principle: Sentence = Field(description="How that feature works, as a design principle")
+
+
+class Component(Document):
+    """One part of the designed material."""
+
+    name: Name = Field(description="What the part is called")
+    material: Name = Field(description="What it is made of")
+    role: Sentence = Field(description="What it does in the design")
+
+
+class Architecture(Document):
+    """How the parts are arranged."""
+
+    scale: Literal["nanometre", "micrometre", "millimetre", "centimetre", "metre", "kilometre"] = Field(
+        description="The length scale at which the arrangement is seen"
+    )
+    description: Sentence = Field(description="How the parts are arranged in space")
+
+
+class Property(Document):
+    """One property the design aims at."""
+
+    name: Name = Field(description="The property, such as toughness or porosity")
+    value: float = Field(ge=0, le=1_000_000, description="The target figure")
+    unit: Literal["%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "um", "nm", "mm", "W/mK", "degC", "1"] = Field(
+        description="Its unit; 1 for a plain ratio"
+    )
+    basis: Sentence = Field(description="Why that figure is reasonable")
+
+
+class MaterialDesign(Document):
+    """A bio-inspired design as structured data."""
+
+    title: Name = Field(description="A short title for the design")
+    summary: Sentence = Field(description="What the design is and why it is useful")
+    inspirations: list[Inspiration] = Field(min_length=1, max_length=4, description="The biological sources")
+    components: list[Component] = Field(min_length=2, max_length=6, description="The parts, all different")
+    architecture: Architecture = Field(description="How the parts are arranged")
+    mechanisms: list[Sentence] = Field(min_length=1, max_length=5, description="How the design resists or performs")
+    properties: list[Property] = Field(min_length=1, max_length=6, description="The properties aimed at")
+    fabrication: list[Sentence] = Field(min_length=1, max_length=6, description="Steps to make it")
+    applications: list[Name] = Field(min_length=1, max_length=5, description="Uses")
+    risks: list[Sentence] = Field(min_length=1, max_length=4, description="What could fail")
+
+    @field_validator("inspirations", "components", "properties")
+    @classmethod
+    def _different(cls, items: list[Any]) -> list[Any]:
+        names = [item.name.lower() for item in items]
+        if len(set(names)) < len(names):
+            raise ValueError("lists the same name twice")
+        return items
+
+    @field_validator("mechanisms", "fabrication", "applications", "risks")
+    @classmethod
+    def _distinct(cls, items: list[str]) -> list[str]:
+        if len({item.lower() for item in items}) < len(items):
+            raise ValueError("lists the same text twice")
+        return items
+
+
+class ImagePrompt(Document):
+    """What the painter is told."""
+
+    long: Prompt = Field(description="The picture in lines, shapes, holes, pores and patterns, no technical terms")
+    short: Annotated[
+        str, Field(min_length=10, max_length=240, json_schema_extra={"x-text": "prompt"}), AfterValidator(_whole)
+    ] = Field(description="The same picture in one short phrase")
+    motifs: list[Name] = Field(min_length=1, max_length=4, description="The visible patterns")
+    palette: Name = Field(description="The colours")
+
+
+class Check(Document):
+    """One yes/no question about a picture."""
+
+    question: str = Field(min_length=5, max_length=200)
+    answer: Literal["yes", "no"]
+
+
+class Critique(Document):
+    """What the critic saw in one picture."""
+
+    picture: int = Field(default=0, ge=0, description="Index of the picture within the run")
+    seen: str = Field(min_length=3, max_length=600, description="What the picture shows")
+    checks: list[Check] = Field(min_length=1, max_length=10, description="The checklist, answered")
+    fit: int = Field(ge=1, le=10, description="How well the picture fits the design")
+    change: str = Field(min_length=3, max_length=300, description="The one change to the prompt that would help most")

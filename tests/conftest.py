@@ -1,0 +1,56 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STRICT = os.environ.get("STUDIO_TEST_STRICT") == "1"
+
+pytest_plugins = [
+    f"tests.{name}"
+    for name in ("fixtures_chat", "fixtures_flux", "fixtures_run")
+    if (ROOT / "tests" / f"{name}.py").exists()
+]
+
+
+def _missing(reason: str) -> None:
+    if STRICT:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty STUDIO_HOME, and no settings from outside."""
+    for name in [name for name in os.environ if name.startswith("STUDIO_") and name != "STUDIO_TEST_STRICT"]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("STUDIO_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def embedded_home(home: Path) -> Path:
+    """A STUDIO_HOME with the embedded models that `make setup` fetched, shared by a link."""
+    fetched = Path.home() / ".studio" / "models"
+    if not (fetched / "smollm2-135m-instruct").is_dir() or not (fetched / "all-minilm-l6-v2").is_dir():
+        _missing("the embedded models are not there; run `make setup`")
+    (home / "models").symlink_to(fetched)
+    return home
+
+
+@pytest.fixture
+def chromium() -> str:
+    """The path of Debian's Chromium."""
+    path = shutil.which("chromium")
+    if path is None or importlib.util.find_spec("playwright") is None:
+        _missing("Chromium or Playwright is not installed")
+    assert path is not None
+    return path

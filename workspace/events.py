@@ -1,0 +1,162 @@
+"""Typed events: what a run says while it goes on. Knows their shapes; never who makes or shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Event(BaseModel):
+    """Fields every event has; ``seq`` counts within a run and ``at`` is Unix time in seconds, set by the log."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    run_id: str = ""
+    seq: int = 0
+    at: float = 0.0
+
+
+class RunStarted(_Event):
+    """A run began (``resumed`` says whether it went on from an earlier stop)."""
+
+    type: Literal["run_started"] = "run_started"
+    brief: dict[str, Any]
+    profile: str
+    resumed: bool = False
+
+
+class StepStarted(_Event):
+    """A role began a step. ``key`` names the step within the run; ``label`` is for people."""
+
+    type: Literal["step_started"] = "step_started"
+    role: str
+    key: str
+    label: str
+
+
+class Token(_Event):
+    """A piece of text that a role is writing just now (several tokens may come together)."""
+
+    type: Literal["token"] = "token"
+    role: str
+    key: str
+    text: str
+
+
+class StepFinished(_Event):
+    """A role finished a step; ``text`` is what it said, for people. ``replayed``: taken from the ledger."""
+
+    type: Literal["step_finished"] = "step_finished"
+    role: str
+    key: str
+    text: str
+    seconds: float = 0.0
+    replayed: bool = False
+
+
+class DesignReady(_Event):
+    """The structured design as plain JSON data."""
+
+    type: Literal["design_ready"] = "design_ready"
+    design: dict[str, Any]
+    repairs: int = 0
+
+
+class PromptReady(_Event):
+    """An image prompt as plain JSON data (``long``, ``short``, ``motifs``, ``palette``)."""
+
+    type: Literal["prompt_ready"] = "prompt_ready"
+    prompt: dict[str, Any]
+    round: int
+
+
+class PictureProgress(_Event):
+    """One denoising step done, counted over all pictures of the round."""
+
+    type: Literal["picture_progress"] = "picture_progress"
+    round: int
+    step: int
+    steps: int
+
+
+class PictureReady(_Event):
+    """A picture was published; ``path`` is relative to the run's folder."""
+
+    type: Literal["picture_ready"] = "picture_ready"
+    round: int
+    index: int
+    path: str
+    seed: int
+    sha256: str
+    pixels_sha256: str
+
+
+class CritiqueReady(_Event):
+    """A critique of one picture as plain JSON data."""
+
+    type: Literal["critique_ready"] = "critique_ready"
+    critique: dict[str, Any]
+    round: int
+
+
+class Decision(_Event):
+    """What the Director chose: ``repaint``, ``rethink`` or ``finish``, and why."""
+
+    type: Literal["decision"] = "decision"
+    choice: str
+    reason: str
+    round: int
+
+
+class Question(_Event):
+    """The run waits for a person. ``kind``: ``before_painting`` or ``after_critique``."""
+
+    type: Literal["question"] = "question"
+    kind: str
+    text: str
+    payload: dict[str, Any]
+
+
+class Notice(_Event):
+    """Something a person should know that is no error (a repair, a cut prompt, a slow endpoint)."""
+
+    type: Literal["notice"] = "notice"
+    text: str
+
+
+class RunFinished(_Event):
+    """The run ended well."""
+
+    type: Literal["run_finished"] = "run_finished"
+    folder: str
+    seconds: float
+
+
+class RunStopped(_Event):
+    """The run ended or paused otherwise. ``status``: ``failed``, ``interrupted`` or ``waiting``."""
+
+    type: Literal["run_stopped"] = "run_stopped"
+    status: str
+    message: str
+    exit_code: int
+
+
+Event = Annotated[
+    RunStarted
+    | StepStarted
+    | Token
+    | StepFinished
+    | DesignReady
+    | PromptReady
+    | PictureProgress
+    | PictureReady
+    | CritiqueReady
+    | Decision
+    | Question
+    | Notice
+    | RunFinished
+    | RunStopped,
+    Field(discriminator="type"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
