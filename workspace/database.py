@@ -1,0 +1,85 @@
+"""Opening an SQLite file so that it keeps its promises, and wording its faults. Knows no table."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pysqlite3 import dbapi2
+
+from workspace.errors import DataError, ServiceError, StorageError, StudioError, Unfinished
+from workspace.files import disk, probe
+
+# Builds from 3.7.0 up to 3.51.2 can corrupt a database when two processes reset the write-ahead log at once.
+SAFE_VERSION = (3, 51, 3)
+BUSY_SECONDS = 30.0
+
+
+def connect(path: Path, *, schema: str) -> Any:
+    """Open ``path`` durably (write-ahead log, every commit synced) and make its tables if they are not there.
+
+    The connection may be used from any thread, one at a time, and is in autocommit mode: say BEGIN IMMEDIATE.
+
+    Args:
+        path: The database file; its folder is made.
+        schema: ``CREATE TABLE IF NOT EXISTS`` statements.
+    """
+    if dbapi2.sqlite_version_info < SAFE_VERSION:
+        raise ServiceError(
+            f"SQLite {dbapi2.sqlite_version} can corrupt a shared database; 3.51.3 or later is needed",
+            hint="pip install --upgrade pysqlite3",
+        )
+    probe(path.parent)
+    with faults(path):
+        connection = dbapi2.connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            with transaction(connection):
+                for statement in filter(str.strip, schema.split(";")):
+                    connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: Any) -> Iterator[None]:
+    """Run the block as one short write transaction, undone whole when the block raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the disk raise inside the block into one line that names the file."""
+    with disk(path):
+        try:
+            yield
+        except (dbapi2.DatabaseError, sqlite3.DatabaseError) as error:
+            worded = _worded(path, error)
+            if worded is None:
+                raise
+            raise worded from error
+
+
+def _worded(path: Path, error: Exception) -> StudioError | None:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return Unfinished(f"{path} is held by another process for more than {BUSY_SECONDS:.0f} s")
+    if "malformed" in text or "not a database" in text:
+        return DataError(f"{path} is damaged: {text}", hint="restore it from a copy or move it away")
+    if isinstance(error, (dbapi2.OperationalError, sqlite3.OperationalError)):
+        return StorageError(f"cannot use {path}: {text}")
+    return None

@@ -1,0 +1,294 @@
+"""Files that appear whole or not at all, and locks. Knows nothing of what is in them.
+
+A file or folder is made inside a hidden folder ``.staging-*`` beside its target, synced, then renamed into place. The
+maker holds a lock on its staging folder, so :func:`sweep` can tell a dead maker's leftovers from work going on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workspace.errors import DataError, StorageError, Unfinished
+
+Content = bytes | str | Callable[[Path], None]
+
+MANIFEST = "manifest.json"
+STAGING = ".staging-"
+_WORDS = {
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "it is not permitted",
+    errno.EIO: "the disk reports an input/output error",
+    errno.EFBIG: "the file is too large",
+    errno.ENOTDIR: "part of the path is a file, not a folder",
+    errno.EISDIR: "a folder of that name is there",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was put in place: for a folder ``sha256`` is its manifest's and ``size`` the sum of its files."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+@contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """Turn what the disk says inside the block into a StorageError that names ``path``.
+
+    Other OSErrors (a network's, a decoder's) pass unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _WORDS:
+            raise
+        raise StorageError(f"cannot write {path}: {_WORDS[error.errno]}") from error
+
+
+def publish(target: Path, write: Content) -> Published:
+    """Make ``target`` appear whole, replacing what was there, or not at all.
+
+    Args:
+        target: The file or folder to make; missing parents are made.
+        write: The content, or a function that is given a path of the same name to make (a file or a folder). A folder
+            gets a manifest of its files' sha256 unless it brings one.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    (published,) = publish_all(target.parent, {target.name: write})
+    return published
+
+
+def publish_all(folder: Path, contents: Mapping[str, Content]) -> list[Published]:
+    """Publish several files or folders at once, which syncs the disk about half as often; each appears whole or not.
+
+    Args:
+        folder: Where they go; made if need be.
+        contents: What to write, as for :func:`publish`, by path relative to ``folder``.
+    """
+    targets = [folder / name for name in contents]
+    with disk(folder):
+        _make_folder(folder)
+        with _staging(folder) as staging:
+            staged = [_staged(staging / name, folder / name, write) for name, write in contents.items()]
+            for target, published in zip(targets, staged, strict=True):
+                with disk(target):
+                    _make_folder(target.parent)
+                    _replace(published.path, target)
+            for parent in {target.parent for target in targets}:
+                _sync(parent)
+    return [replace(published, path=target) for target, published in zip(targets, staged, strict=True)]
+
+
+def _staged(path: Path, target: Path, write: Content) -> Published:
+    with disk(target):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if callable(write):
+            write(path)
+        else:
+            path.write_bytes(write.encode() if isinstance(write, str) else write)
+        if not path.exists():
+            raise StorageError(f"nothing was written for {target}")
+        return _sealed(path, target)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file below ``folder`` by relative path, without the manifest and hidden entries."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    return {name.as_posix(): sha256(folder / name) for name in visible if name.as_posix() != MANIFEST}
+
+
+def verify(folder: Path, *, unlisted_ok: bool = False) -> list[str]:
+    """Compare ``folder`` with its manifest and return what is wrong, one line a file; empty when all is well.
+
+    Args:
+        folder: A published folder. The manifest is a JSON object whose ``files`` maps relative paths to sha256.
+        unlisted_ok: Whether files the manifest does not name are no problem.
+    """
+    try:
+        listed = json.loads((folder / MANIFEST).read_bytes())["files"]
+        expected = {str(name): str(digest) for name, digest in listed.items()}
+    except OSError:
+        return [f"{folder / MANIFEST} cannot be read"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{folder / MANIFEST} is no manifest"]
+    found = hashes(folder)
+    problems = [f"{folder / name} is missing" for name in expected.keys() - found.keys()]
+    problems += [
+        f"{folder / name} has changed: sha256 {found[name]}, the manifest says {expected[name]}"
+        for name in expected.keys() & found.keys()
+        if found[name] != expected[name]
+    ]
+    if not unlisted_ok:
+        problems += [f"{folder / name} is not in the manifest" for name in found.keys() - expected.keys()]
+    return sorted(problems)
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove, anywhere below ``folder``, what makers that no longer live left half done; return what was removed."""
+    found = []
+    for parent, names, _ in os.walk(folder):  # which passes over what goes away meanwhile
+        found += [Path(parent, name) for name in names if name.startswith(STAGING)]
+        names[:] = [name for name in names if not name.startswith(STAGING)]
+    return [staging for staging in sorted(found) if _swept(staging)]
+
+
+def _swept(staging: Path) -> bool:
+    try:
+        handle = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:  # finished meanwhile
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _same(handle, staging):
+            return False
+        with disk(staging):
+            shutil.rmtree(staging)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def probe(folder: Path) -> None:
+    """Make ``folder`` if need be and prove that it can be written to; StorageError if not."""
+    with disk(folder):
+        _make_folder(folder)
+        with _staging(folder) as staging, (staging / "probe").open("wb") as file:
+            file.write(bytes(65536))
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` within the block; it is removed afterwards and freed when the process dies.
+
+    Raises:
+        Unfinished: If another holder has it.
+    """
+    with disk(path):
+        _make_folder(path.parent)
+        handle = _locked(path)
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same(handle, path):
+                return handle
+        except BlockingIOError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            os.close(handle)
+            raise Unfinished(f"{path.parent.name} is held by process {holder or 'unknown'}") from None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # its last holder removed the file just before the lock came free
+
+
+def _same(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _staging(parent: Path) -> Iterator[Path]:
+    while True:
+        folder = parent / f"{STAGING}{secrets.token_hex(6)}"
+        folder.mkdir()
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # swept before it was locked
+            continue
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if _same(handle, folder):
+            break
+        os.close(handle)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _sealed(staged: Path, target: Path) -> Published:
+    """Write the manifest of a folder and sync everything staged."""
+    if not staged.is_dir():
+        _sync(staged)
+        return Published(staged, sha256(staged), staged.stat().st_size)
+    manifest = staged / MANIFEST
+    if not manifest.exists():
+        manifest.write_text(json.dumps({"files": hashes(staged)}, indent=1) + "\n")
+    size = 0
+    for path in [*staged.rglob("*"), staged]:
+        if path.is_symlink():
+            raise DataError(f"{path.relative_to(staged)} in {target} is a link; only files and folders are kept")
+        size += path.stat().st_size if path.is_file() else 0
+        _sync(path)
+    return Published(staged, sha256(manifest), size)
+
+
+def _replace(staged: Path, target: Path) -> None:
+    if not (target.is_dir() and staged.is_dir()):
+        os.replace(staged, target)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE: the old folder ends up in staging and goes with it
+    if libc.renameat2(here, os.fsencode(staged), here, os.fsencode(target), exchange) != 0:
+        code = ctypes.get_errno()
+        raise StorageError(f"cannot replace the folder {target}: {os.strerror(code)}", hint="remove it first")
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

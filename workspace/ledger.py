@@ -1,0 +1,289 @@
+"""The ledger: which runs there are, what each did exactly once, and the files it made. Knows no graph."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, get_args
+
+from pysqlite3 import dbapi2
+
+from workspace.database import connect, faults, transaction
+from workspace.errors import DataError, UsageError, unknown
+
+T = TypeVar("T")
+
+Status = Literal["queued", "running", "waiting", "interrupted", "failed", "finished"]
+STATUSES: tuple[str, ...] = get_args(Status)
+TERMINAL = ("finished", "failed")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    run_id TEXT PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL, brief TEXT NOT NULL, settings TEXT NOT NULL,
+    seed INTEGER NOT NULL, folder TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS onces (
+    run_id TEXT NOT NULL REFERENCES runs, key TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
+    at REAL NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (run_id, key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS artifacts (
+    run_id TEXT NOT NULL REFERENCES runs, path TEXT NOT NULL, sha256 TEXT NOT NULL, kind TEXT NOT NULL,
+    meta TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (run_id, path)
+) STRICT
+"""
+_ARTIFACT = """
+INSERT INTO artifacts (run_id, path, sha256, kind, meta, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, path)
+DO UPDATE SET sha256 = excluded.sha256, kind = excluded.kind, meta = excluded.meta, at = excluded.at
+"""
+_RUN = "SELECT run_id, status, message, brief, settings, seed, folder, created, updated FROM runs"
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run as the ledger knows it; times are Unix seconds."""
+
+    run_id: str
+    status: str
+    message: str
+    brief: dict[str, Any]
+    settings: dict[str, Any]
+    seed: int
+    folder: str
+    created: float
+    updated: float
+
+
+@dataclass(frozen=True)
+class OnceRow:
+    """One effect that happened; ``seconds`` is how long it took."""
+
+    key: str
+    kind: str
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """One file a run made; ``path`` is relative to the run's folder."""
+
+    path: str
+    sha256: str
+    kind: str
+    meta: dict[str, Any]
+    at: float
+
+
+class Ledger:
+    """The ledger in one SQLite file. May be used from several threads and processes at once.
+
+    Args:
+        path: The database file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection = connect(path, schema=_SCHEMA)
+        self._keys: dict[tuple[str, str], tuple[threading.RLock, list[int]]] = {}
+        self._pending: ContextVar[list[tuple[Any, ...]] | None] = ContextVar("pending", default=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; a second call does nothing."""
+        with self._lock:
+            self._connection.close()
+
+    def create_run(
+        self,
+        run_id: str,
+        brief: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        seed: int,
+        folder: str,
+        status: Status = "running",
+    ) -> None:
+        """Enter a new run.
+
+        Raises:
+            UsageError: If the id is taken.
+        """
+        now = time.time()
+        row = (run_id, _status(status), "", _json(brief, run_id), _json(settings, run_id), seed, folder, now, now)
+        try:
+            with self._write():
+                self._connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        except dbapi2.IntegrityError:
+            raise UsageError(f"there is a run {run_id!r} already") from None
+
+    def run(self, run_id: str) -> RunRow:
+        """Return one run.
+
+        Raises:
+            UsageError: If there is none; the nearest name is told.
+        """
+        rows = self._read(f"{_RUN} WHERE run_id = ?", run_id)
+        if not rows:
+            raise self._unknown(run_id)
+        return self._run_row(rows[0])
+
+    def runs(self, limit: int = 100) -> list[RunRow]:
+        """Return the latest runs, newest first."""
+        return [self._run_row(row) for row in self._read(f"{_RUN} ORDER BY created DESC, run_id DESC LIMIT ?", limit)]
+
+    def set_status(self, run_id: str, status: Status, message: str = "") -> None:
+        """Say how a run stands. A finished run stays finished.
+
+        Raises:
+            UsageError: If there is no such run or status, or the run is finished.
+        """
+        update = "UPDATE runs SET status = ?, message = ?, updated = ? WHERE run_id = ? AND status != ?"
+        never = "" if status == "finished" else "finished"
+        with self._write():
+            done = self._connection.execute(update, (_status(status), message, time.time(), run_id, never))
+        if not done.rowcount:
+            raise UsageError(f"run {self.run(run_id).run_id!r} is finished and cannot become {status}")
+
+    def once(self, run_id: str, key: str, compute: Callable[[], T], *, kind: str) -> tuple[T, bool]:
+        """Return the value stored for ``key``, computing and storing it if there is none.
+
+        The value and the artifacts that ``compute`` registers from its thread are stored in one transaction. Of several
+        threads only one computes; of several processes one stores and the others return what it stored.
+
+        Args:
+            run_id: The run.
+            key: Names the effect within the run.
+            compute: Makes the value, which must be plain JSON. If it raises, nothing is stored.
+            kind: What is counted, such as ``"completion"``.
+
+        Returns:
+            The value as JSON gives it back, and whether it was there before.
+        """
+        with self._alone(run_id, key):
+            stored = self._stored(run_id, key)
+            if stored is not None:
+                return self._value(run_id, key, stored), True
+            began = time.monotonic()
+            pending: list[tuple[Any, ...]] = []
+            token = self._pending.set(pending)
+            try:
+                text = _json(compute(), key)
+            finally:
+                self._pending.reset(token)
+            row = (run_id, key, kind, text, time.time(), time.monotonic() - began)
+            if self._store(row, pending):
+                return json.loads(text), False
+            return self._value(run_id, key, self._stored(run_id, key) or text), True
+
+    def count(self, run_id: str, kind: str) -> int:
+        """Return how many effects of ``kind`` a run has had."""
+        return int(self._read("SELECT count(*) FROM onces WHERE run_id = ? AND kind = ?", run_id, kind)[0][0])
+
+    def keys(self, run_id: str) -> list[OnceRow]:
+        """Return the effects a run has had, in order."""
+        query = "SELECT key, kind, at, seconds FROM onces WHERE run_id = ? ORDER BY rowid"
+        return [OnceRow(*row) for row in self._read(query, run_id)]
+
+    def artifact(self, run_id: str, path: str, sha256: str, kind: str, meta: Mapping[str, Any] | None = None) -> None:
+        """Enter a file that a run made; the same path again replaces the entry.
+
+        Inside the ``compute`` of :meth:`once` the entry waits for that transaction.
+        """
+        row = (run_id, path, sha256, kind, _json(meta or {}, path), time.time())
+        pending = self._pending.get()
+        if pending is not None:
+            pending.append(row)
+            return
+        try:
+            with self._write():
+                self._connection.execute(_ARTIFACT, row)
+        except dbapi2.IntegrityError:
+            raise self._unknown(run_id) from None
+
+    def artifacts(self, run_id: str) -> list[ArtifactRow]:
+        """Return the files a run made, in order."""
+        query = "SELECT path, sha256, kind, meta, at FROM artifacts WHERE run_id = ? ORDER BY rowid"
+        rows = self._read(query, run_id)
+        return [ArtifactRow(path, digest, kind, self._parsed(meta, path), at) for path, digest, kind, meta, at in rows]
+
+    def _stored(self, run_id: str, key: str) -> str | None:
+        query = "SELECT value FROM runs LEFT JOIN onces ON onces.run_id = runs.run_id AND key = ? WHERE runs.run_id = ?"
+        rows = self._read(query, key, run_id)
+        if not rows:
+            raise self._unknown(run_id)
+        return rows[0][0] if rows[0][0] is None else str(rows[0][0])
+
+    def _store(self, row: tuple[Any, ...], artifacts: list[tuple[Any, ...]]) -> bool:
+        insert = "INSERT INTO onces VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, key) DO NOTHING"
+        with self._write():
+            if not self._connection.execute(insert, row).rowcount:
+                return False
+            self._connection.executemany(_ARTIFACT, artifacts)
+        return True
+
+    @contextmanager
+    def _alone(self, run_id: str, key: str) -> Iterator[None]:
+        """Let one thread at a time work on a key."""
+        with self._lock:
+            lock, users = self._keys.setdefault((run_id, key), (threading.RLock(), [0]))
+            users[0] += 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                users[0] -= 1
+                if not users[0]:
+                    self._keys.pop((run_id, key), None)
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        with self._lock, faults(self.path), transaction(self._connection):
+            yield
+
+    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock, faults(self.path):
+            return list(self._connection.execute(query, values))
+
+    def _run_row(self, row: tuple[Any, ...]) -> RunRow:
+        run_id, status, message, brief, settings, *rest = row
+        return RunRow(run_id, status, message, self._parsed(brief, run_id), self._parsed(settings, run_id), *rest)
+
+    def _value(self, run_id: str, key: str, text: str) -> Any:
+        return self._parsed(text, f"{run_id} {key}")
+
+    def _parsed(self, text: str, what: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{self.path} is damaged: the entry of {what} is not JSON") from error
+
+    def _unknown(self, run_id: str) -> UsageError:
+        return UsageError(unknown("run", run_id, [str(name) for (name,) in self._read("SELECT run_id FROM runs")]))
+
+
+def _status(status: str) -> str:
+    if status not in STATUSES:
+        raise UsageError(unknown("status", status, STATUSES))
+    return status
+
+
+def _json(value: Any, what: str) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"what {what} made is not plain JSON: {error}") from error
