@@ -14,7 +14,7 @@ STRICT = os.environ.get("STUDIO_TEST_STRICT") == "1"
 
 pytest_plugins = [
     f"tests.{name}"
-    for name in ("fixtures_chat", "fixtures_flux", "fixtures_run")
+    for name in ("fixtures_chat", "fixtures_flux", "fixtures_page", "fixtures_run", "fixtures_shelf")
     if (ROOT / "tests" / f"{name}.py").exists()
 ]
 

@@ -17,7 +17,7 @@ DISTRIBUTION = {
     "PIL": "pillow",
     "yaml": "pyyaml",
     "skimage": "scikit-image",
-    "huggingface_hub": "transformers",
+    "huggingface_hub": "huggingface-hub",
     "langchain_core": "langchain-core",
     "langchain_openai": "langchain-openai",
     "openai": "langchain-openai",
