@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.adapters import find_adapter, put_on, set_scale, take_off
+from pipelines.painter import Painter
+from tests.fixtures_flux import PUBLISHED, MicroFlux
+from workspace.errors import DataError, ServiceError, UsageError
+from workspace.settings import PainterSettings
+
+
+def _painter(folder: Path, home: Path, adapter: Path | None = None, scale: float = 1.0) -> Painter:
+    settings = PainterSettings(
+        model=str(folder), adapter=str(adapter) if adapter else None, adapter_scale=scale, size=64, steps=2
+    )
+    return Painter.load(settings, home)
+
+
+def _pixels(painter: Painter) -> bytes:
+    [image] = painter.paint([painter.spec("leaf", "a leaf with fine veins", seed=3)])
+    return image.tobytes()
+
+
+@pytest.mark.parametrize("model", ["flux", "micro"])
+def test_scale_zero_is_the_bare_model_and_scale_one_is_not(
+    model: str, flux_folder: Path, micro_flux: MicroFlux, leaf_lora: Path, home: Path
+) -> None:
+    folder, home = (flux_folder, home) if model == "flux" else (micro_flux.folder, micro_flux.home)
+    bare = _pixels(_painter(folder, home))
+    full = _pixels(_painter(folder, home, leaf_lora))
+    assert full != bare
+    assert _pixels(_painter(folder, home, leaf_lora, scale=0.0)) == bare
+    assert _pixels(_painter(folder, home, leaf_lora, scale=0.5)) not in (bare, full)
+    assert _pixels(_painter(folder, home, leaf_lora)) == full
+    assert _pixels(_painter(folder, home)) == bare
+
+
+def test_every_published_layer_is_reached(flux_folder: Path, leaf_lora: Path, home: Path) -> None:
+    painter = _painter(flux_folder, home)
+    pipe = painter._easel().pipe
+    try:
+        assert put_on(pipe, find_adapter(str(leaf_lora), home)) == len(PUBLISHED)
+    finally:
+        take_off(pipe)
+    assert not getattr(pipe.transformer, "peft_config", None)
+
+
+def test_kohya_and_comfyui_keys_are_converted(flux_folder: Path, kohya_lora: Path, home: Path) -> None:
+    bare = _pixels(_painter(flux_folder, home))
+    painter = _painter(flux_folder, home, kohya_lora)
+    assert painter.trigger == "wovenleaf"
+    assert _pixels(painter) != bare
+
+
+def test_one_painter_changes_adapters_and_each_picture_keeps_its_own(
+    flux_folder: Path, leaf_lora: Path, kohya_lora: Path, home: Path
+) -> None:
+    painter, specs = _painter(flux_folder, home), []
+    for adapter in (None, leaf_lora, kohya_lora, leaf_lora, None):
+        painter.set_adapter(str(adapter) if adapter else None)
+        specs.append(painter.spec("leaf", "a leaf with fine veins", seed=3))
+    bare, leaf, kohya, leaf_again, bare_again = (image.tobytes() for image in painter.paint(specs))
+    assert len({bare, leaf, kohya}) == 3
+    assert (leaf_again, bare_again) == (leaf, bare)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("unet", "changes no layer of this model: none of its 2 keys match"),
+        ("sdxl", "is no LoRA for FLUX"),
+        ("far", "the model has no layer transformer_blocks.7.attn.to_q"),
+        ("wide", "transformer_blocks.0.attn.to_q is 32 wide, the adapter 96"),
+    ],
+)
+def test_an_adapter_for_another_model_is_refused(
+    name: str, words: str, foreign_loras: dict[str, Path], flux_folder: Path, home: Path
+) -> None:
+    with pytest.raises(DataError, match=words) as caught:
+        _painter(flux_folder, home, foreign_loras[name])
+    assert "\n" not in str(caught.value) and caught.value.hint
+    painter = _painter(flux_folder, home)
+    before = _pixels(painter)
+    with pytest.raises(DataError, match=words):
+        put_on(painter._easel().pipe, find_adapter(str(foreign_loras[name]), home))
+    assert _pixels(painter) == before
+
+
+def test_a_damaged_adapter_is_refused(kohya_lora: Path, flux_folder: Path, home: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(kohya_lora.read_bytes()[:-20])
+    pickled = tmp_path / "pickled.safetensors"
+    pickled.write_bytes(b"\x80\x04\x95" + b"\x00" * 64)
+    for file in (cut, pickled):
+        with pytest.raises(DataError, match=file.name):
+            _painter(flux_folder, home, file)
+
+
+def test_a_spec_of_another_version_of_its_adapter_is_refused(
+    flux_folder: Path, leaf_lora: Path, kohya_lora: Path, home: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.safetensors"
+    shutil.copy(leaf_lora / "pytorch_lora_weights.safetensors", mine)
+    painter = _painter(flux_folder, home, mine)
+    spec = painter.spec("leaf", seed=1)
+    shutil.copy(kohya_lora, mine)
+    painter.set_adapter(str(mine))
+    painter.paint([painter.spec("leaf", seed=1)])
+    with pytest.raises(DataError, match="another version of adapter"):
+        painter.paint([spec])
+
+
+def test_names_that_are_no_adapter(flux_folder: Path, home: Path, leaf_lora: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"flux\.1-dev"):
+        find_adapter("flux.1-dev", home)
+    with pytest.raises(UsageError, match="leaf-flux-lora"):
+        find_adapter("leaf-flux-loar", home)
+    with pytest.raises(ServiceError, match="studio models fetch leaf-flux-lora"):
+        find_adapter("leaf-flux-lora", home)
+    several = tmp_path / "several"
+    several.mkdir()
+    (several / "adapter_config.json").write_text(json.dumps({}))
+    for name in ("a", "b"):
+        shutil.copy(leaf_lora / "pytorch_lora_weights.safetensors", several / f"{name}.safetensors")
+    with pytest.raises(UsageError, match=r"name one file: a\.safetensors, b\.safetensors"):
+        find_adapter(str(several), home)
+
+
+def test_the_catalogue_names_the_trigger(leaf_lora: Path, home: Path) -> None:
+    shutil.copytree(leaf_lora, home / "models" / "leaf-flux-lora")
+    adapter = find_adapter("leaf-flux-lora", home)
+    assert adapter.trigger == "<leaf microstructure>"
+    assert adapter.fingerprint == find_adapter(str(leaf_lora), home).fingerprint
+
+
+def test_scale_without_an_adapter_does_nothing(flux_folder: Path, home: Path) -> None:
+    painter = _painter(flux_folder, home)
+    before = _pixels(painter)
+    set_scale(painter._easel().pipe, None, 1.0)
+    assert _pixels(painter) == before
