@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-_DANGLING = frozenset(
-    "a an and are as at because but by for from in into is its of on or that the their this to via was were which with".split()
-)
+_LINKING = """a an and are as at because but by for from in into is its of on or that the their this to via was were
+which with"""
+
+DANGLING = frozenset(_LINKING.split())
+"""Words that call for another: no text ends with one."""
 
 
 def _tidy(text: str) -> str:
@@ -38,25 +40,35 @@ def _whole(text: str) -> str:
     words = re.findall(r"\w+", text.lower())
     if not words:
         raise ValueError("is empty")
-    if words[-1] in _DANGLING:
+    if words[-1] in DANGLING:
         raise ValueError(f"breaks off after {words[-1]!r}")
     if repeats(text):
         raise ValueError("repeats itself")
     return text
 
 
+def _at_least(text: str, length: int) -> str:
+    if len(text) < length:
+        raise ValueError(f"is shorter than {length} characters")
+    return text
+
+
 def _name(text: str) -> str:
-    text = _whole(text).rstrip(".,;: ")
+    text = _whole(text).strip(".,;: ")
     if text.count("(") != text.count(")"):
         raise ValueError("has an unclosed bracket")
-    return text
+    return _at_least(text, 3)
 
 
 def _sentence(text: str) -> str:
     text = _whole(text)
     if text[-1] not in ".!?":
         raise ValueError("does not end like a sentence")
-    return text
+    return _at_least(text, 20)
+
+
+def _phrase(text: str) -> str:
+    return _at_least(_whole(text), 10)
 
 
 Name = Annotated[str, Field(min_length=3, max_length=80, json_schema_extra={"x-text": "name"}), AfterValidator(_name)]
@@ -64,7 +76,10 @@ Sentence = Annotated[
     str, Field(min_length=20, max_length=400, json_schema_extra={"x-text": "sentence"}), AfterValidator(_sentence)
 ]
 Prompt = Annotated[
-    str, Field(min_length=20, max_length=900, json_schema_extra={"x-text": "prompt"}), AfterValidator(_whole)
+    str, Field(min_length=20, max_length=900, json_schema_extra={"x-text": "prompt"}), AfterValidator(_phrase)
+]
+Short = Annotated[
+    str, Field(min_length=10, max_length=240, json_schema_extra={"x-text": "prompt"}), AfterValidator(_phrase)
 ]
 
 
@@ -90,7 +105,13 @@ class Brief(Document):
     def _not_blank(cls, text: str) -> str:
         if not text.strip():
             raise ValueError("is blank")
-        return text.strip()
+        return _at_least(text.strip(), 3)
+
+    @field_validator("inspirations")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        tidy = {name.lower(): name for name in reversed([_at_least(_tidy(name), 2) for name in names])}
+        return list(reversed(tidy.values()))
 
 
 class Inspiration(Document):
@@ -162,10 +183,10 @@ class MaterialDesign(Document):
 class ImagePrompt(Document):
     """What the painter is told."""
 
-    long: Prompt = Field(description="The picture in lines, shapes, holes, pores and patterns, no technical terms")
-    short: Annotated[
-        str, Field(min_length=10, max_length=240, json_schema_extra={"x-text": "prompt"}), AfterValidator(_whole)
-    ] = Field(description="The same picture in one short phrase")
+    long: Prompt = Field(
+        description="What one sees: lines, shapes, circles, holes and pores, and how they are arranged"
+    )
+    short: Short = Field(description="The same picture in a few words")
     motifs: list[Name] = Field(min_length=1, max_length=4, description="The visible patterns")
     palette: Name = Field(description="The colours")
 
@@ -185,3 +206,30 @@ class Critique(Document):
     checks: list[Check] = Field(min_length=1, max_length=10, description="The checklist, answered")
     fit: int = Field(ge=1, le=10, description="How well the picture fits the design")
     change: str = Field(min_length=3, max_length=300, description="The one change to the prompt that would help most")
+
+
+class Sources(Document):
+    """Biological sources proposed for a brief that names none."""
+
+    names: list[Name] = Field(min_length=2, max_length=2, description="Two natural materials, a few words each")
+
+    @field_validator("names")
+    @classmethod
+    def _two(cls, names: list[str]) -> list[str]:
+        if names[0].lower() == names[1].lower():
+            raise ValueError("lists the same name twice")
+        return names
+
+
+class Review(Document):
+    """What the Reviewer thinks of a draft."""
+
+    verdict: Literal["approve", "revise"] = Field(description="Whether the draft may go on")
+    comments: Sentence = Field(description="What is good, or what must change")
+
+
+class Edit(Document):
+    """What the Director wants changed in the picture."""
+
+    reason: Sentence = Field(description="What the picture lacks")
+    change: Sentence = Field(description="The one change to the picture")

@@ -1,23 +1,23 @@
 """A causal language model in this process: weights, tokenizer, KV cache, sampling. Knows nothing of chats' meaning.
 
 ``Engine`` holds the weights, ``Tape`` the tokens read so far with their KV cache, ``pick`` chooses the next token.
+Several texts at once are the matter of ``forks``.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.lora import fold_adapter, one_line
+from models.sharing import share_prefixes
 from workspace.errors import DataError, ServiceError
 
 if TYPE_CHECKING:
     import torch
-
-_SKIPPED_ADAPTER_KEYS = ("lora_",)
 
 
 class Engine:
@@ -70,7 +70,7 @@ class Engine:
                 folder, dtype=_dtype(dtype, place), local_files_only=True, use_safetensors=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
-            raise DataError(f"cannot read a chat model in {folder}: {_line(fault)}") from fault
+            raise DataError(f"cannot read a chat model in {folder}: {one_line(fault)}") from fault
         if not tokenizer.chat_template:
             raise DataError(f"the model in {folder} has no chat template; a chat or instruct model is needed")
         if adapter is not None:
@@ -78,7 +78,8 @@ class Engine:
         try:
             model = model.to(place).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as fault:
-            raise ServiceError(f"cannot put {folder.name} on device {place!r}: {_line(fault)}") from fault
+            raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
+        share_prefixes(model)
         return cls(model, tokenizer, folder.name)
 
     @cached_property
@@ -157,78 +158,6 @@ class Tape:
         return self.read(ids[same:])
 
 
-
-class Fork:
-    """Several texts advanced together, each read equally far.
-
-    Args:
-        engine: The model that reads.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        from transformers import DynamicCache
-
-        self.engine = engine
-        self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
-        self.mask: torch.Tensor | None = None
-
-    @classmethod
-    def after(cls, tape: Tape, rows: Sequence[Sequence[int]], pad: int) -> tuple[Fork, torch.Tensor]:
-        """Continue one tape by different texts; returns the fork and the logits after each. The tape stays as it is."""
-        import torch
-
-        fork = cls(tape.engine)
-        with torch.inference_mode():
-            for number, layer in enumerate(tape.cache.layers):
-                keys, values = (held.repeat_interleave(len(rows), dim=0) for held in (layer.keys, layer.values))
-                fork.cache.update(keys, values, number)
-        return fork, fork._start(rows, pad)
-
-    @classmethod
-    def padded(cls, engine: Engine, rows: Sequence[Sequence[int]], pad: int) -> tuple[Fork, torch.Tensor]:
-        """Start from different texts, padded on the left; returns the fork and the logits after each text."""
-        fork = cls(engine)
-        return fork, fork._start(rows, pad)
-
-    def _start(self, rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-        import torch
-
-        width, held = max(map(len, rows)), self.cache.get_seq_length()
-        mask = [[1] * held + [0] * (width - len(row)) + [1] * len(row) for row in rows]
-        self.mask = torch.tensor(mask)
-        return self.read([[pad] * (width - len(row)) + list(row) for row in rows], last=True)[:, -1]
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop every continuation but these."""
-        import torch
-
-        self.cache.batch_select_indices(torch.tensor(list(rows), device=self.engine.model.device))
-        if self.mask is not None:
-            self.mask = self.mask[list(rows)]
-
-    def read(self, ids: Sequence[Sequence[int]], *, last: bool = False) -> torch.Tensor:
-        """Read equally many tokens for each text; returns the logits after every token, or after the last one."""
-        import torch
-
-        device = self.engine.model.device
-        inputs, more = torch.tensor([list(row) for row in ids]), {}
-        if self.mask is not None:
-            if self.mask.shape[1] == self.cache.get_seq_length():
-                self.mask = torch.cat([self.mask, torch.ones_like(inputs)], dim=1)
-            places = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
-            more = {"attention_mask": self.mask.to(device), "position_ids": places.to(device)}
-        with torch.inference_mode():
-            out = self.engine.model(
-                input_ids=inputs.to(device),
-                past_key_values=self.cache,
-                use_cache=True,
-                logits_to_keep=1 if last else 0,
-                **more,
-            )
-        logits: torch.Tensor = out.logits.float().cpu()
-        return logits
-
-
 def pick(
     logits: torch.Tensor,
     *,
@@ -268,46 +197,6 @@ def pick(
     return int(places[torch.multinomial(chances, 1, generator=generator)])
 
 
-def fold_adapter(model: Any, folder: Path) -> Any:
-    """Load a LoRA adapter (safetensors) and fold it into the weights.
-
-    Raises:
-        DataError: The adapter is unreadable or its keys do not fit this model.
-    """
-    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    settings, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
-    for path in (settings, weights):
-        if not path.is_file():
-            raise DataError(f"not a LoRA adapter: {folder} has no {path.name}")
-    try:
-        state = load_file(weights)
-        config = LoraConfig(**_known(LoraConfig, json.loads(settings.read_text(encoding="utf-8"))))
-        config.inference_mode = True
-        tuned = get_peft_model(model, config)
-    except (SafetensorError, ValueError, TypeError, OSError) as fault:
-        raise DataError(f"cannot load the adapter {folder}: {_line(fault)}") from fault
-    try:
-        outcome = set_peft_model_state_dict(tuned, state)
-    except (RuntimeError, KeyError, ValueError) as fault:
-        raise DataError(f"the adapter {folder} does not fit this model: {_line(fault)}") from fault
-    strange = [key for key in outcome.unexpected_keys if any(part in key for part in _SKIPPED_ADAPTER_KEYS)]
-    if strange or not state:
-        matched = len(state) - len(strange)
-        first = f", first unmatched: {strange[0]}" if strange else ""
-        raise DataError(f"the adapter {folder} does not fit this model: {matched} of {len(state)} keys match{first}")
-    return tuned.merge_and_unload()
-
-
-def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
-    from dataclasses import fields
-
-    names = {field.name for field in fields(kind)} - {"peft_type"}
-    return {key: value for key, value in values.items() if key in names and value is not None}
-
-
 def _dtype(name: str, device: str) -> Any:
     import torch
 
@@ -316,10 +205,6 @@ def _dtype(name: str, device: str) -> Any:
     if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return torch.float32
     return torch.bfloat16
-
-
-def _line(fault: BaseException) -> str:
-    return " ".join(str(fault).split())[:240]
 
 
 _engines: dict[tuple[str, str | None, str, str], Engine] = {}

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from models.engine import Engine, Fork, Tape, pick
+from models.engine import Engine, Tape, pick
+from models.forks import Fork
 from workspace.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
-_ROWS = 16
+_ROWS = 20
 _GRAM = 3
 
 
@@ -71,10 +72,11 @@ class _Row:
         """Choose the next token; None when the text is over."""
         chances = logits.log_softmax(-1)
         logits = logits.masked_fill(~mask, float("-inf"))
-        for token in self._looping():
-            logits[token] = float("-inf")
+        logits[_blanks(self.llm)] = float("-inf")
+        logits[self._looping()] = float("-inf")
         if bool(logits.isneginf().all()):
-            return self._close(ended=False)
+            self._close(ended=False)
+            return None
         token = pick(
             logits,
             temperature=self.ask.temperature,
@@ -85,14 +87,17 @@ class _Row:
             generator=self.generator,
         )
         if token in self.llm.stops:
-            return self._close(ended=True)
+            self._close(ended=True)
+            return None
         self.draft.ids.append(token)
         self.total += float(chances[token])
         self.matcher.consume_token(token)
         if self.matcher.is_stopped():
-            return self._close(ended=True)
+            self._close(ended=True)
+            return None
         if len(self.draft.ids) >= self.ask.tokens:
-            return self._close(ended=self.matcher.is_accepting())
+            self._close(ended=False)
+            return None
         return token
 
     def _looping(self) -> list[int]:
@@ -116,10 +121,19 @@ def write(tape: Tape, asks: Sequence[Ask]) -> list[Draft]:
     return drafts
 
 
+def _fork(tape: Tape, suffixes: Sequence[str]) -> Fork:
+    """Read each different suffix once, then give every text its own row."""
+    different = list(dict.fromkeys(suffixes))
+    fork = Fork(tape.engine, [tape.engine.encode(suffix) for suffix in different], tape)
+    fork.keep([different.index(suffix) for suffix in suffixes])
+    return fork
+
+
 def _write(tape: Tape, asks: Sequence[Ask]) -> list[Draft]:
     llm = tape.engine
     rows = [_Row(ask, llm) for ask in asks]
-    fork, logits = Fork.after(tape, [llm.encode(ask.suffix) for ask in asks], min(llm.stops))
+    fork = _fork(tape, [ask.suffix for ask in asks])
+    logits = fork.logits
     active = list(range(len(rows)))
     while active:
         masks = _masks([rows[i].matcher for i in active], logits.shape[-1])
@@ -130,26 +144,42 @@ def _write(tape: Tape, asks: Sequence[Ask]) -> list[Draft]:
             if active:
                 fork.keep(kept)
         if active:
-            logits = fork.read([[token] for token in chosen if token is not None], last=True)[:, -1]
+            logits = fork.read([[token] for token in chosen if token is not None])
     return [row.draft for row in rows]
 
 
-def likelihoods(tape: Tape, suffix: str, choices: Sequence[str]) -> list[float]:
-    """Return the mean log-likelihood a token of each choice as what follows the suffix."""
-    llm = tape.engine
-    start = llm.encode(suffix)
-    bodies = [llm.encode(choice) for choice in choices]
-    width = max(map(len, bodies))
-    pad = min(llm.stops)
-    fork, first = Fork.after(tape, [start] * len(choices), pad)
-    rest = fork.read([body + [pad] * (width - len(body)) for body in bodies])
-    scores = []
-    for n, body in enumerate(bodies):
-        total = float(first[n].log_softmax(-1)[body[0]])
-        for place in range(1, len(body)):
-            total += float(rest[n, place - 1].log_softmax(-1)[body[place]])
-        scores.append(total / len(body))
+def likelihoods(tape: Tape, texts: Sequence[tuple[str, Sequence[int]]]) -> list[float]:
+    """Return the mean log-likelihood a token of each (suffix, token ids of the text after it)."""
+    scores: list[float] = []
+    for start in range(0, len(texts), _ROWS):
+        scores += _likelihoods(tape, texts[start : start + _ROWS])
     return scores
+
+
+def _likelihoods(tape: Tape, texts: Sequence[tuple[str, Sequence[int]]]) -> list[float]:
+    pad = min(tape.engine.stops)
+    width = max(1, *(len(ids) for _, ids in texts))
+    fork = _fork(tape, [suffix for suffix, _ in texts])
+    first = fork.logits
+    rest = fork.read([[*ids, *[pad] * (width - len(ids))] for _, ids in texts], last=False) if width > 1 else None
+    scores = []
+    for row, (_, ids) in enumerate(texts):
+        if not ids:
+            scores.append(0.0)
+            continue
+        total = float(first[row].log_softmax(-1)[ids[0]])
+        for place in range(1, len(ids)):
+            assert rest is not None  # some text has a second token
+            total += float(rest[row, place - 1].log_softmax(-1)[ids[place]])
+        scores.append(total / len(ids))
+    return scores
+
+
+@lru_cache(maxsize=8)
+def _blanks(llm: Engine) -> list[int]:
+    """Tokens that are only spaces: a space belongs to the word after it, or the model writes broken words."""
+    pieces = enumerate(llm.tokenizer.batch_decode([[i] for i in range(llm.vocabulary)]))
+    return [i for i, piece in pieces if piece and not piece.strip(" ")]
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
-from models.engine import Engine, Fork, Tape, engine, pick
+from models.engine import Engine, Tape, engine, pick
 from workspace.errors import DataError, UsageError
 from workspace.settings import SamplingSettings
 
@@ -162,13 +162,16 @@ class LocalChat(BaseChatModel):
         self, conversations: Sequence[Sequence[BaseMessage]], *, seed: int | None = None, **kwargs: Any
     ) -> list[AIMessage]:
         """Answer several conversations at once, left-padded; row ``i`` draws from its own stream of ``seed + i``."""
+        from models.forks import Fork
+
         llm, sampling = self.engine, self._sampling(kwargs)
         fitted = [self.fit(list(messages), sampling.max_tokens) for messages in conversations]
         pad = min(llm.stops)
         start = secrets.randbelow(2**31) if seed is None else seed
         generators = [self._generator(start + i) for i in range(len(fitted))]
         answers = [_Answer([]) for _ in fitted]
-        fork, logits = Fork.padded(llm, [prompt for prompt, _ in fitted], pad)
+        fork = Fork(llm, [prompt for prompt, _ in fitted])
+        logits = fork.logits
         alive = set(range(len(answers)))
         for _ in range(sampling.max_tokens):
             tokens = [pad] * len(answers)
@@ -181,7 +184,7 @@ class LocalChat(BaseChatModel):
                     answers[i].add(tokens[i], llm, ())
             if not alive:
                 break
-            logits = fork.read([[token] for token in tokens], last=True)[:, -1]
+            logits = fork.read([[token] for token in tokens])
         return [
             AIMessage(content=a.text, response_metadata=_metadata(a, llm.name, notices))
             for a, (_, notices) in zip(answers, fitted, strict=True)
@@ -208,37 +211,21 @@ class LocalChat(BaseChatModel):
     def fit(self, messages: Sequence[BaseMessage], room: int) -> tuple[list[int], list[str]]:
         """Render a conversation within the context, leaving ``room`` for the answer.
 
-        The system message, the first and the newest message stay; the oldest turns between go first. A conversation
-        that is still too long loses the middle of its longest message.
-
         Returns:
             The token ids of the prompt, and notices about what was left out.
         """
         llm = self.engine
-        turns = [plain(message) for message in messages]
-        if not turns:
-            raise UsageError("a chat needs at least one message")
-        limit = llm.context - min(room, llm.context // 2)
-        head = 1 + (turns[0]["role"] == "system")
-        ids, dropped = llm.encode(llm.prompt(turns)), 0
-        while len(ids) > limit and len(turns) > head + 1:
-            del turns[head]
-            dropped += 1
-            ids = llm.encode(llm.prompt(turns))
-        notices = [f"left out the {dropped} oldest turns: context is {llm.context} tokens"] if dropped else []
-        while len(ids) > limit:
-            longest = max(turns, key=lambda turn: len(turn["content"]))
-            words = longest["content"]
-            if len(words) < 16:
-                raise DataError(f"the chat template alone needs more than the context of {llm.context} tokens")
-            keep = max(4, int(len(words) * 0.9 * limit / len(ids)) // 2)
-            longest["content"] = words[:keep] + " ... " + words[-keep:]
-            ids = llm.encode(llm.prompt(turns))
-            if not notices or "shortened" not in notices[-1]:
-                notices.append(f"shortened a message: context is {llm.context} tokens")
+        turns, notices = _shortened(
+            llm, [plain(message) for message in messages], llm.context - min(room, llm.context // 2)
+        )
         for notice in notices:
             _LOG.warning(notice)
-        return ids, notices
+        return llm.encode(llm.prompt(turns)), notices
+
+    def turns(self, messages: Sequence[BaseMessage], limit: int) -> list[dict[str, str]]:
+        """The conversation as plain turns, shortened to about ``limit`` tokens."""
+        llm = self.engine
+        return _shortened(llm, [plain(message) for message in messages], min(limit, llm.context // 2))[0]
 
     def _sampling(self, kwargs: dict[str, Any]) -> SamplingSettings:
         given = {k: v for k, v in kwargs.items() if k in SamplingSettings.model_fields and v is not None}
@@ -249,6 +236,31 @@ class LocalChat(BaseChatModel):
 
         wanted = self.seed if seed is None else seed
         return torch.Generator().manual_seed(secrets.randbelow(2**31) if wanted is None else wanted)
+
+
+def _shortened(llm: Engine, turns: list[dict[str, str]], limit: int) -> tuple[list[dict[str, str]], list[str]]:
+    """Fit turns into ``limit`` tokens: the oldest between the first and the newest go, then the longest are cut."""
+    if not turns:
+        raise UsageError("a chat needs at least one message")
+
+    def size() -> int:
+        return len(llm.encode(llm.prompt(turns)))
+
+    head, dropped = 1 + (turns[0]["role"] == "system"), 0
+    while size() > limit and len(turns) > head + 1:
+        del turns[head]
+        dropped += 1
+    notices = [f"left out the {dropped} oldest turns to stay within {limit} tokens"] if dropped else []
+    if size() > limit:
+        notices.append(f"shortened the longest message to stay within {limit} tokens")
+    while (count := size()) > limit:
+        longest = max(turns, key=lambda turn: len(turn["content"]))
+        text = longest["content"]
+        if len(text) < 16:
+            raise DataError(f"the chat template alone needs more than {limit} tokens")
+        keep = max(4, int(len(text) * 0.9 * limit / count) // 2)
+        longest["content"] = text[:keep] + " ... " + text[-keep:]
+    return turns, notices
 
 
 def _next(logits: torch.Tensor, sampling: SamplingSettings, written: list[int], generator: torch.Generator) -> int:
@@ -275,9 +287,7 @@ def _metadata(answer: _Answer, name: str, notices: list[str]) -> dict[str, Any]:
 
 
 def _last(answer: _Answer, name: str, prompt: int, notices: list[str]) -> ChatGenerationChunk:
-    usage = UsageMetadata(
-        input_tokens=prompt, output_tokens=len(answer.ids), total_tokens=prompt + len(answer.ids)
-    )
+    usage = UsageMetadata(input_tokens=prompt, output_tokens=len(answer.ids), total_tokens=prompt + len(answer.ids))
     message = AIMessageChunk(
         content="", response_metadata=_metadata(answer, name, notices), usage_metadata=usage, chunk_position="last"
     )

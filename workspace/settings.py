@@ -121,7 +121,9 @@ class PainterSettings(_Section):
     size: Annotated[int, Field(ge=64, le=2048, multiple_of=16)] | None = Field(None, description="Pixels a side")
     steps: Annotated[int, Field(ge=1, le=200)] | None = Field(None, description="Denoising steps")
     guidance: Annotated[float, Field(ge=0, le=30)] | None = Field(None, description="How closely the prompt is kept")
-    batch: int = Field(4, ge=1, le=64, description="Pictures painted at once where the device gains by it")
+    batch: int = Field(
+        1, ge=1, le=64, description="Pictures painted at once; on a GPU more than 1 may change their last bits"
+    )
 
 
 class FlowSettings(_Section):

@@ -1,0 +1,82 @@
+"""The Critic: looks at each picture of a round and answers a checklist drawn from the design. Knows no files.
+
+An answer that is missing is never counted as a yes or a no: the model is asked again, and then it is an error.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache, partial
+from typing import Annotated, Any
+
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from pydantic import Field, create_model, field_validator
+
+from agents.documents import Check, Critique
+from agents.kit import Kit
+from agents.roles import wish
+from agents.state import DesignState, Json
+from agents.templates import prompt
+from workspace.events import CritiqueReady
+
+MOST_QUESTIONS = 8
+
+
+def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
+    """The yes/no questions about a picture: motifs, palette, the inspirations' features, the target."""
+    questions = [f"Does the picture show {motif}?" for motif in made["motifs"]]
+    questions += [f"Are the main colours {made['palette']}?"]
+    questions += [f"Can you see {source['feature']} as in {source['name']}?" for source in design["inspirations"]]
+    questions += [f"Does the picture look like a {target}?"]
+    short = [question if len(question) <= 200 else f"{question[:198].rstrip()}?" for question in questions]
+    return tuple(dict.fromkeys(short))[:MOST_QUESTIONS]
+
+
+@lru_cache(maxsize=32)
+def critique_schema(questions: tuple[str, ...]) -> type[Critique]:
+    """`Critique` that answers exactly these questions, matched by their words or else by their order."""
+
+    def answered(checks: list[Check]) -> list[Check]:
+        given = {check.question.strip().lower(): check.answer for check in checks}
+        if all(question.lower() in given for question in questions):
+            return [Check(question=question, answer=given[question.lower()]) for question in questions]
+        return [Check(question=q, answer=check.answer) for q, check in zip(questions, checks, strict=True)]
+
+    bounds = Field(min_length=len(questions), max_length=len(questions), description="The checklist, answered in order")
+    validators: dict[str, Any] = {"answered": field_validator("checks")(answered)}
+    return create_model(
+        "Critique",
+        __base__=Critique,
+        __doc__=Critique.__doc__,
+        __validators__=validators,
+        checks=(Annotated[list[Check], bounds], ...),
+    )
+
+
+def critic(kit: Kit, state: DesignState) -> Json:
+    """Look at every picture of the round."""
+    number = state["round"]
+    pictures = [picture for picture in state["pictures"] if picture["round"] == number]
+    questions = checklist(state["design"], state["prompts"][-1], wish(kit, state).target)
+    critiques = []
+    for place, picture in enumerate(pictures):
+        key = f"critic/round-{number}/{place:02d}"
+        label = f"Looking at picture {place + 1} of {len(pictures)}"
+        look = partial(_look, kit, state, key, picture, questions)
+        critique = kit.step("critic", key, label, look, kind="critique", told=lambda seen: str(seen["seen"]))
+        kit.emit(CritiqueReady(critique=critique, round=number))
+        critiques.append(critique)
+    return {"critiques": critiques}
+
+
+def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tuple[str, ...]) -> Json:
+    url = "data:image/png;base64," + base64.b64encode(kit.read_picture(picture)).decode("ascii")
+    text = prompt("critic_task", title=state["design"]["title"], questions=questions)
+    blocks: list[str | dict[Any, Any]] = [
+        {"type": "text", "text": text},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+    messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
+    hints = {"checks.question": questions}
+    seen = kit.document("critic", key, critique_schema(questions), messages, hints).value
+    return seen.model_copy(update={"picture": picture["index"]}).model_dump(mode="json")

@@ -1,0 +1,67 @@
+"""What the team knows beforehand: worked examples, and the quantities designs aim at. Knows no model and no run.
+
+The examples show a small model the manner of a document; the quantities give a property its unit and the range that
+known materials span, so that no figure is out of this world. Both lie in YAML files beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.vocabulary import stems
+from models.shots import Shots
+
+_HERE = Path(__file__).parent
+_NOTES = 700
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A property: its unit, the range known materials span, and words that call for it."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    words: str
+
+
+@cache
+def quantities() -> tuple[Quantity, ...]:
+    """All quantities, in the order of the table."""
+    return tuple(Quantity(**row) for row in yaml.safe_load((_HERE / "quantities.yaml").read_text(encoding="utf-8")))
+
+
+def fitting(wish: str, rank: Callable[[str, Sequence[str]], Sequence[float]] | None, count: int = 3) -> list[Quantity]:
+    """The quantities that a wish calls for most: by the words it shares with them, then by nearness in meaning."""
+    table = quantities()
+    near = rank(wish, [f"{one.name}: {one.words}" for one in table]) if rank else [0.0] * len(table)
+    wanted = stems(wish)
+    scores = [len(wanted & stems(one.words)) + float(like) for one, like in zip(table, near, strict=True)]
+    best = sorted(range(len(table)), key=lambda i: (-scores[i], i))[:count]
+    return [table[i] for i in sorted(best, key=lambda i: -scores[i])]
+
+
+@cache
+def _examples(kind: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+    rows = yaml.safe_load((_HERE / "examples.yaml").read_text(encoding="utf-8"))[kind]
+    return tuple((about(row["wanted"], row["after"], row["notes"]), row["document"]) for row in rows)
+
+
+def about(wanted: str, after: str, notes: str) -> str:
+    """What a document is about, in the manner of the examples; long notes end at a sentence."""
+    plain = " ".join(notes.split())
+    if len(plain) > _NOTES:
+        plain = plain[: plain.rfind(". ", 0, _NOTES) + 1] or plain[:_NOTES]
+    return f"Wanted: {' '.join(wanted.split())[:400]}\nInspirations: {after}\nNotes: {plain}"
+
+
+def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
+    """The examples of one kind (``design`` or ``picture``), and what the new document is about."""
+    return Shots(about(wanted, after, notes), _examples(kind))

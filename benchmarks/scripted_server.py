@@ -1,0 +1,196 @@
+"""A small local server that speaks the OpenAI chat protocol and answers from a script, the same every time.
+
+    python benchmarks/scripted_server.py --port 8123        # or: with serving() as url: ...
+
+An answer depends on the request alone (its messages, its seed, its schema), so runs can be compared. Plain answers are
+streamed word by word when the request says so; a request with a ``json_schema`` gets a document of that name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+COLOURS = ("amber", "cobalt", "ivory", "jade", "ochre", "pearl", "ruby", "slate")
+
+
+def text_of(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+
+
+def colour(request: dict[str, Any]) -> str:
+    told = [text_of(message) for message in request["messages"]]
+    digest = hashlib.sha256(json.dumps([told, request.get("seed")]).encode()).digest()
+    return COLOURS[digest[0] % len(COLOURS)]
+
+
+def prose(request: dict[str, Any]) -> str:
+    turn = sum(message["role"] == "user" for message in request["messages"])
+    return (
+        f"Answer {turn} begins with {colour(request)} fibres that branch and close into loops. Loops carry load around "
+        "a gap when one strand is cut. Wavy fibres straighten before they break, so the panel takes up energy slowly."
+    )
+
+
+def material_design(request: dict[str, Any]) -> dict[str, Any]:
+    told = "\n".join(text_of(message) for message in request["messages"])
+    found = re.search(r"^Inspirations: (.+)$", told, re.MULTILINE)
+    names = [name.strip(" .") for name in found.group(1).split(", ")] if found else ["collagen", "leaves"]
+    return {
+        "title": f"{colour(request).capitalize()} weave laminate",
+        "summary": "A laminate that joins wavy fibres with a branching mesh so that cracks turn aside.",
+        "inspirations": [
+            {"name": name, "feature": "branching mesh", "principle": "Loops carry load around damage when one is cut."}
+            for name in names[:4]
+        ],
+        "components": [
+            {"name": "fibre layer", "material": "silk protein", "role": "It stretches and carries tension."},
+            {"name": "mesh layer", "material": "cellulose", "role": "It spreads load sideways around cracks."},
+        ],
+        "architecture": {"scale": "micrometre", "description": "Wavy fibres lie between two branching meshes."},
+        "mechanisms": ["Fibres uncrimp before they break and so take up energy."],
+        "properties": [
+            {"name": "toughness", "value": 12.5, "unit": "MJ/m3", "basis": "It lies between tendon and leaf tissue."}
+        ],
+        "fabrication": ["Spin the fibres and press them between printed meshes."],
+        "applications": ["protective panels"],
+        "risks": ["The layers may part when they are wet for long."],
+    }
+
+
+def critique(request: dict[str, Any]) -> dict[str, Any]:
+    questions = re.findall(r"^\d+\. (.+)$", text_of(request["messages"][-1]), re.MULTILINE)
+    return {
+        "seen": f"A {colour(request)} picture of lines.",
+        "checks": [{"question": question, "answer": "yes"} for question in questions or ["Are there lines?"]],
+        "fit": 9,
+        "change": "Make the lines thinner.",
+    }
+
+
+def document(name: str, request: dict[str, Any]) -> dict[str, Any]:
+    tint = colour(request)
+    fixed: dict[str, dict[str, Any]] = {
+        "ImagePrompt": {
+            "long": f"Fine {tint} lines that branch and close into small cells over slow parallel waves.",
+            "short": f"fine {tint} lines over waves",
+            "motifs": ["branching lines", "parallel waves"],
+            "palette": f"{tint} on white",
+        },
+        "Sources": {"names": ["bone", "bamboo"]},
+        "Review": {"verdict": "approve", "comments": "The draft answers the brief well and names its parts."},
+        "Edit": {"reason": "The picture lacks thin lines.", "change": f"Draw the lines thinner and in {tint}."},
+    }
+    if name == "MaterialDesign":
+        return material_design(request)
+    return critique(request) if name == "Critique" else fixed[name]
+
+
+def answer(request: dict[str, Any]) -> str:
+    wanted = request.get("response_format") or {}
+    if wanted.get("type") == "json_schema":
+        return json.dumps(document(str(wanted["json_schema"]["name"]), request))
+    return prose(request)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One chat completion a request."""
+
+    protocol_version = "HTTP/1.1"
+    delay = 0.0
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """List the one model."""
+        self._json({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+
+    def do_POST(self) -> None:
+        """Answer a chat."""
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = answer(request)
+        if request.get("stream"):
+            self._stream(request, text)
+            return
+        time.sleep(self.delay * len(text.split()))
+        message = {"role": "assistant", "content": text}
+        self._json(
+            self._head(request, "chat.completion")
+            | {
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 1, "completion_tokens": len(text.split()), "total_tokens": 1},
+            }
+        )
+
+    def _head(self, request: dict[str, Any], kind: str) -> dict[str, Any]:
+        return {"id": "scripted", "object": kind, "created": 0, "model": request.get("model", "scripted")}
+
+    def _json(self, data: dict[str, Any]) -> None:
+        body = json.dumps(data).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self, request: dict[str, Any], text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        head = self._head(request, "chat.completion.chunk")
+        words: list[str | None] = [*re.findall(r"\S+\s*", text), None]
+        try:
+            for word in words:
+                delta = {} if word is None else {"role": "assistant", "content": word}
+                reason = "stop" if word is None else None
+                choice = {"index": 0, "delta": delta, "finish_reason": reason}
+                self.wfile.write(f"data: {json.dumps(head | {'choices': [choice]})}\n\n".encode())
+                self.wfile.flush()
+                time.sleep(self.delay)
+            self.wfile.write(b"data: [DONE]\n\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        self.close_connection = True
+
+
+@contextmanager
+def serving(delay: float = 0.0, port: int = 0) -> Iterator[str]:
+    """Serve in a thread; gives the base URL, which ends in ``/v1``. ``delay`` is seconds a word."""
+    handler = type("Delayed", (Handler,), {"delay": delay})
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--port", type=int, default=8123)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds a word")
+    options = parser.parse_args()
+    with serving(options.delay, options.port) as url:
+        print(url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

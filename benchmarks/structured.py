@@ -1,0 +1,179 @@
+"""Structured output: different briefs through the embedded model, each to a ``MaterialDesign``. Prints JSON.
+
+Every brief goes through the Scientist's turns (short ones, ``--tokens``) and the Engineer, as in a design. What comes
+out is looked at again here, with rules of this file's own: no field empty, no string cut off or repeating itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from home import fresh_home
+
+WANTS = (
+    "a tough panel for helmets",
+    "a light beam for a foot bridge",
+    "a filter that cleans river water",
+    "a facade that keeps a house cool",
+    "a soft joint for a robot hand",
+    "a coating that sheds ice",
+    "a heart valve leaf",
+    "a sole for a running shoe",
+    "a crash absorber for a train",
+    "a sail for a small boat",
+)
+SOURCES = (
+    ("spider silk", "bone"),
+    ("nacre", "leaf"),
+    ("honeycomb", "bamboo"),
+    ("collagen", "wood"),
+    ("coral", "feather"),
+)
+HANGING = {
+    "a",
+    "an",
+    "and",
+    "as",
+    "at",
+    "by",
+    "for",
+    "from",
+    "in",
+    "of",
+    "on",
+    "or",
+    "that",
+    "the",
+    "to",
+    "which",
+    "with",
+}
+
+
+def briefs(count: int) -> list[tuple[str, list[str]]]:
+    pairs = [(want, list(source)) for source in SOURCES for want in WANTS]
+    return [(f"Design {want} after {source[0]} and {source[1]}.", source) for want, source in pairs[:count]]
+
+
+def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from strings(item, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from strings(item, f"{path}.{index}")
+
+
+def faults(design: dict[str, Any]) -> list[str]:
+    """What is wrong with a design's texts and lists."""
+    found = [f"{key} is empty" for key, value in design.items() if value in (None, "", [], {})]
+    for path, text in strings(design):
+        words = re.findall(r"\w+", text.lower())
+        if not words:
+            found.append(f"{path} is empty")
+            continue
+        if words[-1] in HANGING and not text.rstrip().endswith(("%", ")")):
+            found.append(f"{path} breaks off: {text[-40:]!r}")
+        grams = Counter(tuple(words[place : place + 4]) for place in range(len(words) - 3))
+        if grams and max(grams.values()) >= 3:
+            found.append(f"{path} repeats itself: {text[:60]!r}")
+        if re.search(r"(.)\1{5,}", text):
+            found.append(f"{path} repeats a character: {text[:60]!r}")
+    return found
+
+
+def one(kit: Any, text: str, sources: list[str]) -> dict[str, Any]:
+    """One brief to a design."""
+    from agents import roles
+    from agents.documents import Brief
+    from agents.state import initial_state
+
+    state: dict[str, Any] = dict(initial_state(Brief(text=text, inspirations=sources)))
+    while state["turn"] < len(kit.program.turns):
+        changes = roles.scientist(kit, state)
+        state |= changes | {"messages": state["messages"] + changes["messages"]}
+    begun = time.perf_counter()
+    made = roles.engineer(kit, state)
+    return {"design": made["design"], "repairs": made["repairs"], "seconds": time.perf_counter() - begun}
+
+
+def kit_for(home: Path, tokens: int) -> Any:
+    from models.chat import chat_model
+
+    from agents.kit import Kit
+    from agents.programs import load_program
+    from models.structured import structured
+    from tests.fixtures_run import InstantPainter
+    from workspace.settings import load_settings, resolved
+
+    settings = load_settings("embedded", {"home": str(home), "roles.scientist.max_tokens": tokens})
+    return Kit(
+        program=load_program("relate-and-design"),
+        seed=7,
+        chat=lambda role, seed: chat_model(resolved(settings, role), home, seed=seed),
+        structured=structured,
+        painter=InstantPainter(vocabulary={}),
+        once=lambda key, compute, *, kind: (json.loads(json.dumps(compute())), False),
+        emit=lambda event: None,
+        publish_picture=lambda image, spec, index: {},
+        read_picture=lambda picture: b"",
+    )
+
+
+def main() -> None:
+    from pydantic import ValidationError
+
+    from agents.documents import MaterialDesign
+    from workspace.errors import StudioError
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--tokens", type=int, default=160, help="tokens of each of the Scientist's answers")
+    options = parser.parse_args()
+    valid, repaired, seconds, wrong = 0, [], [], []
+    with fresh_home() as home:
+        kit = kit_for(home, options.tokens)
+        wanted = briefs(options.count)
+        for number, (text, sources) in enumerate(wanted, 1):
+            try:
+                made = one(kit, text, sources)
+                MaterialDesign.model_validate(made["design"])
+            except (StudioError, ValidationError) as error:
+                wrong.append({"brief": text, "faults": [str(error)[:300]]})
+                continue
+            found = faults(made["design"])
+            valid += not found
+            wrong += [{"brief": text, "faults": found}] if found else []
+            repaired.append(made["repairs"])
+            seconds.append(made["seconds"])
+            note = {"number": number, "title": made["design"]["title"], "repairs": made["repairs"], "faults": found}
+            print(json.dumps(note), file=sys.stderr, flush=True)
+    print(
+        json.dumps(
+            {
+                "benchmark": "structured",
+                "model": "smollm2-135m-instruct",
+                "briefs": len(wanted),
+                "valid": valid,
+                "needed_repair": sum(count > 0 for count in repaired),
+                "repairs": sum(repaired),
+                "engineer_seconds_mean": round(sum(seconds) / max(1, len(seconds)), 2),
+                "wrong": wrong,
+                "passed": valid == len(wanted),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

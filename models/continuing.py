@@ -1,0 +1,129 @@
+"""Writes fields by continuing worked examples: the pattern is set by `Shots`, the words are the model's.
+
+All items of a list are drafted in one batch; a draft stays if it is whole, new, no echo of an example, and accepted by
+the field's own check. Knows slots and drafts; the document they belong to is `fill`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from math import log
+from random import Random
+from typing import Any
+
+from models.asking import NAME_WORDS, digits, tidy_name
+from models.engine import Engine, Tape
+from models.leaves import Ask, Draft, likelihoods, write
+from models.shapes import Path, Slot
+from models.shots import Shots
+
+_WORD = r"[A-Za-z][a-z']{0,15}(-[A-Za-z][a-z']{1,15})?"
+_FIGURE = r"[0-9]{1,3}(\.[0-9]{1,2})?( percent|%)?"
+_SENTENCE = rf"[A-Z][a-z']{{0,15}}(-[a-z']{{2,15}})?([,;:]? ({_WORD}|{_FIGURE}))*[a-z%]\."
+_GRAMMARS = {
+    "name": rf" {_WORD}( {_WORD}){{0,{NAME_WORDS - 1}}}\n",
+    "sentence": rf" {_SENTENCE}\n",
+    "prompt": rf" {_SENTENCE}( {_SENTENCE}){{0,2}}\n",
+    "phrase": rf" {_WORD}([,;]? ({_WORD}|{_FIGURE})){{5,35}}\n",
+}
+_TOKENS = {"name": 18, "sentence": 46, "prompt": 100, "phrase": 50, "number": 10}
+_TEMPERATURES = (0.6, 0.75, 0.9, 0.45)
+_GROUNDING = 0.5
+_SHORT = 300
+_DRAW = 0.3
+
+Take = Callable[[Slot, str], bool]
+Loss = Callable[[str], float]
+
+
+def shown(shots: Shots | None, slot: Slot) -> bool:
+    """Say whether the examples show how a slot is filled."""
+    return shots is not None and slot.kind != "pattern" and shots.prefix(slot) is not None
+
+
+def choose(
+    llm: Engine, shots: Shots, slot: Slot, spoken: Sequence[str], values: Mapping[Path, Any], seed: int
+) -> list[int]:
+    """Return the choices of a slot, likeliest first; figures are drawn by their likelihood, words are not."""
+    tape = _tape(llm, shots, slot)
+    lead = shots.lead(slot, values)
+    scores = likelihoods(tape, [(lead, llm.encode(f" {word}\n")) for word in spoken])
+    if isinstance(slot.choices[0], float):
+        dice = Random(seed)  # Gumbel noise: the largest sum is a draw from the softmax of the scores
+        scores = [score - _DRAW * log(-log(1 - dice.random())) for score in scores]
+    return sorted(range(len(spoken)), key=lambda i: -scores[i])
+
+
+def draft(
+    llm: Engine, shots: Shots, slots: Sequence[Slot], values: Mapping[Path, Any], attempt: int, seed: Callable[..., int]
+) -> list[tuple[Slot, list[Draft]]]:
+    """Draft every slot of one family in one batch.
+
+    Items that stand for themselves (a list's texts, the names of its members) share their drafts: each takes the best
+    that no item before it took.
+
+    Args:
+        llm: The model.
+        shots: The examples.
+        slots: Slots of one family.
+        values: What the document holds already.
+        attempt: Counts from 0; later attempts see the items before them and draw anew.
+        seed: Makes a seed from the slot's place, the attempt and the draft's number.
+    """
+    tape = _tape(llm, shots, slots[0])
+    alone = slots[0].item is not None and (isinstance(slots[0].path[-1], int) or slots[0].path[-1] == "name")
+    asked = slots[:1] if alone else slots
+    count = (4 + 2 * len(slots)) if alone else 5
+    asks = [
+        _ask(shots, slot, values, _TEMPERATURES[attempt], seed(slot.where, attempt, number))
+        for slot in asked
+        for number in range(count)
+    ]
+    drafts = write(tape, asks)
+    if alone:
+        return [(slot, drafts) for slot in slots]
+    return [(slot, drafts[n * count : (n + 1) * count]) for n, slot in enumerate(slots)]
+
+
+def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> list[str]:
+    """The drafts' texts that are whole and no echo, best first: likely, and about what the document is about."""
+    about = set(re.findall(r"[a-z]{4,}", shots.about.lower()))
+    rated: dict[str, float] = {}
+    for one in drafts:
+        text = _finished(slot, one)
+        if text is None or shots.echoes(text):
+            continue
+        told = re.findall(r"[a-z]{4,}", text.lower())
+        share = sum(word in about for word in told) / max(1, len(told))
+        rated[text] = max(rated.get(text, -99.0), one.score + _GROUNDING * share - loss(text))
+    return sorted(rated, key=lambda text: -rated[text])
+
+
+def _tape(llm: Engine, shots: Shots, slot: Slot) -> Tape:
+    prefix = shots.prefix(slot)
+    assert prefix is not None  # the caller asked `shown`
+    tape = Tape(llm)
+    tape.read(llm.encode(prefix))
+    return tape
+
+
+def _ask(shots: Shots, slot: Slot, values: Mapping[Path, Any], temperature: float, seed: int) -> Ask:
+    lead, kind = shots.lead(slot, values), _kind(slot)
+    if kind == "number":
+        return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, temperature + 0.2)
+    return Ask(lead, _GRAMMARS[kind], _TOKENS[kind], seed, temperature, 1.05)
+
+
+def _kind(slot: Slot) -> str:
+    most = int(slot.bounds.get("maxLength", 400))
+    return "phrase" if slot.kind == "prompt" and most <= _SHORT else slot.kind
+
+
+def _finished(slot: Slot, one: Draft) -> str | None:
+    text = one.text.strip()
+    if not one.ended or not text:
+        return None
+    if slot.kind == "name":
+        return tidy_name(text, ended=True)
+    return text

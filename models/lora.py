@@ -1,0 +1,53 @@
+"""Folds a LoRA adapter into a model's weights, loudly. Knows adapter folders; nothing of chats."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from workspace.errors import DataError
+
+
+def fold_adapter(model: Any, folder: Path) -> Any:
+    """Load a LoRA adapter (safetensors) and fold it into the weights.
+
+    Raises:
+        DataError: The adapter is unreadable or its keys do not fit this model.
+    """
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    settings, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    for path in (settings, weights):
+        if not path.is_file():
+            raise DataError(f"not a LoRA adapter: {folder} has no {path.name}")
+    try:
+        state = load_file(weights)
+        config = LoraConfig(**_known(LoraConfig, json.loads(settings.read_text(encoding="utf-8"))))
+        config.inference_mode = True
+        tuned = get_peft_model(model, config)
+    except (SafetensorError, ValueError, TypeError, OSError) as fault:
+        raise DataError(f"cannot load the adapter {folder}: {one_line(fault)}") from fault
+    try:
+        outcome = set_peft_model_state_dict(tuned, state)
+    except (RuntimeError, KeyError, ValueError) as fault:
+        raise DataError(f"the adapter {folder} does not fit this model: {one_line(fault)}") from fault
+    strange = [key for key in outcome.unexpected_keys if "lora_" in key]
+    if strange or not state:
+        matched = len(state) - len(strange)
+        first = f", first unmatched: {strange[0]}" if strange else ""
+        raise DataError(f"the adapter {folder} does not fit this model: {matched} of {len(state)} keys match{first}")
+    return tuned.merge_and_unload()
+
+
+def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)} - {"peft_type"}
+    return {key: value for key, value in values.items() if key in names and value is not None}
+
+
+def one_line(fault: BaseException) -> str:
+    """The fault's message on one line, cut to a readable length."""
+    return " ".join(str(fault).split())[:240]

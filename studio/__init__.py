@@ -1,0 +1,162 @@
+"""The front door: what a program, the command line and the page call. Knows runs and jobs; nothing of widgets.
+
+Importing this package is cheap: every function imports what it needs when it is called.
+
+    import studio
+
+    design = studio.design("a tough panel inspired by nacre and leaves", images=2)
+    print(design.design.title, design.folder)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+if TYPE_CHECKING:
+    from agents.documents import Brief
+    from studio.repeat import Replay
+    from studio.request import Options
+    from studio.runs import Design, RunSummary
+    from workspace.events import Event
+    from workspace.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = ["design", "export", "list_runs", "open_run", "replay", "resume", "stream", "submit", "watch"]
+
+
+def _settings(given: Settings | None) -> Settings:
+    from workspace.settings import load_settings
+
+    return load_settings() if given is None else given
+
+
+def design(
+    brief: str | Brief,
+    *,
+    inspirations: Sequence[str] = (),
+    program: str = "relate-and-design",
+    images: int | None = None,
+    rounds: int | None = None,
+    seed: int | None = None,
+    size: int | None = None,
+    model: str | None = None,
+    profile: str | None = None,
+    ask: bool = False,
+    settings: Settings | None = None,
+    listener: Callable[[Event], None] | None = None,
+) -> Design:
+    """Make one design and return it when it is done.
+
+    Args:
+        brief: The wish in plain words (3 to 8000 characters), or a ready ``Brief``.
+        inspirations: Biological materials to draw on.
+        program: A shipped program's name or the path of a program file.
+        images: Pictures a round, 1 to 64. ``None`` takes the profile's number, as for the other options.
+        rounds: Rounds of pictures, 1 to 10.
+        seed: The one number all randomness comes from; drawn at random and recorded when ``None``.
+        size: Edge of the pictures in pixels, a multiple of 16.
+        model: Chat model for all roles.
+        profile: ``embedded``, ``gpu``, ``remote`` or the path of a profile file.
+        ask: Stop for approval before painting and after the critique (then ``status`` is ``waiting``).
+        settings: Ready settings; ``profile``, ``model``, ``size``, ``images``, ``rounds`` still go first.
+        listener: Called with every event as it happens.
+
+    Raises:
+        StudioError: One clear line; what was made is kept and ``resume`` goes on from it.
+    """
+    from studio.execute import execute
+    from studio.request import Request, prepare
+
+    asked = Request(brief, inspirations, program, images, rounds, seed, size, model, profile, ask)
+    prepared = prepare(asked, settings)
+    return execute(prepared.run_id, prepared.settings, listener=listener)
+
+
+def submit(brief: str | Brief, *, settings: Settings | None = None, **options: Unpack[Options]) -> str:
+    """Queue a design as a job in a worker process and return its run id at once (options as for ``design``)."""
+    from studio.jobs import start
+    from studio.request import Request, prepare
+
+    prepared = prepare(Request(brief, **options), settings, status="queued")
+    start(prepared.run_id, prepared.settings)
+    return prepared.run_id
+
+
+def stream(brief: str | Brief, *, settings: Settings | None = None, **options: Unpack[Options]) -> Iterator[Event]:
+    """Make one design in a worker process and yield its events until it ends (options as for ``design``)."""
+    yield from watch(submit(brief, settings=settings, **options), settings=settings)
+
+
+def watch(run_id: str, *, after_seq: int = 0, settings: Settings | None = None) -> Iterator[Event]:
+    """Yield the events of a run from ``after_seq`` on, live, until it ends, waits, or its worker dies."""
+    from studio.jobs import watch as follow_run
+
+    yield from follow_run(run_id, _settings(settings), after_seq=after_seq)
+
+
+def open_run(run_id: str, *, settings: Settings | None = None) -> Design:
+    """Read a run, finished or not, without doing anything to it."""
+    from studio.runs import open_run as read_run
+
+    return read_run(run_id, _settings(settings))
+
+
+def list_runs(limit: int = 50, *, settings: Settings | None = None) -> list[RunSummary]:
+    """List the newest runs first."""
+    from studio.runs import summaries
+
+    return summaries(_settings(settings), limit)
+
+
+def resume(
+    run_id: str,
+    answers: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    listener: Callable[[Event], None] | None = None,
+) -> Design:
+    """Go on with a run that was stopped, killed or waits for an answer; a finished one is read again.
+
+    Args:
+        run_id: Which run.
+        answers: What a person says to the question the run waits with, such as ``{"choice": "approve"}``.
+        settings: Where the home is; all else comes from the run's own record.
+        listener: Called with every event as it happens.
+    """
+    from studio.execute import execute
+
+    return execute(run_id, _settings(settings), answers=answers, listener=listener)
+
+
+def replay(run_id: str, *, settings: Settings | None = None, listener: Callable[[Event], None] | None = None) -> Replay:
+    """Make a finished run again from its record and say what came out identical."""
+    from studio.repeat import replay as make_again
+
+    return make_again(run_id, _settings(settings), listener=listener)
+
+
+def export(
+    run_id: str, format: str = "md", target: Path | str | None = None, *, settings: Settings | None = None
+) -> Path:
+    """Write a run as one file, ``md``, ``json`` or ``zip``, and return its path."""
+    from studio.report import export as write_export
+
+    return write_export(run_id, format, _settings(settings), None if target is None else Path(target))
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Design", "ImageInfo", "RunSummary"):
+        from studio import runs as module
+
+        return getattr(module, name)
+    if name in ("Brief", "MaterialDesign", "ImagePrompt", "Critique"):
+        from agents import documents
+
+        return getattr(documents, name)
+    if name == "Replay":
+        from studio.repeat import Replay
+
+        return Replay
+    raise AttributeError(f"module 'studio' has no attribute {name!r}")

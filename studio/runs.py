@@ -1,0 +1,307 @@
+"""Runs: their ids, folders, and reading one back. Knows where a run's files lie; not how they come to be."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workspace.errors import DataError, UsageError, unknown
+from workspace.files import publish
+from workspace.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from agents.documents import Brief, Critique, ImagePrompt, MaterialDesign
+    from workspace.events import Event
+    from workspace.ledger import RunRow
+    from workspace.settings import Settings
+
+D = TypeVar("D", bound="BaseModel")
+FILES = ("brief.json", "conversation.md", "design.json", "prompts.json", "critiques.json", "events.jsonl")
+RESUMABLE = ("interrupted", "waiting", "failed")
+START_GRACE = 60.0
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """One picture of a run: where it is, and the hashes of the file and of its decoded RGB bytes."""
+
+    path: Path
+    seed: int
+    sha256: str
+    pixels_sha256: str
+    round: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the picture as plain data."""
+        return {
+            "path": str(self.path),
+            "seed": self.seed,
+            "sha256": self.sha256,
+            "pixels_sha256": self.pixels_sha256,
+            "round": self.round,
+        }
+
+
+@dataclass(frozen=True)
+class Design:
+    """A run as it stands: everything it has made so far."""
+
+    run_id: str
+    status: str
+    folder: Path
+    design: MaterialDesign | None = None
+    prompt: ImagePrompt | None = None
+    images: list[ImageInfo] = field(default_factory=list)
+    critiques: list[Critique] = field(default_factory=list)
+    rounds: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+    best: int | None = None
+    message: str = ""
+    question: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the one object that ``--json`` prints."""
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "folder": str(self.folder),
+            "seed": self.seed,
+            "design": None if self.design is None else self.design.model_dump(mode="json"),
+            "prompt": None if self.prompt is None else self.prompt.model_dump(mode="json"),
+            "images": [image.to_json() for image in self.images],
+            "best": self.best,
+            "critiques": [critique.model_dump(mode="json") for critique in self.critiques],
+            "rounds": self.rounds,
+            "seconds": round(self.seconds, 3),
+            "message": self.message,
+            "question": self.question,
+        }
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of the list of runs."""
+
+    run_id: str
+    status: str
+    brief: str
+    created: float
+    folder: Path
+    message: str = ""
+
+
+def new_run_id(text: str) -> str:
+    """Make a run id from the time, the brief's first words and four random hex digits."""
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    slug = "-".join(words)[:32].rsplit("-", 1)[0] if len("-".join(words)) > 32 else "-".join(words)
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{slug or 'design'}-{secrets.token_hex(2)}"
+
+
+def ledger_of(home: Path) -> Ledger:
+    """Open the home's ledger; close it or use it in a ``with``."""
+    return Ledger(home / "ledger.db")
+
+
+def folder_of(home: Path, run_id: str) -> Path:
+    """Say where a run's files lie."""
+    return home / "runs" / run_id
+
+
+def lock_of(home: Path, run_id: str) -> Path:
+    """Say which lock a process holds while it executes a run."""
+    return home / "locks" / f"{run_id}.lock"
+
+
+def json_bytes(data: Any) -> bytes:
+    """Write plain data the one way all of a run's JSON files are written."""
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def open_folder(home: Path, run_id: str, brief: Brief, record: dict[str, Any], seed: int) -> Path:
+    """Make a new run's folder with ``brief.json`` in it."""
+    folder = folder_of(home, run_id)
+    flow, painter = record["settings"]["flow"], record["settings"]["painter"]
+    wanted = brief.model_dump(mode="json") | {
+        "program": record["program"]["name"],
+        "profile": record["settings"]["profile"],
+        "seed": seed,
+        "images": flow["images"],
+        "rounds": flow["rounds"],
+        "size": painter["size"],
+    }
+    publish(folder / "brief.json", json_bytes(wanted))
+    return folder
+
+
+def row_of(home: Path, run_id: str) -> RunRow:
+    """Find a run's row; an unknown one is a ``UsageError`` with the nearest name."""
+    if not (home / "ledger.db").is_file():
+        raise UsageError(unknown("run", run_id, []))
+    with ledger_of(home) as ledger:
+        return ledger.run(run_id)
+
+
+def held(home: Path, run_id: str) -> bool:
+    """Say whether a living process is executing the run just now; the lock is looked at and left as it is."""
+    try:
+        handle = os.open(lock_of(home, run_id), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def true_status(home: Path, row: RunRow) -> str:
+    """Return a run's status, seeing through a process that died: then it is ``interrupted``."""
+    if row.status not in ("running", "queued") or held(home, row.run_id):
+        return row.status
+    starting = time.time() - row.updated < START_GRACE and not lock_of(home, row.run_id).exists()
+    return row.status if starting else "interrupted"
+
+
+def summaries(settings: Settings, limit: int = 50) -> list[RunSummary]:
+    """List the newest runs first."""
+    home = settings.home
+    if not (home / "ledger.db").is_file():
+        return []
+    with ledger_of(home) as ledger:
+        rows = ledger.runs(limit)
+    return [
+        RunSummary(
+            row.run_id,
+            true_status(home, row),
+            str(row.brief.get("text", "")),
+            row.created,
+            folder_of(home, row.run_id),
+            row.message,
+        )
+        for row in rows
+    ]
+
+
+def seconds_of(events: list[Event]) -> float:
+    """Add up how long each session of a run lasted, from its events."""
+    total, start, last = 0.0, None, 0.0
+    for event in events:
+        if event.type == "run_started":
+            total += 0.0 if start is None else last - start
+            start = event.at
+        last = event.at
+    return total + (0.0 if start is None else last - start)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+@dataclass
+class _Told:
+    """What the events of an unfinished run say was made."""
+
+    design: Any = None
+    prompts: list[Any] = field(default_factory=list)
+    critiques: list[Any] = field(default_factory=list)
+    rounds: int = 0
+    question: dict[str, Any] | None = None
+
+
+def _told(events: list[Event]) -> _Told:
+    told = _Told()
+    for event in events:
+        if event.type == "design_ready":
+            told.design = event.design
+        elif event.type == "prompt_ready":
+            told.prompts.append(event.prompt)
+            told.rounds = max(told.rounds, event.round)
+        elif event.type == "critique_ready":
+            told.critiques.append(event.critique)
+        elif event.type == "question":
+            told.question = {"kind": event.kind, "text": event.text, "payload": event.payload}
+    return told
+
+
+def _images(home: Path, row: RunRow) -> list[ImageInfo]:
+    folder, a_round = folder_of(home, row.run_id), int(row.settings["settings"]["flow"]["images"])
+    with ledger_of(home) as ledger:
+        pictures = [artifact for artifact in ledger.artifacts(row.run_id) if artifact.kind == "picture"]
+    return [
+        ImageInfo(
+            folder / picture.path,
+            int(picture.meta["seed"]),
+            picture.sha256,
+            str(picture.meta["pixels_sha256"]),
+            int(picture.meta["index"]) // a_round + 1,
+        )
+        for picture in sorted(pictures, key=lambda picture: int(picture.meta["index"]))
+    ]
+
+
+def _document(kind: type[D], data: Any, where: Path) -> D:
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field_path = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where} is no {kind.__name__}: {field_path} {first['msg']}") from error
+
+
+def _prompt(data: Any) -> ImagePrompt:
+    """A prompt as it was painted from; a person may have worded it as no model is allowed to."""
+    from agents.documents import ImagePrompt
+
+    return ImagePrompt.model_construct(**data)
+
+
+def open_run(run_id: str, settings: Settings) -> Design:
+    """Read a run as it stands, finished or not."""
+    from agents.documents import Critique, MaterialDesign
+    from workspace.event_log import read
+
+    home = settings.home
+    row = row_of(home, run_id)
+    folder = folder_of(home, run_id)
+    log = folder / "events.jsonl"
+    events = read(log) if log.is_file() else []
+    told = _told(events)
+    manifest = _read_json(folder / "manifest.json") or {}
+    design = _read_json(folder / "design.json") or told.design
+    prompts = _read_json(folder / "prompts.json") or told.prompts
+    critiques = _read_json(folder / "critiques.json") or told.critiques
+    status = true_status(home, row)
+    return Design(
+        run_id=run_id,
+        status=status,
+        folder=folder,
+        design=None if design is None else _document(MaterialDesign, design, folder / "design.json"),
+        prompt=_prompt(prompts[-1]) if prompts else None,
+        images=_images(home, row),
+        critiques=[_document(Critique, item, folder / "critiques.json") for item in critiques],
+        rounds=int(manifest.get("rounds", told.rounds)),
+        seconds=float(manifest.get("seconds", seconds_of(events))),
+        seed=row.seed,
+        best=manifest.get("best"),
+        message=row.message,
+        question=told.question if status == "waiting" else None,
+    )

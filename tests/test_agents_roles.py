@@ -1,0 +1,307 @@
+"""The roles, one by one, on scripted models."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from pydantic import ValidationError
+
+from agents import director, illustrator, roles
+from agents.critic import checklist, critic, critique_schema
+from agents.documents import Brief, ImagePrompt
+from agents.illustrator import SHORT_WORDS, composed, cut, reworded
+from agents.kit import derive
+from agents.painting import painter
+from agents.state import initial_state
+from agents.vocabulary import Vocabulary, contains, stems
+from tests.fixtures_run import VOCABULARY, Desk, InstantPainter, ScriptedChat, design, image_prompt
+from workspace.errors import ServiceError, UsageError
+
+BRIEF = Brief(text="a tough panel", inspirations=["collagen", "leaves"])
+
+
+def _state(**more: Any) -> Any:
+    made = design([], 1)
+    made["inspirations"][0]["name"], made["inspirations"][1]["name"] = "collagen", "leaves"
+    return {**initial_state(BRIEF), "design": made, "prompts": [image_prompt([], 3)], **more}
+
+
+def test_seeds_are_stable_and_differ() -> None:
+    assert 0 <= derive(7, "scientist/turn-1") < 2**31
+    assert derive(7, "a") == derive(7, "a") != derive(8, "a") != derive(8, "b")
+
+
+def test_the_scientist_streams_and_goes_through_the_program(desk: Desk) -> None:
+    kit = desk.kit()
+    state: Any = initial_state(BRIEF)
+    changes = roles.scientist(kit, state)
+    asked, answer = changes["messages"]
+    assert asked["role"] == "user" and "structure of leaves" in asked["content"]
+    assert answer["content"] == "".join(event.text for event in desk.of("token"))
+    assert roles.after_turn(kit, state, changes) == "scientist"
+    finished = desk.of("step_finished")[-1]
+    assert (finished.key, finished.replayed) == ("scientist/turn-1", False)
+    again = roles.scientist(kit, state)
+    assert again == changes
+    assert desk.of("step_finished")[-1].replayed
+    assert desk.computed == ["scientist/turn-1"]
+
+
+def test_the_scientist_answers_comments_before_the_program(desk: Desk) -> None:
+    said = [
+        {"role": "assistant", "name": "scientist", "content": "A draft."},
+        {"role": "user", "name": "reviewer", "content": "Give a number."},
+    ]
+    changes = roles.scientist(desk.kit(), _state(messages=said, turn=3))
+    assert [message["role"] for message in changes["messages"]] == ["assistant"]
+    assert changes["turn"] == 3 and desk.computed == ["scientist/turn-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a helmet like honeycomb and spider webs", ["honeycomb", "spider orb web"]),
+        ("a tile with the veins of leaves", ["leaf venation"]),
+        ("a quiet floor", ["bone", "bamboo"]),
+    ],
+)
+def test_a_brief_without_inspirations_gets_some(desk: Desk, text: str, names: list[str]) -> None:
+    state: Any = initial_state(Brief(text=text))
+    changes = roles.scientist(desk.kit(), state)
+    assert changes["inspirations"] == names
+    assert ("scientist/inspirations" in desk.computed) == (names == ["bone", "bamboo"])
+
+
+class Silent(ScriptedChat):
+    def _stream(self, *args: Any, **kwargs: Any) -> Any:
+        yield ChatGenerationChunk(message=AIMessageChunk(content=" ", chunk_position="last"))
+
+
+class CutOff(ScriptedChat):
+    def _stream(self, *args: Any, **kwargs: Any) -> Any:
+        yield ChatGenerationChunk(message=AIMessageChunk(content="The mesh is 2.5 mm wide. It holds. And the"))
+        last = AIMessageChunk(content="", response_metadata={"finish_reason": "length"}, chunk_position="last")
+        yield ChatGenerationChunk(message=last)
+
+
+def test_an_empty_answer_is_a_fault_and_leaves_nothing(desk: Desk) -> None:
+    with pytest.raises(ServiceError, match="empty answer at scientist/turn-1"):
+        roles.scientist(desk.kit(chat=lambda role, seed: Silent()), _state())
+    assert not desk.stored
+
+
+def test_an_answer_cut_off_ends_at_its_last_sentence(desk: Desk) -> None:
+    changes = roles.scientist(desk.kit(chat=lambda role, seed: CutOff()), _state())
+    assert changes["messages"][-1]["content"] == "The mesh is 2.5 mm wide. It holds."
+    assert roles.to_last_sentence("One. then a very long run without an end") == (
+        "One. then a very long run without an end"
+    )
+
+
+class Parrot(ScriptedChat):
+    def _stream(self, *args: Any, temperature: float | None = None, **kwargs: Any) -> Any:
+        text = "The mesh is wide and the fibres are long and wavy."
+        text += " It bends at five joints before it breaks at last." if temperature == 1.0 else ""
+        yield ChatGenerationChunk(message=AIMessageChunk(content=text, chunk_position="last"))
+
+
+def test_an_answer_that_copies_an_earlier_one_is_asked_for_again(desk: Desk) -> None:
+    kit = desk.kit(chat=lambda role, seed: Parrot())
+    state = _state()
+    first = roles.scientist(kit, state)
+    assert not desk.of("notice")
+    second = roles.scientist(kit, {**state, **first})
+    assert second["messages"][-1]["content"].endswith("at last.")
+    assert len(desk.of("notice")) == 2 and desk.computed == ["scientist/turn-1", "scientist/turn-2"]
+    assert roles.copied("one two three", ["one two three"]) == 0.0
+
+
+def test_the_reviewer_sends_back_or_approves(desk: Desk) -> None:
+    said = [{"role": "assistant", "name": "scientist", "content": "A draft."}]
+    review = {"verdict": "revise", "comments": "The draft lacks a number for toughness."}
+    approval = {"verdict": "approve", "comments": "The draft now has its number."}
+    kit = desk.kit(documents={"Review": [review, approval]})
+    changes = roles.reviewer(kit, _state(messages=said))
+    assert changes["reviews"] == [review]
+    assert changes["messages"][0]["role"] == "user" and "lacks a number" in changes["messages"][0]["content"]
+    assert "messages" not in roles.reviewer(kit, _state(messages=said, reviews=[review]))
+    assert desk.computed == ["reviewer/review-1", "reviewer/review-2"]
+
+
+def test_the_engineer_must_name_every_inspiration(desk: Desk) -> None:
+    said = [{"role": "assistant", "name": "scientist", "content": "A draft."}]
+    changes = roles.engineer(desk.kit(), _state(messages=said))
+    assert [source["name"] for source in changes["design"]["inspirations"]] == ["collagen", "leaves"]
+    assert desk.of("design_ready")[0].design == changes["design"]
+    lacking = design([], 1) | {"inspirations": design([], 1)["inspirations"][:1]}
+    with pytest.raises(ValidationError, match="does not name leaves"):
+        roles.design_schema(("collagen", "leaves")).model_validate(lacking)
+
+
+def test_the_engineer_passes_hints_on(desk: Desk) -> None:
+    seen: list[Any] = []
+
+    def structured(model: Any, schema: Any, messages: Any, *, seed: int, hints: Any = None, **_: Any) -> Any:
+        seen.append((schema.__name__, hints, seed, str(messages[-1].text)))
+        raise ServiceError("enough")
+
+    said = [{"role": "assistant", "name": "scientist", "content": "Sheets of silk."}]
+    with pytest.raises(ServiceError):
+        roles.engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
+    name, hints, seed, text = seen[0]
+    assert (name, hints) == ("MaterialDesign", {"inspirations.name": ("spider silk", "bone")})
+    assert seed == derive(7, "engineer/design-1") and "Sheets of silk." in text
+
+
+def test_the_illustrator_takes_motifs_and_palette_from_the_vocabulary(desk: Desk) -> None:
+    made = illustrator.illustrator(desk.kit(), _state(prompts=[]))["prompts"][0]
+    assert made["motifs"] == ["wavy collagen fibres", "leaf venation"]
+    assert made["short"].startswith("wavy collagen fibres combined with leaf venation, emerald green on cream, ")
+    assert made["palette"] == "emerald green on cream"
+    lead = (
+        "wavy collagen fibres combined with leaf venation, a stack of waves, branching lines, emerald green on cream, "
+    )
+    assert made["long"].startswith(lead)
+
+
+def test_the_illustrator_puts_the_trigger_first(desk: Desk) -> None:
+    kit = desk.kit(painter=InstantPainter(trigger="<leaf microstructure>", vocabulary={}))
+    made = illustrator.illustrator(kit, _state(prompts=[]))["prompts"][0]
+    assert made["short"].startswith("<leaf microstructure> ") and made["long"].startswith("<leaf microstructure> ")
+    assert made["motifs"] == ["branching lines", "parallel waves"]
+    assert contains(made["short"], "parallel waves")
+
+
+def test_the_illustrator_is_told_the_last_prompt_and_the_change(desk: Desk) -> None:
+    seen: list[str] = []
+
+    def structured(model: Any, schema: Any, messages: Any, **_: Any) -> Any:
+        seen.append(str(messages[-1].text))
+        raise ServiceError("enough")
+
+    with pytest.raises(ServiceError):
+        illustrator.illustrator(desk.kit(structured=structured), _state(change="Draw thinner lines."))
+    assert "Change this: Draw thinner lines." in seen[0] and image_prompt([], 3)["short"] in seen[0]
+
+
+def test_a_long_short_prompt_is_cut_to_fit() -> None:
+    short = " ".join(["lines"] + [f"word{place}" for place in range(30)])
+    written = ImagePrompt(long="Lines that cross in many places.", short=short, motifs=["lines"], palette="red on blue")
+    hints = {"motifs": ["leaf venation", "spider orb web"], "palette": ["gold on black"]}
+    made = composed(written, hints, ["branching lines"], "<leaf microstructure>")
+    assert len(made.short.split()) <= SHORT_WORDS and len(made.short) <= 240
+    assert all(contains(made.short, phrase) for phrase in ["leaf venation", "spider orb web", "gold on black"])
+    assert cut("many small lines and the cells", 5) == "many small lines"
+    assert reworded(written.model_dump(), "a plain red square", "<t>")["short"] == "<t> a plain red square"
+
+
+def test_words_are_compared_without_plurals() -> None:
+    assert stems("The leaves of bees") == {"leaf", "bee"}
+    assert contains("a leaf with veins", "leaf vein") and not contains("a leaf", "leaf vein")
+    words = Vocabulary.of(VOCABULARY)
+    assert words.motifs([("web", "x"), ("web", "x"), ("bone", "x")], None)[0] == "spider orb web"
+    assert words.palette("black", None) == "gold on black"
+    assert words.palette("dark", lambda text, rows: [0, 1, 0]) == "gold on black"
+    assert Vocabulary.of({"vocabulary": ["lines", "dots"]}).motifs([("dots", "")], None) == ["dots"]
+    assert Vocabulary.of({}).palette("black", None) is None
+
+
+def test_pictures_are_painted_together_and_each_once(desk: Desk) -> None:
+    instant = InstantPainter()
+    kit = desk.kit(images=5, batch=2, painter=instant)
+    pictures = painter(kit, _state())["pictures"]
+    assert [picture["index"] for picture in pictures] == [0, 1, 2, 3, 4]
+    assert len({picture["seed"] for picture in pictures}) == 5 == len({picture["sha256"] for picture in pictures})
+    assert [spec.seed for spec in instant.painted] == [picture["seed"] for picture in pictures]
+    steps = [(event.step, event.steps) for event in desk.of("picture_progress")]
+    assert steps == [(step, 10) for step in range(1, 11)]
+    assert painter(kit, _state())["pictures"] == pictures and len(instant.painted) == 5
+
+
+def test_the_critic_sees_the_picture_and_answers_every_question(desk: Desk) -> None:
+    seen: list[Any] = []
+    kit = desk.kit(critic_enabled=True)
+
+    def structured(model: Any, schema: Any, messages: Any, *, seed: int, hints: Any = None, **_: Any) -> Any:
+        seen.append(messages[-1].content)
+        return desk.kit().structured(model, schema, messages, seed=seed, hints=hints)
+
+    desk.files["images/00.png"] = b"png bytes"
+    kit = desk.kit(critic_enabled=True, structured=structured)
+    picture = {"path": "images/00.png", "round": 1, "index": 4}
+    [critique] = critic(kit, _state(pictures=[picture, picture | {"round": 0}]))["critiques"]
+    assert critique["picture"] == 4 and len(critique["checks"]) == len(
+        checklist(_state()["design"], image_prompt([], 3), "material microstructure")
+    )
+    url = seen[0][1]["image_url"]["url"]
+    assert base64.b64decode(url.removeprefix("data:image/png;base64,")) == b"png bytes"
+
+
+def test_a_critique_that_skips_a_question_is_refused() -> None:
+    schema = critique_schema(("Is it red?", "Is it round?"))
+    base = {"seen": "A red disc.", "fit": 5, "change": "None at all."}
+    answers = [{"question": "is it round?", "answer": "no"}, {"question": "Is it red?", "answer": "yes"}]
+    made = schema.model_validate(base | {"checks": answers})
+    assert [(check.question, check.answer) for check in made.checks] == [("Is it red?", "yes"), ("Is it round?", "no")]
+    by_order = schema.model_validate(base | {"checks": [{"question": "first one", "answer": "no"}, answers[1]]})
+    assert [check.answer for check in by_order.checks] == ["no", "yes"]
+    with pytest.raises(ValidationError):
+        schema.model_validate(base | {"checks": answers[:1]})
+
+
+def _critique(picture: int, yes: int, fit: int) -> dict[str, Any]:
+    checks = [{"question": f"Is it {n}?", "answer": "yes" if n < yes else "no"} for n in range(4)]
+    return {"picture": picture, "seen": "Lines.", "checks": checks, "fit": fit, "change": "Thinner lines."}
+
+
+@pytest.mark.parametrize(
+    ("critiques", "number", "decisions", "choice", "best"),
+    [
+        ([_critique(0, 4, 9), _critique(1, 3, 6)], 1, [], "finish", 0),
+        ([_critique(0, 2, 5), _critique(1, 3, 6)], 1, [], "repaint", 1),
+        ([_critique(0, 2, 5), _critique(1, 3, 6)], 3, [], "finish", 1),
+        ([_critique(0, 0, 2), _critique(1, 0, 1)], 1, [], "rethink", 0),
+        ([_critique(0, 0, 2), _critique(1, 0, 1)], 2, [{"choice": "rethink"}], "repaint", 0),
+        ([_critique(0, 3, 7), _critique(1, 0, 1)], 2, [], "repaint", 0),
+    ],
+)
+def test_the_directors_rules(
+    desk: Desk, critiques: list[Any], number: int, decisions: list[Any], choice: str, best: int
+) -> None:
+    state = _state(critiques=critiques, round=number, decisions=decisions, pictures=[{"round": number}] * 2)
+    changes, goto = director.director(desk.kit(critic_enabled=True, rounds=3), state)
+    assert changes["decisions"][0]["choice"] == choice and changes["best"] == best
+    assert goto == {"finish": "__end__", "repaint": "illustrator", "rethink": "scientist"}[choice]
+    assert changes.get("round", number) == number + (choice != "finish")
+    assert bool(changes.get("messages")) == (choice == "rethink")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "meaning"),
+    [
+        ("before_painting", {"approve": True}, {"choice": "paint"}),
+        ("before_painting", True, {"choice": "paint"}),
+        ("before_painting", {"approve": False}, {"choice": "finish"}),
+        ("before_painting", {"choice": "rethink"}, {"choice": "rethink"}),
+        ("before_painting", {"prompt": " a plain red square "}, {"choice": "paint", "prompt": "a plain red square"}),
+        ("after_critique", {"approve": True}, {"choice": "finish"}),
+        ("after_critique", {"approve": False}, {"choice": "repaint"}),
+        ("after_critique", {"choice": "rethink"}, {"choice": "rethink"}),
+        ("after_critique", {"prompt": "a plain red square"}, {"choice": "repaint", "prompt": "a plain red square"}),
+    ],
+)
+def test_answers_are_understood(kind: str, answer: Any, meaning: dict[str, str]) -> None:
+    assert director.understood(kind, answer) == meaning
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, {}, "yes", {"approve": "yes"}, {"choice": "burn"}, {"prompt": "x"}, {"prompt": 1}, {"a": 1, "b": 2}],
+)
+def test_other_answers_are_refused_with_the_choices(answer: Any) -> None:
+    with pytest.raises(UsageError, match=r"repaint\|rethink\|finish"):
+        director.understood("after_critique", answer)

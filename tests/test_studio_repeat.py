@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import studio
+from workspace.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("scripted_studio")
+
+
+def test_a_replay_says_that_all_came_out_identical(home: Path) -> None:
+    run = studio.design("a tough panel", seed=5, images=2)
+    result = studio.replay(run.run_id)
+    assert result.identical
+    assert result.design_identical
+    assert result.pictures == [{"path": f"images/0{n}.png", "identical": True} for n in (1, 2)]
+    assert result.replay_id != run.run_id
+    assert studio.open_run(result.replay_id).status == "finished"
+    assert result.to_json()["identical"] is True
+
+
+def test_a_replay_says_which_picture_differs(home: Path, scripted_studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = studio.design("a tough panel", seed=5, images=2)
+    paint = scripted_studio.paint
+
+    def other(specs: Any, on_step: Any = None, on_notice: Any = None) -> list[Image.Image]:
+        images = paint(specs, on_step)
+        return [
+            Image.new("RGB", image.size) if spec.seed == run.images[1].seed else image
+            for spec, image in zip(specs, images, strict=True)
+        ]
+
+    monkeypatch.setattr(scripted_studio, "paint", other)
+    result = studio.replay(run.run_id)
+    assert not result.identical
+    assert [picture["identical"] for picture in result.pictures] == [True, False]
+    assert "images/02.png  DIFFERENT" in result.lines()
+
+
+def test_a_replay_names_a_model_that_changed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = studio.design("a tough panel", seed=5)
+    monkeypatch.setattr("models.chat.describe", lambda call, home: {"model": "another"})
+    assert "scientist" in studio.replay(run.run_id).changed_models
+
+
+def test_a_replay_gives_the_answers_that_a_person_gave(home: Path) -> None:
+    run = studio.design("a tough panel", seed=5, ask=True)
+    studio.resume(run.run_id, {"prompt": "wavy thin green lines on a gold ground"})
+    assert studio.replay(run.run_id).identical
+
+
+def test_an_unfinished_run_is_not_replayed(home: Path) -> None:
+    run = studio.design("a tough panel", seed=5, ask=True)
+    with pytest.raises(UsageError, match="waiting, not finished"):
+        studio.replay(run.run_id)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.request import SEED_LIMIT, Request, prepare, recorded
+from workspace.errors import StudioError, UsageError
+from workspace.ledger import Ledger
+from workspace.settings import load_settings
+
+
+@pytest.mark.parametrize(
+    ("options", "figure"),
+    [
+        ({"brief": ""}, "empty"),
+        ({"brief": "  \n "}, "empty"),
+        ({"brief": "ab"}, "2 characters"),
+        ({"brief": "x" * 20_000}, "20000 characters"),
+        ({"images": 0}, "not 0"),
+        ({"images": 1000}, "1 to 64, not 1000"),
+        ({"rounds": 11}, "1 to 10, not 11"),
+        ({"size": 100}, "96 or 112"),
+        ({"size": 32}, "64 to 2048, not 32"),
+        ({"size": 4096}, "not 4096"),
+        ({"seed": -1}, "not -1"),
+        ({"seed": SEED_LIMIT}, f"not {SEED_LIMIT}"),
+        ({"inspirations": ["leaf"] * 7}, "7 inspirations"),
+        ({"inspirations": ["x"]}, "1 characters"),
+    ],
+)
+def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any], figure: str) -> None:
+    with pytest.raises(UsageError, match=figure):
+        Request(**{"brief": "a tough panel", **options}).check()
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    Request("abc", images=1, rounds=1, size=64, seed=0).check()
+    Request("x" * 8000, images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1).check()
+
+
+def test_nothing_is_entered_for_a_bad_request(home: Path) -> None:
+    for asked in (
+        Request("ok brief", images=0),
+        Request("ok brief", program="nope"),
+        Request("ok brief", profile="no"),
+    ):
+        with pytest.raises(StudioError):
+            prepare(asked)
+    assert list(home.iterdir()) == []
+
+
+def test_a_missing_model_is_told_before_anything_is_made(home: Path) -> None:
+    with pytest.raises(StudioError, match="studio models fetch smollm2-135m-instruct"):
+        prepare(Request("a tough panel"))
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.usefixtures("scripted_studio")
+def test_a_run_is_entered_with_everything_settled(home: Path) -> None:
+    made = prepare(Request("a tough panel", ["nacre"], images=3, size=128, seed=9, ask=True), status="queued")
+    with Ledger(home / "ledger.db") as ledger:
+        row = ledger.run(made.run_id)
+    assert (row.status, row.seed, row.brief["inspirations"]) == ("queued", 9, ["nacre"])
+    assert row.settings["settings"]["flow"]["images"] == 3
+    assert row.settings["settings"]["painter"]["size"] == 128
+    assert row.settings["ask"] is True
+    assert (home / "runs" / made.run_id / "brief.json").is_file()
+
+
+@pytest.mark.usefixtures("scripted_studio")
+def test_given_settings_are_kept_and_options_go_first(home: Path) -> None:
+    given = load_settings(overrides={"flow.images": 5, "flow.rounds": 2})
+    made = prepare(Request("a tough panel", images=1), given)
+    assert (made.settings.flow.images, made.settings.flow.rounds) == (1, 2)
+
+
+@pytest.mark.usefixtures("scripted_studio")
+def test_a_seed_is_drawn_when_none_is_given(home: Path) -> None:
+    seeds = set()
+    for _ in range(3):
+        made = prepare(Request("a tough panel"))
+        with Ledger(home / "ledger.db") as ledger:
+            seeds.add(ledger.run(made.run_id).seed)
+    assert len(seeds) == 3
+
+
+def test_recorded_settings_do_not_listen_to_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_settings().model_dump(mode="json", exclude={"home"})
+    monkeypatch.setenv("STUDIO_FLOW__IMAGES", "9")
+    monkeypatch.setenv("STUDIO_ROLES__CRITIC__MODEL", "other")
+    assert recorded(data, home).model_dump(mode="json", exclude={"home"}) == data
+    with pytest.raises(UsageError, match=r"flow\.images"):
+        recorded(data | {"flow": {"images": 0}}, home)

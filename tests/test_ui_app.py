@@ -1,0 +1,417 @@
+"""The page without a browser: events folded into a view, views into HTML, requests into sheets; a fake door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fixtures_page import ANSWER, DESIGN, FakeDoor, story
+from ui import page_parts, page_results
+from ui.page_desk import Desk, Sheet, split, whole
+from ui.page_view import Observer, View
+from workspace.errors import DataError, StorageError, UsageError
+from workspace.events import CritiqueReady, Notice, Question, RunStarted, RunStopped, StepFinished, StepStarted, Token
+
+BRIEF = {"text": "A light panel that stops cracks", "inspirations": ["nacre", "leaf"]}
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[FakeDoor]:
+    fake = FakeDoor(tmp_path)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def desk(door: FakeDoor) -> Desk:
+    return Desk(door)
+
+
+@pytest.fixture
+def told() -> View:
+    """A finished run."""
+    view = View("r1")
+    for event in story("r1", BRIEF):
+        view.add(event)
+    return view
+
+
+def begin(desk: Desk, text: str = BRIEF["text"]) -> Sheet:  # type: ignore[assignment]
+    return desk.begin(text, "nacre, leaf", "relate-and-design", 2, 1, "7")
+
+
+def settled(desk: Desk, sheet: Sheet) -> Sheet:
+    assert sheet.run_id
+    desk._observer.settle(sheet.run_id, 10)
+    return desk.tick(sheet.run_id, sheet.shown)
+
+
+# The view
+
+
+def test_a_whole_story_folds_into_a_finished_view(told: View) -> None:
+    assert told.status == "finished" and told.over
+    assert told.seconds == 33.0
+    assert [turn.role for turn in told.turns.values()] == ["scientist", "scientist", "engineer", "illustrator"]
+    assert told.turns["relate"].text == ANSWER and told.turns["relate"].done
+    assert told.design == DESIGN
+    assert sorted(told.pictures) == ["images/00.png", "images/01.png"]
+
+
+def test_a_turn_is_rewritten_when_its_step_starts_again() -> None:
+    view = View("r1")
+    view.add(StepStarted(role="scientist", key="a", label="Relating"))
+    view.add(Token(role="scientist", key="a", text="half a sen"))
+    view.add(RunStopped(status="interrupted", message="stopped", exit_code=130))
+    view.add(RunStarted(brief=BRIEF, profile="p", resumed=True))
+    view.add(StepStarted(role="scientist", key="a", label="Relating"))
+    view.add(Token(role="scientist", key="a", text="whole"))
+    assert view.status == "running" and view.message == ""
+    assert [turn.text for turn in view.turns.values()] == ["whole"]
+    view.add(StepFinished(role="scientist", key="a", text="whole.", seconds=2))
+    assert view.turns["a"].text == "whole."
+
+
+def test_the_observer_follows_a_run_once_and_anew_after_it_ended(door: FakeDoor) -> None:
+    observer = Observer(door.watch)
+    run_id = door.submit("a panel")
+    observer.attach(run_id)
+    thread = observer._watches[run_id].thread
+    observer.attach(run_id)
+    assert observer._watches[run_id].thread is thread
+    door.let(run_id)
+    observer.settle(run_id, 10)
+    assert observer.view(run_id).status == "finished"
+    observer.attach(run_id)
+    observer.settle(run_id, 10)
+    assert observer._watches[run_id].thread is not thread
+    assert observer.view(run_id).status == "finished"
+
+
+def test_the_observer_forgets_old_views_that_are_over() -> None:
+    observer = Observer(lambda run_id: iter(story(run_id, BRIEF)), keep=2)
+    for i in range(6):
+        observer.attach(f"r{i}")
+        observer.settle(f"r{i}", 10)
+    assert len(observer._watches) <= 3
+    assert observer.follows("r5") and not observer.follows("r0")
+
+
+def test_a_broken_event_log_is_told_in_the_view() -> None:
+    def watch(run_id: str) -> Iterator[Any]:
+        yield RunStarted(brief=BRIEF, profile="p")
+        raise DataError("events.jsonl:7: is not an event")
+
+    observer = Observer(watch)
+    observer.attach("r1")
+    observer.settle("r1", 10)
+    view = observer.view("r1")
+    assert (view.status, view.message) == ("failed", "events.jsonl:7: is not an event")
+
+
+def test_a_watch_that_ends_without_a_word_is_an_interruption() -> None:
+    observer = Observer(lambda run_id: iter([RunStarted(brief=BRIEF, profile="p")]))
+    observer.attach("r1")
+    observer.settle("r1", 10)
+    assert observer.view("r1").status == "interrupted"
+
+
+# HTML
+
+
+class _Tags(HTMLParser):
+    """Collects tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+        self.open = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+
+HOSTILE = st.sampled_from(
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "![x](http://evil.example/a.png)",
+        "[x](javascript:alert(1))",
+        "<http://evil.example>",
+        "[x]: http://evil.example\n\n[x]",
+        "${alert(1)} {{constructor}} `tick`",
+        "</pre></article></section>",
+        "{<b>",
+        "|a|b|\n|-|-|\n|<i onclick=x>|2|",
+    ]
+) | st.text(max_size=60)
+
+
+def _hostile(text: str) -> View:
+    view = View("r1")
+    for event in story("r1", {"text": text, "inspirations": [text]}):
+        view.add(event)
+    design = {
+        key: text if isinstance(value, str) else [text] if isinstance(value[0], str) else value
+        for key, value in DESIGN.items()
+        if key != "architecture"
+    }
+    for key in ("inspirations", "components", "properties"):
+        design[key] = [{k: text if isinstance(v, str) else v for k, v in item.items()} for item in DESIGN[key]]
+    view.design = design | {"architecture": {"scale": text, "description": text}}
+    view.prompts = {1: {"long": text, "short": text}}
+    view.add(StepStarted(role="critic", key="k", label=text))
+    view.add(Token(role="critic", key="k", text=text))
+    critique = {"picture": 0, "seen": text, "fit": 3, "checks": [{"question": text, "answer": "no"}], "change": text}
+    view.add(CritiqueReady(critique=critique, round=1))
+    view.add(Notice(text=text))
+    view.add(RunStopped(status="failed", message=text, exit_code=1))
+    return view
+
+
+@settings(deadline=None)
+@given(text=HOSTILE)
+def test_what_models_and_people_write_stays_text(text: str) -> None:
+    view = _hostile(text)
+    whole_page = "".join(
+        (
+            page_parts.status(view),
+            page_parts.conversation(view),
+            page_results.card(view),
+            page_results.pictures(view),
+            page_parts.error(text),
+        )
+    )
+    seen = _Tags()
+    seen.feed(whole_page)
+    assert not seen.tags & {"script", "iframe", "object", "embed", "form", "input", "link", "meta", "style", "svg"}
+    assert not [name for name in seen.attributes if name.startswith("on")]
+    assert all(link.startswith("pictures/r1/") for link in seen.links)
+
+
+def test_markdown_of_a_model_is_rendered_and_json_is_laid_out(told: View) -> None:
+    html = page_parts.conversation(told)
+    assert "<strong>making them take a longer way</strong>" in html
+    assert "<li>Nacre stacks hard plates in a soft film.</li>" in html
+    assert "&quot;title&quot;: &quot;Venous nacre laminate&quot;" in html
+
+
+def test_the_card_holds_every_part_of_the_design(told: View) -> None:
+    html = page_results.card(told)
+    for text in (
+        "Venous nacre laminate",
+        "chitosan",
+        "1,240 J/m²",
+        "12.5 %",
+        "0.28",
+        "micrometre scale",
+        "Helmet shells",
+    ):
+        assert text in html
+    for text in [*DESIGN["mechanisms"], *DESIGN["fabrication"], *DESIGN["risks"]]:
+        assert text in html
+
+
+def test_pictures_show_seed_prompt_and_critique(told: View) -> None:
+    critique = {"picture": 1, "seen": "Rows of bricks.", "fit": 8, "checks": [{"question": "Bricks?", "answer": "yes"}]}
+    told.add(CritiqueReady(critique=critique, round=1))
+    html = page_results.pictures(told)
+    assert html.count("<figure>") == 2
+    assert "seed 700" in html and "seed 701" in html and "staggered bricks" in html
+    assert html.count("fit 8 of 10") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("queued", "Starting"), ("running", "Designing"), ("finished", "Finished"), ("failed", "Failed")],
+)
+def test_the_status_line_says_what_goes_on(status: str, words: str) -> None:
+    view = View("r1", status=status, message="the disk is full")
+    html = page_parts.status(view, now=10)
+    assert f"<b>{words}</b>" in html
+    assert ("the disk is full" in html) == (status == "failed")
+    assert ("Resume goes on" in html) == (status == "failed")
+
+
+def test_a_waiting_run_shows_its_question() -> None:
+    view = View("r1")
+    view.add(Question(kind="before_painting", text="Paint this?", payload={}))
+    view.add(RunStopped(status="waiting", message="waits for an answer", exit_code=75))
+    html = page_parts.status(view)
+    assert "Paint this?" in html and "studio resume r1" in html
+
+
+def test_painting_is_shown_as_progress() -> None:
+    view = View("r1")
+    for event in story("r1", BRIEF):
+        if event.type == "picture_ready":
+            break
+        view.add(event)
+    html = page_parts.status(view)
+    assert 'aria-valuenow="8"' in html and "painting, step 8 of 8" in html
+
+
+def test_past_designs_link_to_their_run(door: FakeDoor) -> None:
+    assert "will be listed here" in page_parts.past([])
+    run_id = door.submit("<b>A panel</b>")
+    door.let(run_id)
+    html = page_parts.past(door.runs(), run_id)
+    assert f'href="?run={run_id}" aria-current="page"' in html
+    assert "&lt;b&gt;A panel" in html and "1 minute ago" in html and "00.png" in html
+
+
+# What people do
+
+
+def test_fields_are_read_leniently() -> None:
+    assert split(" nacre, spider silk;leaf\n,") == ["nacre", "spider silk", "leaf"]
+    assert [whole("seed", value) for value in (None, "", " 7 ", 7.0, 7, "-1")] == [None, None, 7, 7, 7, -1]
+    for value in ("a", "1.5", 2.5, "1e9", "9" * 30):
+        with pytest.raises(UsageError, match="seed must be a whole number"):
+            whole("seed", value)
+
+
+def test_design_submits_what_was_filled_in(desk: Desk, door: FakeDoor) -> None:
+    sheet = begin(desk)
+    assert sheet.running and sheet.run_id in door.stories
+    assert door.asked == [
+        {
+            "brief": BRIEF["text"],
+            "inspirations": ["nacre", "leaf"],
+            "program": "relate-and-design",
+            "images": 2,
+            "rounds": 1,
+            "seed": 7,
+        }
+    ]
+
+
+@pytest.mark.parametrize(("brief", "seed", "line"), [("  ", "7", "brief is empty"), ("A panel", "x", "whole number")])
+def test_a_refused_request_is_one_line_and_leaves_the_page(desk: Desk, brief: str, seed: str, line: str) -> None:
+    sheet = desk.begin(brief, "", "relate-and-design", 2, 1, seed)
+    assert sheet.run_id is None and sheet.pieces == {}
+    assert line in sheet.error and sheet.error.count("<p") == 1
+
+
+def test_a_tick_sends_only_what_changed(desk: Desk, door: FakeDoor) -> None:
+    first = begin(desk)
+    assert first.run_id
+    door.let(first.run_id)
+    last = settled(desk, first)
+    assert not last.running
+    assert set(last.pieces) == {"status", "pictures", "card", "talk", "past"}
+    again = desk.tick(first.run_id, last.shown)
+    assert again.pieces == {}
+
+
+def test_opening_a_run_shows_it_and_fills_the_form(desk: Desk, door: FakeDoor) -> None:
+    run_id = door.submit("A panel", inspirations=["nacre"])
+    door.let(run_id)
+    sheet = desk.open(run_id)
+    assert "Venous nacre laminate" in sheet.pieces["card"] and not sheet.running
+    assert (sheet.brief, sheet.inspirations) == ("A panel", "nacre")
+
+
+def test_opening_nothing_shows_words(desk: Desk) -> None:
+    sheet = desk.open("")
+    assert "No design on the table yet" in sheet.pieces["status"] and sheet.run_id == ""
+
+
+@pytest.mark.parametrize("run_id", ["../../etc", "20261121-120000-fake-9999", "<script>", "x" * 500, "%2e%2e", "-"])
+def test_an_unknown_run_is_one_line(desk: Desk, run_id: str) -> None:
+    sheet = desk.open(run_id)
+    assert sheet.run_id == "" and not sheet.running
+    assert "Unknown run" in sheet.pieces["status"] and "<script>" not in sheet.pieces["status"]
+    assert desk.tick(run_id, {}).run_id == ""
+
+
+def test_stop_then_resume(desk: Desk, door: FakeDoor) -> None:
+    sheet = begin(desk)
+    assert sheet.run_id
+    door.let_to(sheet.run_id, "step_finished")
+    asked = desk.stop(sheet.run_id, sheet.shown)
+    assert asked.stopping and door.stopped == [sheet.run_id]
+    stopped = settled(desk, asked)
+    assert stopped.resumable and not stopped.running
+    resumed = desk.resume(sheet.run_id, stopped.shown)
+    assert resumed.stopping is False and door.resumed == [sheet.run_id]
+    door.let(sheet.run_id)
+    assert "Finished" in settled(desk, resumed).pieces["status"]
+
+
+def test_a_resume_that_is_refused_is_one_line(desk: Desk, door: FakeDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(run_id: str) -> None:
+        raise StorageError("the disk is full")
+
+    sheet = begin(desk)
+    assert sheet.run_id
+    door.end(sheet.run_id, "failed", "the painter is gone")
+    monkeypatch.setattr(door, "go_on", full)
+    refused = desk.resume(sheet.run_id, sheet.shown)
+    assert "The disk is full" in refused.error
+
+
+# The web application
+
+
+@pytest.fixture
+def client(door: FakeDoor) -> Iterator[Any]:
+    pytest.importorskip("gradio")
+    from fastapi.testclient import TestClient
+
+    from ui.app import application
+
+    with TestClient(application(door)) as client:
+        yield client
+
+
+def test_pictures_come_from_listed_files_alone(client: Any, door: FakeDoor) -> None:
+    run_id = door.submit("A panel")
+    path = f"/pictures/{run_id}/00.png"
+    assert client.get(path).status_code == 404
+    door.let(run_id)
+    answer = client.get(path)
+    assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
+    assert answer.content == (door.home / "runs" / run_id / "images" / "00.png").read_bytes()
+    (door.home / "runs" / run_id / "images" / "secret.png").write_bytes(b"x")
+    for name in ("secret.png", "..%2f..%2fledger.db", "events.jsonl", "99.png"):
+        assert client.get(f"/pictures/{run_id}/{name}").status_code in (404, 405)
+    assert client.get("/pictures/..%2f..%2fetc/passwd").status_code in (404, 405)
+
+
+def test_the_file_route_gives_nothing_of_the_home_away(client: Any, door: FakeDoor) -> None:
+    run_id = door.submit("A panel")
+    door.let(run_id)
+    target = door.home / "runs" / run_id / "images" / "00.png"
+    for prefix in ("/gradio_api/file=", "/file="):
+        assert client.get(f"{prefix}{target}").status_code in (403, 404)
+
+
+def test_the_page_is_fenced_and_names_no_other_address(client: Any) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "fonts.googleapis.com" not in answer.text and "cdn" not in answer.text.lower()
+    config = client.get("/config").json()
+    assert not [item for item in config["dependencies"] if item["api_visibility"] == "public"]
+
+
+def test_a_taken_port_is_a_clear_error() -> None:
+    from ui.page_web import listen
+    from workspace.errors import ServiceError
+
+    with listen("127.0.0.1", 0) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with pytest.raises(ServiceError, match=f"cannot listen on 127.0.0.1:{port}"):
+            listen("127.0.0.1", port)

@@ -1,0 +1,1 @@
+"""Papers to measured model variants, and the embedded painter with its procedural microstructures."""

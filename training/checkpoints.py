@@ -1,0 +1,129 @@
+"""A training loop's state on disk: whole or not at all, so that a killed run resumes exactly where it stood.
+
+One safetensors file holds model, moving average and AdamW moments; the step stands in its metadata. Nothing is pickled.
+This module does not know what is trained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from workspace.errors import DataError
+from workspace.files import publish
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], note: Mapping[str, Any] | None = None) -> None:
+    """Write named tensors and a note to a safetensors file, whole or not at all.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"note": json.dumps(note or {}), "format": "pt"}
+    publish(path, lambda staged: save_file(plain, staged, metadata=metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote.
+
+    Raises:
+        DataError: If the file is not a readable safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            return tensors, json.loads((file.metadata() or {}).get("note", "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as fault:
+        raise DataError(
+            f"checkpoint {path} cannot be read: {fault}", hint="delete it to start that stage anew"
+        ) from None
+
+
+class Trainee:
+    """A model in training: its AdamW state, its exponential moving average, its step, and where they are kept.
+
+    Args:
+        model: Trained in place. Its weights may be bfloat16; float32 master copies are kept for the optimizer.
+        rate: Peak learning rate.
+        decay: Of the moving average; it starts lower and rises, so that early averages forget the random start.
+        path: The checkpoint file; if it exists, training resumes from it.
+    """
+
+    def __init__(self, model: torch.nn.Module, rate: float, decay: float, path: Path) -> None:
+        self.path, self.decay = path, decay
+        self.step = 0
+        self.live = dict(model.named_parameters())
+        self.weights: dict[str, torch.Tensor] = {name: _master(weight) for name, weight in self.live.items()}
+        self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+        if path.is_file():
+            self._resume()
+            self._refresh()
+
+    @torch.no_grad()
+    def _resume(self) -> None:
+        tensors, note = load_tensors(self.path)
+        self.step = int(note["step"])
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for number, (name, weight) in enumerate(self.weights.items()):
+            weight.data.copy_(tensors[f"model.{name}"])
+            self.average[name].copy_(tensors[f"average.{name}"])
+            if f"first.{name}" in tensors:
+                # Laid out in memory like the weight: the fused optimizer takes that for granted.
+                first, second = (torch.empty_like(weight).copy_(tensors[f"{m}.{name}"]) for m in ("first", "second"))
+                state[number] = {"step": torch.tensor(float(self.step)), "exp_avg": first, "exp_avg_sq": second}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+    def save(self) -> None:
+        """Write everything needed to go on."""
+        tensors = {f"model.{name}": weight for name, weight in self.weights.items()}
+        tensors |= {f"average.{name}": weight for name, weight in self.average.items()}
+        for name, weight in self.weights.items():
+            state = self.optimizer.state.get(weight)
+            if state:
+                tensors |= {f"first.{name}": state["exp_avg"], f"second.{name}": state["exp_avg_sq"]}
+        save_tensors(self.path, tensors, {"step": self.step})
+
+    def update(self, loss: torch.Tensor, rate: float) -> None:
+        """One AdamW step at ``rate`` with gradients clipped to norm 1, then the moving average."""
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, weight in self.live.items():
+            if weight is not self.weights[name]:
+                self.weights[name].grad = None if weight.grad is None else weight.grad.float()
+                weight.grad = None
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._refresh()
+        self.step += 1
+        decay = min(self.decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
+
+    def use_average(self) -> None:
+        """Put the moving average into the model; for a finished training, as the raw weights are gone after it."""
+        for name, weight in self.weights.items():
+            weight.data.copy_(self.average[name])
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Round the master weights into a bfloat16 model; nothing to do for a float32 one."""
+        for name, weight in self.live.items():
+            if weight is not self.weights[name]:
+                weight.data.copy_(self.weights[name])
+
+
+def _master(weight: torch.nn.Parameter) -> torch.Tensor:
+    """The float32 tensor the optimizer works on: the weight itself, or a copy of a bfloat16 one."""
+    return weight if weight.dtype == torch.float32 else weight.detach().float().requires_grad_()

@@ -1,0 +1,396 @@
+"""Train the embedded painter: procedural pictures in, a folder that an unchanged `FluxPipeline` loads out.
+
+Read top to bottom: draw pictures, train an autoencoder on crops of them, turn pictures into latents and captions into
+MiniLM states, train a small FLUX transformer by rectified flow, publish. Every stage leaves a whole file or none in the
+output folder and is skipped when its file is there; the two trainings resume from their checkpoints, bit for bit.
+
+    python -m training.painter --config training/configs/micro-flux.yaml --text-encoder MINILM_FOLDER --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from diffusers import AutoencoderTiny, FluxPipeline, FluxTransformer2DModel
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from models.minilm import load_minilm
+from training.checkpoints import Trainee, load_tensors, save_tensors
+from training.microstructures import caption, draw, sample
+from training.pipeline_folder import write_pipeline
+from workspace.errors import DataError
+from workspace.files import publish
+
+LATENT_CHANNELS = 16
+TEXT_WIDTH = 384
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AutoencoderRecipe(_Section):
+    """How the autoencoder is built and trained."""
+
+    width: int = Field(64, ge=4, le=512, description="channels of every layer")
+    encoder_blocks: tuple[int, int, int, int] = (0, 1, 2, 2)
+    decoder_blocks: tuple[int, int, int, int] = (2, 2, 2, 0)
+    steps: int = Field(1500, ge=1)
+    batch: int = Field(32, ge=1)
+    crop: int = Field(64, ge=16, description="pixels, a multiple of 8")
+    rate: float = Field(2e-3, gt=0)
+    edges: float = Field(1.0, ge=0, description="weight of the gradient loss")
+    noise: float = Field(0.08, ge=0, description="deviation of noise added to latents before decoding")
+    calm: float = Field(0.01, ge=0, description="weight of the squared latents in the loss")
+
+
+class FlowRecipe(_Section):
+    """How the transformer is built and trained."""
+
+    layers: int = Field(2, ge=1)
+    single_layers: int = Field(6, ge=1)
+    heads: int = Field(4, ge=1)
+    head_width: int = Field(64, ge=8)
+    rope: tuple[int, int, int] = (16, 24, 24)
+    steps: int = Field(2000, ge=1)
+    batch: int = Field(32, ge=1)
+    rate: float = Field(1e-3, gt=0)
+    average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights")
+    caption_dropout: float = Field(0.1, ge=0, le=1)
+    shift: float = Field(1.0, gt=0, description="of the sampling schedule")
+
+
+class SamplingDefaults(_Section):
+    """What `studio.json` tells the pipelines to use."""
+
+    steps: int = Field(20, ge=1)
+    true_cfg: float = Field(3.0, ge=1)
+
+
+class PainterConfig(_Section):
+    """Everything the training depends on; the YAML file's shape."""
+
+    seed: int = 42
+    size: int = Field(128, ge=32, description="pixels, a multiple of 16")
+    pictures: int = Field(16000, ge=2)
+    captions: int = Field(2, ge=1, description="wordings of each picture")
+    held_out: int = Field(128, ge=1)
+    tokens: int = Field(48, ge=8, le=512)
+    log_every: int = Field(25, ge=1)
+    save_every: int = Field(100, ge=1)
+    autoencoder: AutoencoderRecipe = AutoencoderRecipe()
+    flow: FlowRecipe = FlowRecipe()
+    sampling: SamplingDefaults = SamplingDefaults()
+
+
+def load_config(path: Path) -> PainterConfig:
+    """Read a training file.
+
+    Raises:
+        DataError: If it is missing, not YAML, or has an unknown field or a value out of range.
+    """
+    try:
+        return PainterConfig.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+    except (OSError, yaml.YAMLError, ValidationError) as fault:
+        raise DataError(f"training file {path} cannot be used: {fault}") from None
+
+
+def one_cycle(step: int, steps: int, peak: float) -> float:
+    """Learning rate at ``step``: up over the first twentieth, then down a cosine to a hundredth of ``peak``.
+
+    Source: Smith and Topin, "Super-convergence" (2018), with a short rise.
+    """
+    rise = max(1, steps // 20)
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))))
+
+
+def render(config: PainterConfig, out: Path) -> tuple[np.ndarray[Any, Any], list[list[str]]]:
+    """Draw the pictures: uint8 (pictures, size, size, 3), memory-mapped, and each one's captions."""
+    pixels, words = out / "pictures.npy", out / "captions.json"
+    if not words.is_file():
+        shape = (config.pictures, config.size, config.size, 3)
+        canvas = np.lib.format.open_memmap(out / "pictures.part", mode="w+", dtype=np.uint8, shape=shape)
+        said = []
+        for number in range(config.pictures):
+            rng = np.random.default_rng([config.seed, number])
+            spec = sample(rng)
+            canvas[number] = draw(spec, config.size, rng)
+            said.append([caption(spec, rng) for _ in range(config.captions)])
+        canvas.flush()
+        os.replace(out / "pictures.part", pixels)
+        publish(words, json.dumps(said))
+    return np.load(pixels, mmap_mode="r"), json.loads(words.read_text(encoding="utf-8"))
+
+
+def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderTiny:
+    """A 16-channel, 8-times-smaller convolutional autoencoder with random weights."""
+    widths = (recipe.width,) * 4
+    return AutoencoderTiny(
+        encoder_block_out_channels=widths,
+        decoder_block_out_channels=widths,
+        num_encoder_blocks=recipe.encoder_blocks,
+        num_decoder_blocks=recipe.decoder_blocks,
+        latent_channels=LATENT_CHANNELS,
+    )
+
+
+def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out: Path) -> AutoencoderTiny:
+    """Train the autoencoder on random crops; a small penalty on the latents' size lets fine detail be faint in them."""
+    recipe = config.autoencoder
+    torch.manual_seed(config.seed)
+    model = build_autoencoder(recipe).to(memory_format=torch.channels_last)
+    trainee = Trainee(model, recipe.rate, 0.99, out / "autoencoder.safetensors")
+    usable = len(pictures) - config.held_out
+
+    def loss_at(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([config.seed, 1, step])
+        chosen = rng.integers(usable, size=recipe.batch)
+        top, left = rng.integers(config.size - recipe.crop + 1, size=(2, recipe.batch))
+        crops = [
+            pictures[n, t : t + recipe.crop, u : u + recipe.crop] for n, t, u in zip(chosen, top, left, strict=True)
+        ]
+        real = to_tensor(np.stack(crops))
+        torch.manual_seed(int(rng.integers(2**31)))
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = model.encode(real).latents
+            painted = model.decode(latents + recipe.noise * torch.randn_like(latents)).sample
+        size: torch.Tensor = latents.float().square().mean()
+        return reconstruction_loss(painted.float(), real, recipe.edges) + recipe.calm * size
+
+    _train(trainee, "autoencoder", recipe.steps, recipe.rate, loss_at, None, config, out)
+    trainee.use_average()
+    return model.eval()
+
+
+def to_tensor(pictures: np.ndarray[Any, Any]) -> torch.Tensor:
+    """uint8 (n, H, W, 3) to float (n, 3, H, W) in -1..1, channels last in memory."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def reconstruction_loss(painted: torch.Tensor, real: torch.Tensor, edges: float) -> torch.Tensor:
+    """Mean absolute error plus ``edges`` times that of the horizontal and vertical pixel differences."""
+    fault = painted - real
+    return fault.abs().mean() + edges * (fault.diff(dim=-1).abs().mean() + fault.diff(dim=-2).abs().mean())
+
+
+@torch.no_grad()
+def encode_pictures(config: PainterConfig, vae: AutoencoderTiny, pictures: np.ndarray[Any, Any], out: Path) -> Any:
+    """Packed, normalised latents (pictures, tokens, 64) in half precision, and the scaling and shift that made them."""
+    path = out / "latents.safetensors"
+    if not path.is_file():
+        parts = []
+        for start in range(0, len(pictures), 64):
+            with torch.autocast("cpu", torch.bfloat16):
+                parts.append(vae.encode(to_tensor(np.array(pictures[start : start + 64]))).latents.float())
+        latents = torch.cat(parts)
+        shift, scaling = float(latents.mean()), float(1 / latents.std())
+        latents = (latents - shift) * scaling
+        count, channels, height, width = latents.shape
+        packed = FluxPipeline._pack_latents(latents, count, channels, height, width).half()
+        save_tensors(path, {"latents": packed}, {"scaling_factor": scaling, "shift_factor": shift})
+    tensors, note = load_tensors(path)
+    return tensors["latents"], note
+
+
+@torch.no_grad()
+def encode_captions(config: PainterConfig, captions: list[list[str]], text_encoder: Path, out: Path) -> Any:
+    """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384)."""
+    path = out / "texts.safetensors"
+    if not path.is_file():
+        encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens)
+        lines = [line for wordings in captions for line in wordings] + [""]
+        ids = tokenizer(lines, padding="longest", truncation=True, max_length=config.tokens, return_tensors="pt")
+        states, pooled = [], []
+        for batch in ids.input_ids.split(128):
+            with torch.autocast("cpu", torch.bfloat16):
+                answer = encoder(batch)
+            states.append(answer.last_hidden_state.half())
+            pooled.append(answer.pooler_output.half())
+        save_tensors(path, {"states": torch.cat(states), "pooled": torch.cat(pooled)})
+    tensors, _ = load_tensors(path)
+    return tensors["states"], tensors["pooled"]
+
+
+def build_transformer(recipe: FlowRecipe) -> FluxTransformer2DModel:
+    """A small FLUX transformer with random weights, without guidance embedding."""
+    return FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=4 * LATENT_CHANNELS,
+        num_layers=recipe.layers,
+        num_single_layers=recipe.single_layers,
+        attention_head_dim=recipe.head_width,
+        num_attention_heads=recipe.heads,
+        joint_attention_dim=TEXT_WIDTH,
+        pooled_projection_dim=TEXT_WIDTH,
+        guidance_embeds=False,
+        axes_dims_rope=recipe.rope,
+    )
+
+
+def train_flow(
+    config: PainterConfig, latents: torch.Tensor, texts: Any, out: Path, steps: int | None = None
+) -> FluxTransformer2DModel:
+    """Rectified flow: predict noise minus picture from a straight mix of the two, at logit-normal times.
+
+    Source: Esser et al., "Scaling rectified flow transformers" (2024); caption dropout for classifier-free guidance
+    from Ho and Salimans (2022). ``steps`` stops earlier than the recipe; 0 takes the newest checkpoint as it stands.
+    """
+    recipe = config.flow
+    torch.manual_seed(config.seed)
+    model = build_transformer(recipe).bfloat16()
+    trainee = Trainee(model, recipe.rate, recipe.average, out / "flow.safetensors")
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # MATH: the CPU's flash attention has a slow backward
+    torch.set_flush_denormal(True)
+    states, pooled = texts
+    side = config.size // 16
+    places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
+    words = torch.zeros(config.tokens, 3)
+    usable = len(latents) - config.held_out
+
+    def loss_of(chosen: torch.Tensor, lines: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        clean = latents[chosen].float()
+        mixed = torch.lerp(clean, noise, times[:, None, None])
+        text = functional.pad(states[lines], (0, 0, 0, config.tokens - states.shape[1]))
+        with sdpa_kernel(SDPBackend.MATH):
+            (velocity,) = model(
+                hidden_states=mixed.bfloat16(),
+                timestep=times.bfloat16(),
+                encoder_hidden_states=text.bfloat16(),
+                pooled_projections=pooled[lines].bfloat16(),
+                img_ids=places,
+                txt_ids=words,
+                return_dict=False,
+            )
+        return functional.mse_loss(velocity.float(), noise - clean)
+
+    def loss_at(step: int) -> torch.Tensor:
+        source = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        chosen = torch.randint(usable, (recipe.batch,), generator=source)
+        lines = chosen * config.captions + torch.randint(config.captions, (recipe.batch,), generator=source)
+        lines[torch.rand(recipe.batch, generator=source) < recipe.caption_dropout] = len(states) - 1
+        noise = torch.randn(recipe.batch, *latents.shape[1:], generator=source)
+        return loss_of(chosen, lines, noise, torch.randn(recipe.batch, generator=source).sigmoid())
+
+    @torch.no_grad()
+    def held_out_loss() -> float:
+        source = torch.Generator().manual_seed(config.seed)
+        chosen = torch.arange(usable, len(latents))
+        noise = torch.randn(len(chosen), *latents.shape[1:], generator=source)
+        times = (torch.arange(len(chosen)) + 0.5) / len(chosen)
+        return float(loss_of(chosen, chosen * config.captions, noise, times))
+
+    _train(trainee, "flow", recipe.steps if steps is None else steps, recipe.rate, loss_at, held_out_loss, config, out)
+    trainee.use_average()
+    return model.eval()
+
+
+def _train(
+    trainee: Trainee,
+    stage: str,
+    steps: int,
+    rate: float,
+    loss_at: Callable[[int], torch.Tensor],
+    held_out: Callable[[], float] | None,
+    config: PainterConfig,
+    out: Path,
+) -> None:
+    """Step until done; log a line of JSON and save a checkpoint every so often; stop at a loss that is no number."""
+    began, recent = time.monotonic(), []
+    while trainee.step < steps:
+        loss = loss_at(trainee.step)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DataError(
+                f"{stage} loss is {value} at step {trainee.step}; the last good checkpoint is kept at {trainee.path}",
+                hint=f"lower {stage}.rate",
+            )
+        trainee.update(loss, one_cycle(trainee.step, steps, rate))
+        recent.append(value)
+        saving = trainee.step % config.save_every == 0 or trainee.step == steps
+        if trainee.step % config.log_every == 0 or saving:
+            row = {"stage": stage, "step": trainee.step, "of": steps, "loss": round(float(np.mean(recent)), 5)}
+            row["seconds"] = round(time.monotonic() - began, 1)
+            if saving and held_out is not None:
+                row["held_out"] = round(held_out(), 5)
+            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+            recent = []
+        if saving:
+            trainee.save()
+
+
+def main(config: PainterConfig, text_encoder: Path, out: Path, publish_only: bool = False) -> Path:
+    """Train everything and publish it.
+
+    Args:
+        config: What to train.
+        text_encoder: Folder of the MiniLM model.
+        out: Folder for caches, checkpoints, metrics.jsonl and the result; the same folder resumes, and with a higher
+            ``flow.steps`` trains on.
+        publish_only: Do not train the flow; publish the newest checkpoint's average.
+
+    Returns:
+        The folder ``out/weights``, loadable by `FluxPipeline.from_pretrained` with MiniLM in both text places.
+
+    Raises:
+        DataError: If a loss stops being a number, a checkpoint belongs to another recipe, or the encoder is incomplete.
+    """
+    _own(out, config)
+    pictures, captions = render(config, out)
+    vae = train_autoencoder(config, pictures, out)
+    latents, normal = encode_pictures(config, vae, pictures, out)
+    texts = encode_captions(config, captions, text_encoder, out)
+    transformer = train_flow(config, latents, texts, out, 0 if publish_only else None)
+    return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling_defaults(config))
+
+
+def _own(out: Path, config: PainterConfig) -> None:
+    """Make the output folder and note what is trained there; refuse one where something else was begun."""
+    out.mkdir(parents=True, exist_ok=True)
+    aside = {"sampling", "log_every", "save_every"}
+    recipe, noted = config.model_dump(mode="json", exclude=aside), out / "recipe.json"
+    del recipe["flow"]["steps"]  # raising it trains on
+    if not noted.is_file():
+        publish(noted, json.dumps(recipe, indent=2))
+    former = json.loads(noted.read_text(encoding="utf-8"))
+    changed = sorted(key for key in recipe if former.get(key) != recipe[key])
+    if changed:
+        raise DataError(f"{out} was begun with another recipe; {', '.join(changed)} differ", hint="use an empty folder")
+
+
+def sampling_defaults(config: PainterConfig) -> dict[str, Any]:
+    """The sampling part of `studio.json`. Guidance is true CFG: the transformer has no guidance embedding."""
+    chosen = config.sampling
+    return {
+        "size": config.size,
+        "steps": chosen.steps,
+        "guidance": 0.0,
+        "true_cfg": chosen.true_cfg,
+        "negative_prompt": "",
+        "max_sequence_length": config.tokens,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--text-encoder", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--publish-only", action="store_true", help="publish the newest checkpoint as it stands")
+    chosen = parser.parse_args()
+    print(main(load_config(chosen.config), chosen.text_encoder, chosen.out, chosen.publish_only))

@@ -1,0 +1,91 @@
+"""Turn trained parts into a folder that `FluxPipeline.from_pretrained` loads: the diffusers layout plus `studio.json`.
+
+The text encoder and tokenizer are not in the folder; the loader passes them as components. `studio.json` holds the
+sampling defaults that suit these weights and the words the painter was taught. Knows nothing of how the parts were
+trained.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+
+from training.microstructures import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, PALETTES, SCALES
+from workspace.files import publish
+
+
+def vocabulary() -> dict[str, list[str]]:
+    """What the captions call each family: what it is in nature first, then what it looks like."""
+    return {name: [*row.biological, *row.geometric] for name, row in FAMILIES.items()}
+
+
+def attributes() -> list[str]:
+    """What the captions call density, scale, direction and gradient."""
+    words = [word for row in DENSITIES.values() for word in row]
+    words += [word for _, row in SCALES.values() for word in row]
+    words += [word for _, row in DIRECTIONS.values() for word in row]
+    words += [word for name, row in GRADIENTS.items() if name != "none" for word in row]
+    return list(dict.fromkeys(words))
+
+
+def write_pipeline(
+    folder: Path,
+    vae: AutoencoderTiny,
+    transformer: FluxTransformer2DModel,
+    normal: dict[str, float],
+    shift: float,
+    defaults: dict[str, Any],
+) -> Path:
+    """Write the pipeline folder, whole or not at all.
+
+    Args:
+        folder: Where it goes; what stood there is replaced.
+        vae: Trained autoencoder.
+        transformer: Trained transformer.
+        normal: ``scaling_factor`` and ``shift_factor`` of the latents the transformer was trained on.
+        shift: Of the sampling schedule.
+        defaults: Sampling defaults for `studio.json`; the vocabulary and the palettes are added.
+
+    Returns:
+        ``folder``, with a manifest of its files' sha256.
+
+    Raises:
+        StorageError: If the disk refuses.
+    """
+    index = {
+        "_class_name": "FluxPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": [None, None],
+        "text_encoder_2": [None, None],
+        "tokenizer": [None, None],
+        "tokenizer_2": [None, None],
+        "transformer": ["diffusers", "FluxTransformer2DModel"],
+        "vae": ["diffusers", "AutoencoderTiny"],
+    }
+    studio = {
+        **defaults,
+        "vocabulary": vocabulary(),
+        "attributes": attributes(),
+        "palettes": [row.words[0] for row in PALETTES.values()],
+    }
+
+    def write(staged: Path) -> None:
+        staged.mkdir()
+        halved = copy.deepcopy(vae).to(torch.bfloat16)
+        halved.register_to_config(**normal)
+        halved.save_pretrained(staged / "vae")
+        copy.deepcopy(transformer).to(torch.bfloat16).save_pretrained(staged / "transformer")
+        scheduler = FlowMatchEulerDiscreteScheduler(shift=shift, use_dynamic_shifting=False)
+        scheduler.save_pretrained(staged / "scheduler")
+        for name, content in (("model_index.json", index), ("studio.json", studio)):
+            (staged / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    publish(folder, write)
+    return folder
