@@ -128,7 +128,7 @@ def parse(data: bytes, source: str) -> Program:
         raise DataError(f"{source}:1: is nested too deeply") from error
     except ValidationError as error:
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in first["loc"])
+        where = " ".join(".".join(str(part) for part in first["loc"]).split())
         message = "is not a known key" if first["type"] == "extra_forbidden" else _lower(first["msg"])
         line = _at(node, first["loc"]).start_mark.line + 1
         raise DataError(f"{source}:{line}: {where or 'file'}: {message}{_choices(first)}") from error

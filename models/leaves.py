@@ -192,10 +192,9 @@ def _regex(pattern: str) -> str:
 
 def _masks(matchers: Sequence[Any], words: int) -> torch.Tensor:
     import torch
-    from llguidance.torch import fill_next_token_bitmask
 
     bits = torch.zeros((len(matchers), (words + 31) // 32), dtype=torch.int32)
-    for number, matcher in enumerate(matchers):
-        fill_next_token_bitmask(matcher, bits, number)
+    for row, matcher in zip(bits, matchers, strict=True):
+        matcher.unsafe_compute_mask_ptr(row.data_ptr(), row.numel() * row.element_size())
     spread = (bits.unsqueeze(-1) >> torch.arange(32, dtype=torch.int32)) & 1
     return spread.reshape(len(matchers), -1)[:, :words].bool()

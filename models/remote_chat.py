@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import httpx2
@@ -18,9 +19,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, PrivateAttr, SecretStr
+from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError
 
-from workspace.errors import ServiceError, UsageError
+from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import RoleCall
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -28,8 +29,8 @@ _PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 
 
-class _TooLarge(httpx2.TransportError):
-    """An answer passed the size limit."""
+class _Refused(httpx2.TransportError):
+    """An answer that is not read: it is too large or packed."""
 
 
 class _Body(httpx2.SyncByteStream):
@@ -43,7 +44,7 @@ class _Body(httpx2.SyncByteStream):
         for chunk in self.stream:
             size += len(chunk)
             if size > self.most:
-                raise _TooLarge(f"the answer is larger than {self.most} bytes")
+                raise _Refused(f"the answer is larger than {self.most} bytes")
             if time.monotonic() > self.deadline:
                 raise httpx2.ReadTimeout("the answer took too long")
             yield chunk
@@ -55,8 +56,9 @@ class _Body(httpx2.SyncByteStream):
 class Bounded(httpx2.BaseTransport):
     """HTTP with a deadline for the whole exchange, bounded retries, and a limit on what is read.
 
-    A refused connection and the statuses 429, 500, 502, 503 and 504 are tried again, each pause twice as long as the
-    one before, as long as the deadline allows. A time-out is not: the time is spent.
+    A connection that is refused or closed before an answer, and the statuses 429, 500, 502, 503 and 504, are tried
+    again, each pause twice as long as the one before, as long as the deadline allows. A time-out is not: the time is spent.
+    Compressed answers are refused, since a few bytes can unpack to more than the limit.
 
     Args:
         timeout: Seconds one answer may take, all tries included.
@@ -71,6 +73,7 @@ class Bounded(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request within the bounds."""
         deadline = time.monotonic() + self.timeout
+        request.headers["accept-encoding"] = "identity"
         for attempt in range(self.retries + 1):
             left = max(0.01, deadline - time.monotonic())
             request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), left)
@@ -78,18 +81,24 @@ class Bounded(httpx2.BaseTransport):
             last = attempt == self.retries or pause > deadline - time.monotonic()
             try:
                 response = self.inner.handle_request(request)
-            except httpx2.ConnectError:
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
                 if last:
                     raise
             else:
                 if last or response.status_code not in _RETRIED:
-                    body = _Body(response.stream, self.max_bytes, deadline)
-                    return httpx2.Response(
-                        response.status_code, headers=response.headers, stream=body, extensions=response.extensions
-                    )
+                    return self._limited(response, deadline)
                 response.close()
             time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _limited(self, response: httpx2.Response, deadline: float) -> httpx2.Response:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            response.close()
+            raise _Refused("the answer is compressed, which was not asked for")
+        body = _Body(response.stream, self.max_bytes, deadline)
+        return httpx2.Response(
+            response.status_code, headers=response.headers, stream=body, extensions=response.extensions
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -119,9 +128,7 @@ class RemoteChat(ChatOpenAI):
         with self._faults():
             result = super()._generate(messages, stop=stop, run_manager=run_manager, **kwargs)
         if not result.generations:
-            raise ServiceError(
-                f"{self.server} gave an answer without a choice", hint="is it an OpenAI-compatible server?"
-            )
+            raise self._nothing()
         return result
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
@@ -131,9 +138,7 @@ class RemoteChat(ChatOpenAI):
                 spoken = spoken or bool(chunk.message.content) or bool(chunk.generation_info)
                 yield chunk
         if not spoken:
-            raise ServiceError(
-                f"{self.server} gave an answer without a choice", hint="is it an OpenAI-compatible server?"
-            )
+            raise self._nothing()
 
     def with_structured_output(  # type: ignore[override]
         self, schema: type[BaseModel], *, include_raw: bool = False, **kwargs: Any
@@ -143,13 +148,22 @@ class RemoteChat(ChatOpenAI):
             raise UsageError("structured output needs a pydantic class, not a JSON schema")
         wanted = {"name": schema.__name__, "schema": wire_schema(schema)}
         asked = self.bind(stream=False, extra_body={"response_format": {"type": "json_schema", "json_schema": wanted}})
-        if include_raw:
-            return asked | RunnableLambda(lambda message: {"raw": message, "parsed": None, "parsing_error": None})
 
         def parsed(message: AIMessage) -> BaseModel:
-            return schema.model_validate_json(str(message.text))
+            try:
+                return schema.model_validate_json(str(message.text))
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "the whole"
+                raise DataError(f"the answer is not a valid {schema.__name__}: {where}: {first['msg']}") from error
 
-        return asked | RunnableLambda(parsed)
+        def told(message: AIMessage) -> dict[str, Any]:
+            try:
+                return {"raw": message, "parsed": parsed(message), "parsing_error": None}
+            except DataError as fault:
+                return {"raw": message, "parsed": None, "parsing_error": fault}
+
+        return asked | (RunnableLambda(told) if include_raw else RunnableLambda(parsed))
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -157,30 +171,41 @@ class RemoteChat(ChatOpenAI):
         try:
             yield
         except openai.APITimeoutError as fault:
-            raise ServiceError(
-                f"{self.server} did not answer within {self._timeout:g} s", hint="raise chat.timeout, or ask for less"
-            ) from fault
+            raise self._late() from fault
         except openai.APIStatusError as fault:
             raise self._refused(fault) from fault
         except (openai.APIConnectionError, httpx2.TransportError) as fault:
-            cause = fault.__cause__ or fault
-            if isinstance(cause, httpx2.TimeoutException):
-                words = f"did not answer within {self._timeout:g} s"
-            elif isinstance(cause, _TooLarge):
-                words = f"failed: {cause}"
-            else:
-                words = f"cannot be reached: {_line(cause)}"
-            raise ServiceError(f"{self.server} {words}", hint="is the server running?") from fault
+            raise self._broken(fault) from fault
         except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError, IndexError) as fault:
             raise ServiceError(f"{self.server} gave an answer that cannot be read: {_line(fault)}") from fault
+
+    def _nothing(self) -> ServiceError:
+        return ServiceError(f"{self.server} gave an answer without a choice", hint="is it an OpenAI-compatible server?")
+
+    def _broken(self, fault: Exception) -> ServiceError:
+        cause = fault if isinstance(fault, httpx2.TransportError) else fault.__cause__ or fault
+        if isinstance(cause, httpx2.TimeoutException):
+            return self._late()
+        if isinstance(cause, _Refused):
+            return ServiceError(f"{self.server} failed: {cause}", hint="chat.max_bytes sets the largest answer")
+        if isinstance(cause, httpx2.ConnectError):
+            return ServiceError(f"{self.server} cannot be reached: {_line(cause)}", hint="is the server running?")
+        return ServiceError(f"{self.server} broke off: {_line(cause)}", hint="the server's own log may say why")
+
+    def _late(self) -> ServiceError:
+        return ServiceError(
+            f"{self.server} did not answer within {self._timeout:g} s", hint="raise chat.timeout, or ask for less"
+        )
 
     def _refused(self, fault: openai.APIStatusError) -> ServiceError:
         code = fault.status_code
         if code in (401, 403):
             return ServiceError(f"{self.server} refused the key (HTTP {code})", hint="set api_key_env to its variable")
         if code == 404:
-            there = ", ".join(_listed(self)) or "unknown"
-            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404); it has: {there}")
+            there = ", ".join(_listed(self))
+            told = f"; it has: {there}" if there else ", and lists no models"
+            hint = None if there else "does the URL end as the server wants it, most often in /v1?"
+            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404){told}", hint=hint)
         return ServiceError(f"{self.server} answered HTTP {code}: {_line(fault)}")
 
 
@@ -188,21 +213,19 @@ def remote(call: RoleCall, *, seed: int | None = None) -> RemoteChat:
     """Return the chat model of a role's server.
 
     Raises:
-        UsageError: The variable that should hold the key is not set.
+        UsageError: The variable that should hold the key does not, or the server's URL is none.
     """
     chat, sampling = call.chat, call.sampling
     assert chat.server is not None  # the caller chose by it
-    key = "none"
-    if chat.api_key_env:
-        key = os.environ.get(chat.api_key_env, "")
-        if not key:
-            raise UsageError(f"the variable {chat.api_key_env}, which should hold the key of {chat.server}, is not set")
+    _check(chat.server)
+    key = _key(chat.api_key_env, chat.server) if chat.api_key_env else "none"
     model = RemoteChat(
         model=chat.model,
         server=chat.server,
         base_url=chat.server,
         api_key=SecretStr(key),
-        http_client=httpx2.Client(transport=Bounded(chat.timeout, chat.retries, chat.max_bytes)),
+        http_client=_client(chat.timeout, chat.retries, chat.max_bytes),
+        openai_proxy="",
         max_retries=0,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -214,21 +237,47 @@ def remote(call: RoleCall, *, seed: int | None = None) -> RemoteChat:
     return model
 
 
+@lru_cache(maxsize=16)
+def _client(timeout: float, retries: int, max_bytes: int) -> httpx2.Client:
+    """One client for all models with the same bounds; building one reads the machine's certificates."""
+    return httpx2.Client(transport=Bounded(timeout, retries, max_bytes))
+
+
+def _check(server: str) -> None:
+    try:
+        url = httpx2.URL(server)
+    except httpx2.InvalidURL as fault:
+        raise UsageError(f"the server {server} is not a URL: {_line(fault)}") from fault
+    if not url.host:
+        raise UsageError(f"the server {server} is not a URL: it names no host")
+
+
+def _key(variable: str, server: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"the variable {variable}, which should hold the key of {server}, is not set")
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"the variable {variable} holds characters that a key cannot have")
+    return key
+
+
 def wire_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema as servers take it: without the hints whose names begin with ``x-``."""
     plain: dict[str, Any] = _without_hints(schema.model_json_schema())
     return plain
 
 
-def _without_hints(value: Any) -> Any:
+def _without_hints(value: Any, *, names: bool = False) -> Any:
+    """Drop the hints; what stands under ``properties`` are a class's own names, which stay whatever they are."""
     if isinstance(value, dict):
-        return {key: _without_hints(held) for key, held in value.items() if not str(key).startswith("x-")}
+        kept = {key: held for key, held in value.items() if names or not str(key).startswith("x-")}
+        return {key: _without_hints(held, names=key == "properties" and not names) for key, held in kept.items()}
     return [_without_hints(held) for held in value] if isinstance(value, list) else value
 
 
 def _listed(model: RemoteChat) -> list[str]:
     try:
-        return [entry.id for entry in model.root_client.models.list()][:8]
+        return [" ".join(str(entry.id).split()) for entry in model.root_client.models.list()][:8]
     except (openai.OpenAIError, httpx2.TransportError, ValueError, TypeError, AttributeError):
         return []
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from agents import director, illustrator, roles
 from agents.critic import checklist, critic, critique_schema
 from agents.documents import Brief, ImagePrompt
+from agents.experience import quantities
 from agents.illustrator import SHORT_WORDS, composed, cut, reworded
 from agents.kit import derive
 from agents.painting import painter
@@ -105,7 +106,7 @@ def test_an_answer_cut_off_ends_at_its_last_sentence(desk: Desk) -> None:
 class Parrot(ScriptedChat):
     def _stream(self, *args: Any, temperature: float | None = None, **kwargs: Any) -> Any:
         text = "The mesh is wide and the fibres are long and wavy."
-        text += " It bends at five joints before it breaks at last." if temperature == 1.0 else ""
+        text += " It bends at five joints before it breaks at last." if temperature == roles.WARMER[-1] else ""
         yield ChatGenerationChunk(message=AIMessageChunk(content=text, chunk_position="last"))
 
 
@@ -116,7 +117,7 @@ def test_an_answer_that_copies_an_earlier_one_is_asked_for_again(desk: Desk) -> 
     assert not desk.of("notice")
     second = roles.scientist(kit, {**state, **first})
     assert second["messages"][-1]["content"].endswith("at last.")
-    assert len(desk.of("notice")) == 2 and desk.computed == ["scientist/turn-1", "scientist/turn-2"]
+    assert len(desk.of("notice")) == len(roles.WARMER) and desk.computed == ["scientist/turn-1", "scientist/turn-2"]
     assert roles.copied("one two three", ["one two three"]) == 0.0
 
 
@@ -153,7 +154,11 @@ def test_the_engineer_passes_hints_on(desk: Desk) -> None:
     with pytest.raises(ServiceError):
         roles.engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
     name, hints, seed, text = seen[0]
-    assert (name, hints) == ("MaterialDesign", {"inspirations.name": ("spider silk", "bone")})
+    assert name == "MaterialDesign" and hints["inspirations.name"] == ["spider silk", "bone"]
+    quantity = next(one for one in quantities() if one.name == hints["properties.name"][0])
+    assert hints["properties.unit"][0] == quantity.unit
+    assert hints["properties.value"][0] == f"{quantity.low:g}..{quantity.high:g}"
+    assert "inspirations.feature" not in hints  # the painter knows silk and not bone
     assert seed == derive(7, "engineer/design-1") and "Sheets of silk." in text
 
 

@@ -28,6 +28,7 @@ DISTRIBUTION = {
     "starlette": "gradio",
     "ormsgpack": "langgraph",
     "lm_eval": "lm-eval",
+    "markdown_it": "markdown-it-py",
 }
 # Thin by nature: they may be needed at start-up. Everything else is imported where it is used.
 HEAVY = {"torch", "transformers", "diffusers", "peft", "gradio", "langgraph", "langchain_openai", "accelerate", "scipy"}

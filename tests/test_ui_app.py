@@ -243,6 +243,21 @@ def test_the_status_line_says_what_goes_on(status: str, words: str) -> None:
     assert ("Resume goes on" in html) == (status == "failed")
 
 
+def test_the_clock_counts_sessions_not_the_pause_between() -> None:
+    view = View("r1")
+    for event in (
+        RunStarted(brief=BRIEF, profile="p", at=100),
+        StepStarted(role="scientist", key="a", label="Relating", at=101),
+        Token(role="scientist", key="a", text="half", at=102),
+        RunStopped(status="interrupted", message="stopped", exit_code=130, at=160),
+    ):
+        view.add(event)
+    assert "live" not in page_parts.conversation(view) and "half" in page_parts.conversation(view)
+    view.add(RunStarted(brief=BRIEF, profile="p", resumed=True, at=1000))
+    assert ">1:05<" in page_parts.status(view, now=1005)
+    assert "live" in page_parts.conversation(view)
+
+
 def test_a_waiting_run_shows_its_question() -> None:
     view = View("r1")
     view.add(Question(kind="before_painting", text="Paint this?", payload={}))

@@ -93,7 +93,7 @@ def _doing(view: View) -> str:
 def _time(view: View, now: float) -> str:
     if view.over or not view.started:
         return ""
-    return f'<span class="clock" aria-label="Time so far">{clock(now - view.started)}</span>'
+    return f'<span class="clock" aria-label="Time so far">{clock(view.before + now - view.started)}</span>'
 
 
 def _bar(view: View) -> str:
@@ -135,12 +135,13 @@ def _words(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
-def _turn(turn: Turn) -> str:
+def _turn(turn: Turn, over: bool) -> str:
     name = escape(turn.role)
     took = f'<span class="took">{turn.seconds:.0f} s</span>' if turn.seconds >= 1 else ""
-    writing = "" if turn.done else '<span class="writing" role="img" aria-label="writing"><i></i><i></i><i></i></span>'
+    live = not turn.done and not over
+    writing = "" if not live else '<span class="writing" role="img" aria-label="writing"><i></i><i></i><i></i></span>'
     return (
-        f'<article class="turn {name}{"" if turn.done else " live"}"><header>'
+        f'<article class="turn {name}{" live" if live else ""}"><header>'
         f'<span class="badge" aria-hidden="true">{name[:1].upper()}</span><b>{name.capitalize()}</b>'
         f'<span class="label">{escape(turn.label)}</span>{took}</header>'
         f'<div class="text">{_words(turn.text)}{writing}</div></article>'
@@ -158,7 +159,7 @@ def conversation(view: View) -> str:
         '<article class="turn you"><header><span class="badge" aria-hidden="true">Y</span><b>You</b>'
         f'<span class="label">The brief</span></header><div class="text"><p>{asked}</p>{drawn}</div></article>'
     )
-    turns = "".join(_turn(turn) for turn in view.turns.values() if turn.text or not turn.done)
+    turns = "".join(_turn(turn, view.over) for turn in view.turns.values() if turn.text or not (turn.done or view.over))
     return (
         '<section class="talk"><h2>Conversation</h2>'
         f'<div class="scroll" role="log" tabindex="0" aria-label="Conversation">{you}{turns}</div></section>'

@@ -58,13 +58,14 @@ class Turn:
 
 @dataclass
 class View:
-    """Everything the page shows of a run."""
+    """Everything the page shows of a run. ``started`` is when this session began, ``before`` what earlier ones took."""
 
     run_id: str
     status: str = "queued"
     brief: dict[str, Any] = field(default_factory=dict)
     profile: str = ""
     started: float = 0.0
+    before: float = 0.0
     seconds: float = 0.0
     phase: str = ""
     round: int = 0
@@ -97,12 +98,13 @@ class View:
         match event:
             case RunStarted():
                 self.status, self.brief, self.profile = "running", event.brief, event.profile
-                self.started = self.started or event.at
+                self.started = event.at
                 self.message = self.question = ""
             case RunFinished():
                 self.status, self.seconds = "finished", event.seconds
             case RunStopped():
                 self.status, self.message = event.status, event.message
+                self.before += max(0.0, event.at - self.started) if self.started else 0.0
             case Question():
                 self.question = event.text
             case Notice():
