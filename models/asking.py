@@ -112,10 +112,10 @@ def _shaped(slot: Slot, ask: str, lead: str) -> Question:
     if slot.kind == "name":
         return Question(ask, lead, rf"{space}{_WORD}( {_WORD})*([.,;:]|\n)?", min(16, most // 3 + 2), "name", most=most)
     if slot.kind == "number":
-        return Question(ask, lead, f"{space}{digits(slot)}[ .,]", 10, "number")
+        return Question(ask, lead + space, f"{digits(slot)}[ .,]", 10, "number")
     if slot.kind == "pattern":
         body = str(slot.bounds["pattern"]).removeprefix("^").removesuffix("$")
-        return Question(ask, lead, f"{space}({body})\n", min(200, most), "pattern")
+        return Question(ask, lead + space, f"({body})\n", min(200, most), "pattern")
     if slot.kind == "choice":
         return Question(ask, lead, "", 0, "choice")
     opening = rf" {_WORD}" if lead else _OPENING

@@ -8,7 +8,6 @@ field's own pydantic checks accept stays. A leaf none of whose drafts is accepte
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from models import continuing
 from models.asking import Question, question
 from models.engine import Tape
 from models.leaves import Ask, Draft, likelihoods, write
-from models.shapes import Layout, Path, Slot, lay_out, put, round_figures, settle
+from models.shapes import Layout, Path, Slot, figures, lay_out, put, round_figures, settle
 from models.shots import Shots
 from workspace.errors import DataError
 
@@ -80,7 +79,7 @@ def fill(
         except ValidationError as error:
             fault = error
             continue
-        return Filled(value, work.repairs + attempt, json.dumps(data, ensure_ascii=False, indent=2))
+        return Filled(value, work.repairs + attempt, value.model_dump_json(indent=2))
     assert fault is not None  # the loop ends without a value only through a ValidationError
     first = fault.errors()[0]
     where = ".".join(map(str, first["loc"])) or schema.__name__
@@ -131,6 +130,9 @@ class _Work:
         for number in sorted(waves):
             self._write_wave([slot for slot in waves[number] if slot.item not in self.dropped])
         data: dict[str, Any] = {}
+        for path in self.layout.lists:
+            if not any(path[:end] in self.dropped for end in range(len(path))):
+                put(data, path, {})
         for slot in self.layout.slots:
             if slot.item not in self.dropped and slot.path in self.values:
                 put(data, slot.path, self.values[slot.path])
@@ -296,7 +298,10 @@ class _Work:
 
     def _give_up(self, slot: Slot) -> None:
         item = slot.item
-        if slot.optional:
+        if slot.kind == "number":
+            slot.kind, slot.choices = "choice", figures(slot.bounds)
+            self._choose(slot)
+        elif slot.optional:
             self.values[slot.path] = None
         elif item is not None and self._items(item[:-1]) > self.layout.lists[item[:-1]]:
             self.dropped.add(item)

@@ -57,8 +57,8 @@ class Bounded(httpx2.BaseTransport):
     """HTTP with a deadline for the whole exchange, bounded retries, and a limit on what is read.
 
     A connection that is refused or closed before an answer, and the statuses 429, 500, 502, 503 and 504, are tried
-    again, each pause twice as long as the one before, as long as the deadline allows. A time-out is not: the time is spent.
-    Compressed answers are refused, since a few bytes can unpack to more than the limit.
+    again, each pause twice as long as the one before, as long as the deadline allows. A time-out is not: the time is
+    spent. Compressed answers are refused, since a few bytes can unpack to more than the limit.
 
     Args:
         timeout: Seconds one answer may take, all tries included.
@@ -183,7 +183,7 @@ class RemoteChat(ChatOpenAI):
         return ServiceError(f"{self.server} gave an answer without a choice", hint="is it an OpenAI-compatible server?")
 
     def _broken(self, fault: Exception) -> ServiceError:
-        cause = fault if isinstance(fault, httpx2.TransportError) else fault.__cause__ or fault
+        cause = _cause(fault)
         if isinstance(cause, httpx2.TimeoutException):
             return self._late()
         if isinstance(cause, _Refused):
@@ -280,6 +280,14 @@ def _listed(model: RemoteChat) -> list[str]:
         return [" ".join(str(entry.id).split()) for entry in model.root_client.models.list()][:8]
     except (openai.OpenAIError, httpx2.TransportError, ValueError, TypeError, AttributeError):
         return []
+
+
+def _cause(fault: BaseException) -> BaseException:
+    """The transport's own fault, under whatever other libraries have wrapped around it."""
+    under: BaseException | None = fault
+    while under is not None and not isinstance(under, httpx2.TransportError):
+        under = under.__cause__
+    return under or fault
 
 
 def _line(fault: BaseException) -> str:

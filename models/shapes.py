@@ -235,6 +235,17 @@ def words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name).lower()
 
 
+def figures(bounds: Mapping[str, Any]) -> tuple[float, ...]:
+    """Figures within a number's bounds from which one can be chosen: every small integer, or round ones."""
+    low = float(bounds.get("minimum", bounds.get("exclusiveMinimum", 0)))
+    high = float(bounds.get("maximum", bounds.get("exclusiveMaximum", max(1000.0, low + 1000))))
+    if bounds.get("type") != "integer":
+        return round_figures(low, high)
+    if high - low <= 100:
+        return tuple(range(int(low), int(high) + 1))
+    return tuple(int(figure) for figure in round_figures(low, high) if figure == int(figure)) or (int(low),)
+
+
 def round_figures(low: float, high: float) -> tuple[float, ...]:
     """The figures of one or two digits from ``low`` to ``high``, as people write them: 0.5, 1, 1.2, 1.5, 2, 2.5 ..."""
     found = []

@@ -12,11 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("STUDIO_TEST_STRICT") == "1"
 
-pytest_plugins = [
-    f"tests.{name}"
-    for name in ("fixtures_chat", "fixtures_flux", "fixtures_page", "fixtures_run", "fixtures_shelf")
-    if (ROOT / "tests" / f"{name}.py").exists()
-]
+pytest_plugins = [f"tests.{path.stem}" for path in sorted((ROOT / "tests").glob("fixtures_*.py"))]
 
 
 def _missing(reason: str) -> None:

@@ -21,6 +21,10 @@ pytest_plugins = ["tests.fixtures_local"]
 TALK = [SystemMessage("You know materials."), HumanMessage("Write down the layer that carries the load.")]
 
 
+def never(text: str) -> str:
+    raise ValueError("is never right")
+
+
 class Colour(Enum):
     RED = "red"
     BLUE = "blue"
@@ -139,14 +143,16 @@ class TestRefusals:
         assert fill(tiny_chat, TALK, Upper, 1).value.name.isupper()
 
     def test_an_optional_field_may_stay_empty_and_a_long_list_shorter(self, tiny_chat: LocalChat) -> None:
-        def never(text: str) -> str:
-            raise ValueError("is never right")
+        def never(text: str | None) -> str | None:
+            if text is not None:
+                raise ValueError("is never right")
+            return text
 
         class Loose(BaseModel):
-            note: Annotated[str | None, AfterValidator(lambda text: text and never(text))] = None
-            items: list[Annotated[str, Field(max_length=60), AfterValidator(never)]] = Field(default=[], max_length=3)
+            note: Annotated[str | None, AfterValidator(never)] = None
+            items: list[Annotated[str, Field(max_length=60), AfterValidator(never)]] = Field(max_length=3)
 
-        assert fill(tiny_chat, TALK, Loose, 1).value == Loose()
+        assert fill(tiny_chat, TALK, Loose, 1).value == Loose(items=[])
 
     def test_a_mapping_cannot_be_written(self) -> None:
         class Free(BaseModel):
