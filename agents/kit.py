@@ -56,8 +56,9 @@ class Structure(Protocol):
         seed: int,
         hints: Hints | None = None,
         on_text: Callable[[str], None] | None = None,
+        shots: Shots | None = None,
     ) -> Filled[D]:
-        """Have ``model`` fill ``schema`` from the messages."""
+        """Have ``model`` fill ``schema`` from the messages; ``shots`` are examples for a model that needs them."""
 
 
 class Once(Protocol):
@@ -165,7 +166,8 @@ class Kit:
         def told(text: str) -> None:
             self.emit(Token(role=role, key=key, text=text))
 
-        return self.structured(self.chat(role, seed), schema, messages, seed=seed, hints=hints, on_text=told)
+        model = self.chat(role, seed)
+        return self.structured(model, schema, messages, seed=seed, hints=hints, on_text=told, shots=shots)
 
 
 def derive(seed: int, key: str) -> int:

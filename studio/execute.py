@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from studio.assemble import assemble
 from studio.folder import write_documents, write_manifest
 from studio.jobs import claim_run, claim_slot
-from studio.runs import Design, folder_of, ledger_of, open_run, row_of, seconds_of
+from studio.runs import Design, ledger_of, open_folder, open_run, row_of, seconds_of
 from workspace.errors import Interrupted, StudioError, Unfinished, UsageError
 from workspace.event_log import EventLog, read
 from workspace.events import Notice, RunFinished, RunStarted, RunStopped
@@ -72,8 +72,8 @@ def execute(
     with claim_run(home, run_id), ledger_of(home) as ledger:
         row = ledger.run(run_id)
         if row.status != "finished":
-            folder = folder_of(home, run_id)
-            sweep(folder)
+            sweep(home)
+            folder = open_folder(home, row)
             with EventLog(folder / "events.jsonl", run_id, [listener] if listener else []) as log:
                 work = Work(row, _recorded(row, settings), folder, ledger, log)
                 with _settling(work), _slot(work):

@@ -203,7 +203,7 @@ def enter(
 ) -> Prepared:
     """Enter a run with everything settled: folder, ``brief.json`` and ledger row (arguments as for ``prepare``)."""
     from studio.preflight import check_models
-    from studio.runs import ledger_of, new_run_id, open_folder
+    from studio.runs import folder_of, ledger_of, new_run_id, open_folder
 
     settings = recorded(_rooted(settings.model_dump(mode="json", exclude={"home"})), settings.home)
     check_models(settings)
@@ -215,7 +215,8 @@ def enter(
         "ask": ask,
         "replay_of": replay_of,
     }
-    folder = open_folder(settings.home, run_id, brief, record, drawn)
+    folder = folder_of(settings.home, run_id)
     with ledger_of(settings.home) as ledger:
         ledger.create_run(run_id, brief.model_dump(mode="json"), record, drawn, str(folder), status)
+        open_folder(settings.home, ledger.run(run_id))
     return Prepared(run_id, settings)

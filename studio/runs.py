@@ -19,7 +19,7 @@ from workspace.ledger import Ledger
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from agents.documents import Brief, Critique, ImagePrompt, MaterialDesign
+    from agents.documents import Critique, ImagePrompt, MaterialDesign
     from workspace.events import Event
     from workspace.ledger import RunRow
     from workspace.settings import Settings
@@ -127,19 +127,20 @@ def json_bytes(data: Any) -> bytes:
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def open_folder(home: Path, run_id: str, brief: Brief, record: dict[str, Any], seed: int) -> Path:
-    """Make a new run's folder with ``brief.json`` in it."""
-    folder = folder_of(home, run_id)
-    flow, painter = record["settings"]["flow"], record["settings"]["painter"]
-    wanted = brief.model_dump(mode="json") | {
-        "program": record["program"]["name"],
-        "profile": record["settings"]["profile"],
-        "seed": seed,
-        "images": flow["images"],
-        "rounds": flow["rounds"],
-        "size": painter["size"],
-    }
-    publish(folder / "brief.json", json_bytes(wanted))
+def open_folder(home: Path, row: RunRow) -> Path:
+    """Make a run's folder with ``brief.json`` in it, if that is not there yet."""
+    folder = folder_of(home, row.run_id)
+    if not (folder / "brief.json").is_file():
+        settings = row.settings["settings"]
+        wanted = row.brief | {
+            "program": row.settings["program"]["name"],
+            "profile": settings["profile"],
+            "seed": row.seed,
+            "images": settings["flow"]["images"],
+            "rounds": settings["flow"]["rounds"],
+            "size": settings["painter"]["size"],
+        }
+        publish(folder / "brief.json", json_bytes(wanted))
     return folder
 
 

@@ -279,6 +279,7 @@ def scripted_structured(
     seed: int,
     hints: Any = None,
     on_text: Callable[[str], None] | None = None,
+    shots: Any = None,
 ) -> Any:
     """``models.structured.structured`` for a `ScriptedChat`, without its repairs."""
     value = schema.model_validate(model.written(schema, messages, seed))

@@ -152,7 +152,8 @@ class TestRefusals:
             note: Annotated[str | None, AfterValidator(never)] = None
             items: list[Annotated[str, Field(max_length=60), AfterValidator(never)]] = Field(max_length=3)
 
-        assert fill(tiny_chat, TALK, Loose, 1).value == Loose(items=[])
+        value = fill(tiny_chat, TALK, Loose, 1).value
+        assert value.items == [] and value.note is None
 
     def test_a_mapping_cannot_be_written(self) -> None:
         class Free(BaseModel):
