@@ -74,7 +74,7 @@ def draft(
     tape = _tape(llm, shots, slots[0])
     alone = slots[0].item is not None and (isinstance(slots[0].path[-1], int) or slots[0].path[-1] == "name")
     asked = slots[:1] if alone else slots
-    count = (4 + 2 * len(slots)) if alone else 5
+    count = (2 + 2 * len(slots)) if alone else 3
     asks = [
         _ask(shots, slot, values, _TEMPERATURES[attempt], seed(slot.where, attempt, number))
         for slot in asked
