@@ -108,10 +108,9 @@ def one(kit: Any, text: str, sources: list[str]) -> dict[str, Any]:
 
 
 def kit_for(home: Path, tokens: int) -> Any:
-    from models.chat import chat_model
-
     from agents.kit import Kit
     from agents.programs import load_program
+    from models.chat import chat_model
     from models.structured import structured
     from tests.fixtures_run import InstantPainter
     from workspace.settings import load_settings, resolved

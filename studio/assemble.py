@@ -86,10 +86,9 @@ def publisher(run_id: str, folder: Path, ledger: Ledger) -> Callable[[Image, Pic
 
 def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path) -> Kit:
     """Build the kit of one run."""
-    from models.chat import chat_model
-
     from agents.kit import Kit
     from agents.programs import Program
+    from models.chat import chat_model
     from models.structured import structured
     from pipelines.painter import Painter
     from workspace.settings import resolved

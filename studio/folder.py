@@ -52,7 +52,6 @@ def versions() -> dict[str, str]:
 def models_used(settings: Settings, specs: list[Json]) -> Json:
     """Which models made a run, with fingerprints: each role's chat model, and the painter as its pictures say."""
     from models.chat import describe
-
     from workspace.settings import ROLES, resolved
 
     used: Json = {}
