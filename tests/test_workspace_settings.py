@@ -308,11 +308,12 @@ def test_settings_built_directly_read_no_file_and_no_variable(place, monkeypatch
     assert built.origins == {}
 
 
-def test_profiles_hold_only_what_differs_from_the_defaults():
+def test_profiles_hold_only_what_differs_from_what_lies_below():
+    embedded = tomllib.loads((PROFILES / "embedded.toml").read_text())
     for path in PROFILES.glob("*.toml"):
-        values = tomllib.loads(path.read_text())
-        for section, fields in values.items():
+        for section, fields in tomllib.loads(path.read_text()).items():
             model = Settings.model_fields[section].annotation
             for key, value in fields.items():
-                assert model.model_fields[key].get_default() != value, (path, section, key)
+                below = {} if path.stem == "embedded" else embedded.get(section, {})
+                assert below.get(key, model.model_fields[key].get_default()) != value, (path, section, key)
     assert Path(PROFILES).is_dir()

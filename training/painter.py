@@ -27,7 +27,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.minilm import load_minilm
-from training.checkpoints import Trainee, load_tensors, save_tensors
+from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.microstructures import caption, draw, sample
 from training.pipeline_folder import write_pipeline
 from workspace.errors import DataError
@@ -241,6 +241,7 @@ def build_transformer(recipe: FlowRecipe) -> FluxTransformer2DModel:
     )
 
 
+@flushed()
 def train_flow(
     config: PainterConfig, latents: torch.Tensor, texts: Any, out: Path, steps: int | None = None
 ) -> FluxTransformer2DModel:
@@ -254,7 +255,6 @@ def train_flow(
     model = build_transformer(recipe).bfloat16()
     trainee = Trainee(model, recipe.rate, recipe.average, out / "flow.safetensors")
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # MATH: the CPU's flash attention has a slow backward
-    torch.set_flush_denormal(True)
     states, pooled = texts
     side = config.size // 16
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)

@@ -81,8 +81,8 @@ def _doing(view: View) -> str:
         return "loading the models"
     if view.status == "running" and view.phase == "Pictures":
         return f"painting, step {step} of {steps}" if steps else "painting"
-    if view.status == "running" and view.turns:
-        turn = list(view.turns.values())[-1]
+    if view.status == "running" and view.current:
+        turn = view.turns[view.current]
         return f"{turn.role.capitalize()} · {turn.label}"
     if view.status == "finished":
         count = len(view.pictures)

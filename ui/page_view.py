@@ -70,6 +70,7 @@ class View:
     phase: str = ""
     round: int = 0
     turns: dict[str, Turn] = field(default_factory=dict)
+    current: str = ""
     design: dict[str, Any] | None = None
     prompts: dict[int, dict[str, Any]] = field(default_factory=dict)
     pictures: dict[str, PictureReady] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class View:
             case StepStarted():
                 turn = replace(turn, role=event.role, label=event.label, text="", done=False)
                 self.phase = next((name for name, roles in PHASES.items() if event.role in roles), self.phase)
-                self.progress = (0, 0)
+                self.progress, self.current = (0, 0), event.key
             case Token():
                 turn = replace(turn, text=turn.text + event.text)
             case StepFinished():
