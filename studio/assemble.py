@@ -84,6 +84,14 @@ def publisher(run_id: str, folder: Path, ledger: Ledger) -> Callable[[Image, Pic
     return publish_picture
 
 
+def _quiet() -> None:
+    """Keep libraries from writing between a run's lines; what matters comes as an error or a notice."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path) -> Kit:
     """Build the kit of one run."""
     from agents.kit import Kit
@@ -92,6 +100,8 @@ def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, fol
     from models.structured import structured
     from pipelines.painter import Painter
     from workspace.settings import resolved
+
+    _quiet()
 
     def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
         return ledger.once(row.run_id, key, compute, kind=kind)
