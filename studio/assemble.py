@@ -61,6 +61,7 @@ def ranker(home: Path) -> Callable[[str, Sequence[str]], Sequence[float]] | None
         from models.embeddings import Embedder
 
         if not loaded:
+            _quiet()
             loaded.append(Embedder(folder))
         vectors = loaded[0].encode([text, *choices])
         return [float(value) for value in vectors[1:] @ vectors[0]]
@@ -100,8 +101,6 @@ def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, fol
     from models.structured import structured
     from pipelines.painter import Painter
     from workspace.settings import resolved
-
-    _quiet()
 
     def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
         return ledger.once(row.run_id, key, compute, kind=kind)

@@ -41,7 +41,7 @@ def test_make_targets_exist(line: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.embedded
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_studio_commands_run_as_they_stand(embedded_home: Path, tmp_path: Path) -> None:
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     run = ""

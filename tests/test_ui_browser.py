@@ -242,15 +242,15 @@ def embedded(embedded_home: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.embedded
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_an_embedded_design_is_watched_to_its_end_through_a_refresh(page: Any, embedded: str) -> None:
     run_id = _submit(page, embedded, "A tough panel inspired by nacre and leaves")
     page.locator("#talk .turn.scientist").first.wait_for(timeout=300_000)
     page.reload()
     page.locator("#talk .turn.scientist").first.wait_for()
     assert run_id in page.url
-    page.locator("#card h2").wait_for(timeout=400_000)
-    page.locator("#status .is-finished").wait_for(timeout=400_000)
+    page.locator("#card h2").wait_for(timeout=1_200_000)
+    page.locator("#status .is-finished").wait_for(timeout=600_000)
     assert page.locator("#card h2").inner_text().strip()
     assert page.locator("#pictures figure").count() >= 1
     page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(i => i.naturalWidth >= 64)")
