@@ -21,13 +21,7 @@ from agents.state import DesignState, Json, Message
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
 from workspace.errors import ServiceError
-from workspace.events import DesignReady, Notice, Token
-
-MOST_COPIED = 0.25
-"""An answer that copies more than this share of earlier ones is asked for again."""
-
-WARMER = (0.8,)
-"""Temperatures of the repeated attempts."""
+from workspace.events import DesignReady, Token
 
 
 def wish(kit: Kit, state: DesignState) -> Brief:
@@ -89,24 +83,11 @@ def _spoken(message: Message) -> BaseMessage:
 
 
 def _answer(kit: Kit, key: str, messages: Sequence[BaseMessage]) -> str:
-    """The Scientist's answer; one that mostly says an earlier answer again is asked for anew."""
-    earlier = [str(message.text) for message in messages if isinstance(message, AIMessage)]
-    answers = [_said(kit, key, messages, None)]
-    for warmth in WARMER:
-        if copied(answers[-1], earlier) <= MOST_COPIED:
-            break
-        kit.emit(Notice(text="The Scientist said much the same again and is asked once more."))
-        answers.append(_said(kit, key, messages, warmth))
-    return min(answers, key=lambda answer: copied(answer, earlier))
-
-
-def _said(kit: Kit, key: str, messages: Sequence[BaseMessage], warmth: float | None) -> str:
-    """Stream one answer; an empty one is a fault, and one cut off at the token limit ends at its last sentence."""
-    seed = kit.seed_of(f"{key}/{warmth}" if warmth else key)
-    more: dict[str, Any] = {} if warmth is None else {"temperature": warmth}
+    """Stream an answer; an empty one is a fault, and one cut off at the token limit ends at its last sentence."""
+    seed = kit.seed_of(key)
     parts: list[str] = []
     reason = ""
-    for chunk in kit.chat("scientist", seed).stream(list(messages), seed=seed, **more):
+    for chunk in kit.chat("scientist", seed).stream(list(messages), seed=seed):
         text = str(chunk.text)
         reason = chunk.response_metadata.get("finish_reason") or reason
         if text:
@@ -116,18 +97,6 @@ def _said(kit: Kit, key: str, messages: Sequence[BaseMessage], warmth: float | N
     if not answer:
         raise ServiceError(f"the scientist's model gave an empty answer at {key}")
     return to_last_sentence(answer) if reason == "length" else answer
-
-
-def copied(text: str, earlier: Sequence[str], size: int = 6) -> float:
-    """The share of a text's runs of ``size`` words that stand in an earlier text."""
-    old = {gram for other in earlier for gram in _grams(other, size)}
-    new = _grams(text, size)
-    return sum(gram in old for gram in new) / len(new) if new else 0.0
-
-
-def _grams(text: str, size: int) -> list[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
 
 
 def to_last_sentence(text: str) -> str:

@@ -1,7 +1,7 @@
 """Writes fields by continuing worked examples: the pattern is set by `Shots`, the words are the model's.
 
-All items of a list are drafted in one batch; a draft stays if it is whole, new, no echo of an example, and accepted by
-the field's own check. Knows slots and drafts; the document they belong to is `fill`'s.
+Fields that do not build on each other are drafted in one batch; a draft stays if it is whole, new, no echo of an
+example, and accepted by the field's own check. Knows slots and drafts; the document they belong to is `fill`'s.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _TEMPERATURES = (0.6, 0.75, 0.9, 0.45)
 _GROUNDING = 0.5
 _SHORT = 300
 _DRAW = 0.3
+_DRAFTS = 3
+_SPARE, _EACH = 2, 2
 
 Take = Callable[[Slot, str], bool]
 Loss = Callable[[str], float]
@@ -42,48 +44,71 @@ def shown(shots: Shots | None, slot: Slot) -> bool:
     return shots is not None and slot.kind != "pattern" and shots.prefix(slot) is not None
 
 
-def choose(
-    llm: Engine, shots: Shots, slot: Slot, spoken: Sequence[str], values: Mapping[Path, Any], seed: int
-) -> list[int]:
-    """Return the choices of a slot, likeliest first; figures are drawn by their likelihood, words are not."""
-    tape = _tape(llm, shots, slot)
-    lead = shots.lead(slot, values)
-    scores = likelihoods(tape, [(lead, llm.encode(f" {word}\n")) for word in spoken])
-    if isinstance(slot.choices[0], float):
-        dice = Random(seed)  # Gumbel noise: the largest sum is a draw from the softmax of the scores
-        scores = [score - _DRAW * log(-log(1 - dice.random())) for score in scores]
-    return sorted(range(len(spoken)), key=lambda i: -scores[i])
-
-
-def draft(
-    llm: Engine, shots: Shots, slots: Sequence[Slot], values: Mapping[Path, Any], attempt: int, seed: Callable[..., int]
-) -> list[tuple[Slot, list[Draft]]]:
-    """Draft every slot of one family in one batch.
-
-    Items that stand for themselves (a list's texts, the names of its members) share their drafts: each takes the best
-    that no item before it took.
+class Pen:
+    """Continues the examples of a document, whose beginnings are read once each.
 
     Args:
         llm: The model.
         shots: The examples.
-        slots: Slots of one family.
-        values: What the document holds already.
-        attempt: Counts from 0; later attempts see the items before them and draw anew.
-        seed: Makes a seed from the slot's place, the attempt and the draft's number.
     """
-    tape = _tape(llm, shots, slots[0])
-    alone = slots[0].item is not None and (isinstance(slots[0].path[-1], int) or slots[0].path[-1] == "name")
-    asked = slots[:1] if alone else slots
-    count = (2 + 2 * len(slots)) if alone else 3
-    asks = [
-        _ask(shots, slot, values, _TEMPERATURES[attempt], seed(slot.where, attempt, number))
-        for slot in asked
-        for number in range(count)
-    ]
-    drafts = write(tape, asks)
-    if alone:
-        return [(slot, drafts) for slot in slots]
-    return [(slot, drafts[n * count : (n + 1) * count]) for n, slot in enumerate(slots)]
+
+    def __init__(self, llm: Engine, shots: Shots) -> None:
+        self.llm, self.shots = llm, shots
+        self._tapes: dict[str, Tape] = {}
+
+    def choose(self, slot: Slot, spoken: Sequence[str], values: Mapping[Path, Any], seed: int) -> list[int]:
+        """Return the choices of a slot, likeliest first; figures are drawn by their likelihood, words are not."""
+        lead = self.shots.lead(slot, values)
+        texts = [(lead, self.llm.encode(f" {word}\n")) for word in spoken]
+        scores = likelihoods(self._tape(slot), texts)
+        if isinstance(slot.choices[0], float):
+            dice = Random(seed)  # Gumbel noise: the largest sum is a draw from the softmax of the scores
+            scores = [score - _DRAW * log(-log(1 - dice.random())) for score in scores]
+        return sorted(range(len(spoken)), key=lambda i: -scores[i])
+
+    def draft(
+        self, slots: Sequence[Slot], values: Mapping[Path, Any], attempt: int, seed: Callable[..., int]
+    ) -> list[tuple[Slot, list[Draft]]]:
+        """Draft slots of any families in one batch.
+
+        Items that stand for themselves (a list's texts, the names of its members) share their drafts: each takes the
+        best that no item before it took.
+
+        Args:
+            slots: What to write, family by family.
+            values: What the document holds already.
+            attempt: Counts from 0; later attempts see the items before them and draw anew.
+            seed: Makes a seed from the slot's place, the attempt and the draft's number.
+        """
+        families: dict[str, list[Slot]] = {}
+        for slot in slots:
+            families.setdefault(slot.family, []).append(slot)
+        asks: list[Ask] = []
+        places: list[tuple[Slot, int, int]] = []
+        for number, family in enumerate(families.values()):
+            alone = family[0].item is not None and (isinstance(family[0].path[-1], int) or family[0].path[-1] == "name")
+            count = (_SPARE + _EACH * len(family)) if alone else _DRAFTS
+            for slot in family:
+                if not alone or slot is family[0]:
+                    start, seeds = len(asks), [seed(slot.where, attempt, n) for n in range(count)]
+                    asks += [self._ask(slot, values, attempt, one, number) for one in seeds]
+                places.append((slot, start, start + count))
+        drafts = write([self._tape(family[0]) for family in families.values()], asks)
+        return [(slot, drafts[start:end]) for slot, start, end in places]
+
+    def _tape(self, slot: Slot) -> Tape:
+        prefix = self.shots.prefix(slot)
+        assert prefix is not None  # the caller asked `shown`
+        if prefix not in self._tapes:
+            self._tapes[prefix] = Tape(self.llm)
+            self._tapes[prefix].read(self.llm.encode(prefix))
+        return self._tapes[prefix]
+
+    def _ask(self, slot: Slot, values: Mapping[Path, Any], attempt: int, seed: int, tape: int) -> Ask:
+        lead, kind, warmth = self.shots.lead(slot, values), _kind(slot), _TEMPERATURES[attempt]
+        if kind == "number":
+            return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, warmth + 0.2, tape=tape)
+        return Ask(lead, _GRAMMARS[kind], _TOKENS[kind], seed, warmth, 1.05, tape=tape)
 
 
 def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> list[str]:
@@ -98,21 +123,6 @@ def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> lis
         share = sum(word in about for word in told) / max(1, len(told))
         rated[text] = max(rated.get(text, -99.0), one.score + _GROUNDING * share - loss(text))
     return sorted(rated, key=lambda text: -rated[text])
-
-
-def _tape(llm: Engine, shots: Shots, slot: Slot) -> Tape:
-    prefix = shots.prefix(slot)
-    assert prefix is not None  # the caller asked `shown`
-    tape = Tape(llm)
-    tape.read(llm.encode(prefix))
-    return tape
-
-
-def _ask(shots: Shots, slot: Slot, values: Mapping[Path, Any], temperature: float, seed: int) -> Ask:
-    lead, kind = shots.lead(slot, values), _kind(slot)
-    if kind == "number":
-        return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, temperature + 0.2)
-    return Ask(lead, _GRAMMARS[kind], _TOKENS[kind], seed, temperature, 1.05)
 
 
 def _kind(slot: Slot) -> str:

@@ -62,6 +62,8 @@ class Engine:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
+        from models.quick import quicken
+
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         logging.disable_progress_bar()
         try:
@@ -80,6 +82,7 @@ class Engine:
         except (RuntimeError, AssertionError) as fault:
             raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
         share_prefixes(model)
+        quicken(model)
         return cls(model, tokenizer, folder.name)
 
     @cached_property

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_core.messages import BaseMessage
@@ -22,7 +23,7 @@ from models.asking import Question, question
 from models.engine import Tape
 from models.leaves import Ask, Draft, likelihoods, write
 from models.shapes import Layout, Path, Slot, figures, lay_out, put, round_figures, settle
-from models.shots import Shots
+from models.shots import Shots, helpers
 from workspace.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,14 +100,23 @@ class _Work:
         shots: Shots | None,
     ) -> None:
         self.engine, self.layout, self.seed, self.shots = llm.engine, layout, seed, shots
+        self.pen = continuing.Pen(llm.engine, shots) if shots is not None else None
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
         self.grams: Counter[tuple[str, ...]] = Counter()
         self.repairs = 0
-        turns = llm.turns(messages, _CONTEXT)
-        self.tape, self.after = self._tape(turns)
-        self.blank, _ = self._tape([turn for turn in turns if turn["role"] == "system"])
+        self.turns = llm.turns(messages, _CONTEXT)
+
+    @cached_property
+    def asking(self) -> tuple[Tape, str]:
+        """The conversation up to where a question goes, and what follows a question."""
+        return self._tape(self.turns)
+
+    @cached_property
+    def blank(self) -> Tape:
+        """The conversation without anything said."""
+        return self._tape([turn for turn in self.turns if turn["role"] == "system"])[0]
 
     def _tape(self, turns: list[dict[str, str]]) -> tuple[Tape, str]:
         text = self.engine.prompt([*turns, {"role": "user", "content": _MARK}])
@@ -123,8 +133,8 @@ class _Work:
         for slot in open_slots:
             if continuing.shown(self.shots, slot):
                 families.setdefault(slot.family, []).append(slot)
-        for family in families.values():
-            self._continue(family)
+        for number in sorted(steps := self._steps(families)):
+            self._continue([slot for family in steps[number] for slot in families[family]])
         for slot in [slot for slot in open_slots if slot.family not in families]:
             waves.setdefault(self._wave(slot), []).append(slot)
         for number in sorted(waves):
@@ -139,18 +149,32 @@ class _Work:
         plain: dict[str, Any] = settle(data, (), self.layout.lists)
         return plain
 
+    def _steps(self, families: Mapping[str, list[Slot]]) -> dict[int, list[str]]:
+        """Families by the step they are written in: after the siblings that help to write them."""
+
+        def step(family: str) -> int:
+            slot = families[family][0]
+            names = helpers(str(slot.path[-1])) if slot.item is not None and isinstance(slot.path[-1], str) else ()
+            before = [".".join([*family.split(".")[:-1], name]) for name in names]
+            return max((step(name) + 1 for name in before if name in families and name != family), default=0)
+
+        steps: dict[int, list[str]] = {}
+        for family in families:
+            steps.setdefault(step(family), []).append(family)
+        return steps
+
     def _continue(self, slots: list[Slot]) -> None:
-        """Write one family of slots by continuing the examples."""
-        assert self.shots is not None  # the family is shown by them
+        """Write the slots of one step by continuing the examples."""
+        assert self.pen is not None  # there are examples
         left = [slot for slot in slots if slot.item not in self.dropped]
         for slot in [slot for slot in left if slot.kind == "choice"]:
             seed = _seed(self.seed, slot.where, 0, 0)
-            self._settle(slot, continuing.choose(self.engine, self.shots, slot, _choices(slot), self.values, seed))
+            self._settle(slot, self.pen.choose(slot, _choices(slot), self.values, seed))
         left = [slot for slot in left if slot.kind != "choice"]
         for attempt in range(_ATTEMPTS):
             if not left:
                 return
-            pools = continuing.draft(self.engine, self.shots, left, self.values, attempt, self._seed_of)
+            pools = self.pen.draft(left, self.values, attempt, self._seed_of)
             left = [slot for slot, drafts in pools if not self._accept(slot, self._ranked(slot, drafts))]
             self.repairs += len(left)
         for slot in left:
@@ -211,15 +235,16 @@ class _Work:
 
     def _drafts(self, slots: list[Slot], questions: dict[Path, Question], attempt: int) -> dict[Path, list[Draft]]:
         asks, owners = [], []
+        tape, after = self.asking
         for slot in slots:
             one = questions[slot.path]
             count = 1 if _TEMPERATURES[attempt] == 0 else _DRAFTS[slot.kind]
             for number in range(count):
                 seed = _seed(self.seed, slot.where, attempt, number)
-                suffix = one.ask + self.after + one.lead
+                suffix = one.ask + after + one.lead
                 asks.append(Ask(suffix, one.grammar, one.tokens, seed, _TEMPERATURES[attempt], 1.1))
                 owners.append(slot.path)
-        drafts = write(self.tape, asks)
+        drafts = write([tape], asks)
         texts = [(ask.suffix, draft.ids) for ask, draft in zip(asks, drafts, strict=True)]
         plain = likelihoods(self.blank, texts)
         pools: dict[Path, list[Draft]] = {}
@@ -280,10 +305,11 @@ class _Work:
     def _choose(self, slot: Slot) -> None:
         asked = question(slot, self.values)
         words = _choices(slot)
-        texts = [(asked.ask + self.after + asked.lead, self.engine.encode(" " + word)) for word in words]
+        tape, after = self.asking
+        texts = [(asked.ask + after + asked.lead, self.engine.encode(" " + word)) for word in words]
         plain = question(slot, {})
-        bare = [(plain.ask + self.after + plain.lead, ids) for _, ids in texts]
-        scores = [a - b for a, b in zip(likelihoods(self.tape, texts), likelihoods(self.blank, bare), strict=True)]
+        bare = [(plain.ask + after + plain.lead, ids) for _, ids in texts]
+        scores = [a - b for a, b in zip(likelihoods(tape, texts), likelihoods(self.blank, bare), strict=True)]
         self._settle(slot, sorted(range(len(words)), key=lambda i: -scores[i]))
 
     def _settle(self, slot: Slot, order: list[int]) -> None:

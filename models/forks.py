@@ -1,4 +1,4 @@
-"""Several texts advanced together, with one prefix or none in common. Knows caches and masks, nothing of sampling."""
+"""Several texts advanced together, each after a prefix or none. Knows caches and masks, nothing of sampling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from models.engine import Engine, Tape
-from models.sharing import shares
+from models.sharing import Prefixes, shares
 
 
 class Fork:
@@ -17,38 +17,50 @@ class Fork:
     Args:
         engine: The model that reads.
         rows: How each text begins.
-        prefix: What stands before all of them; it stays as it is.
+        prefixes: What stands before the texts; they stay as they are.
+        follows: For each text the number of its prefix; by default all follow the first.
     """
 
-    def __init__(self, engine: Engine, rows: Sequence[Sequence[int]], prefix: Tape | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rows: Sequence[Sequence[int]],
+        prefixes: Sequence[Tape] = (),
+        follows: Sequence[int] | None = None,
+    ) -> None:
         from transformers import DynamicCache
 
         self.engine = engine
         self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
-        self.shared: list[tuple[torch.Tensor, torch.Tensor]] | None = None
-        self.past = len(prefix.ids) if prefix else 0
+        self.shared: Prefixes | None = None
         width, pad = max(map(len, rows)), min(engine.stops)
         self.mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-        if prefix is not None:
-            layers = [(layer.keys, layer.values) for layer in prefix.cache.layers]
+        self.past = torch.zeros((len(rows), 1), dtype=torch.long)
+        self.follows = list(follows or [0] * len(rows))
+        if prefixes:
+            lengths = [len(tape.ids) for tape in prefixes]
+            held = Prefixes([tape.cache for tape in prefixes], lengths, self.follows)
             if shares(engine.model):
-                self.shared = layers
+                self.shared = held
+                self.past = torch.tensor([[lengths[kind]] for kind in self.follows])
             else:
-                self._copy(layers, len(rows))
+                self._copy(held)
         self.logits = self._read([[pad] * (width - len(row)) + list(row) for row in rows], last=True)[:, -1]
 
-    def _copy(self, layers: list[tuple[torch.Tensor, torch.Tensor]], rows: int) -> None:
+    def _copy(self, held: Prefixes) -> None:
         with torch.inference_mode():
-            for number, held in enumerate(layers):
-                self.cache.update(*(part.repeat_interleave(rows, dim=0) for part in held), number)
-        self.mask = torch.cat([torch.ones((rows, self.past), dtype=torch.long), self.mask], dim=1)
-        self.past = 0
+            for number, parts in enumerate(held.layers):
+                self.cache.update(*(part[self.follows] for part in parts), number)
+        self.mask = torch.cat([(~held.missing[self.follows]).long().cpu(), self.mask], dim=1)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these texts; one that is named several times goes on in as many rows."""
-        self.cache.batch_select_indices(torch.tensor(list(rows), device=self.engine.model.device))
-        self.mask = self.mask[list(rows)]
-        self.logits = self.logits[list(rows)]
+        chosen = list(rows)
+        self.cache.batch_select_indices(torch.tensor(chosen, device=self.engine.model.device))
+        self.mask, self.past, self.logits = self.mask[chosen], self.past[chosen], self.logits[chosen]
+        self.follows = [self.follows[row] for row in chosen]
+        if self.shared is not None:
+            self.shared.follow(self.follows)
 
     def read(self, ids: Sequence[Sequence[int]], *, last: bool = True) -> torch.Tensor:
         """Read equally many tokens for each text.

@@ -1,6 +1,6 @@
 """Writes many short texts at once, each inside its own grammar. Knows no schema; ``fill`` says what is asked.
 
-All texts of a call share the tape's prefix and are read as one batch: eight rows cost little more than one.
+All texts of a call are read as one batch, whatever tapes they continue: eight rows cost little more than one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workspace.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-_ROWS = 20
+_ROWS = 64
 _GRAM = 3
 
 
@@ -33,6 +33,7 @@ class Ask:
         temperature: 0 writes the likeliest text.
         penalty: Repetition penalty within the text and over ``known``.
         known: Token ids of texts already written.
+        tape: Which of the tapes it continues.
     """
 
     suffix: str
@@ -42,6 +43,7 @@ class Ask:
     temperature: float = 0.7
     penalty: float = 1.0
     known: tuple[int, ...] = ()
+    tape: int = 0
 
 
 @dataclass
@@ -113,26 +115,28 @@ class _Row:
         self.draft.score = self.total / max(1, len(self.draft.ids))
 
 
-def write(tape: Tape, asks: Sequence[Ask]) -> list[Draft]:
-    """Write every text asked for, continuing the tape; the tape stays as it is."""
+def write(tapes: Sequence[Tape], asks: Sequence[Ask]) -> list[Draft]:
+    """Write every text asked for, each continuing its tape; the tapes stay as they are."""
     drafts: list[Draft] = []
     for start in range(0, len(asks), _ROWS):
-        drafts += _write(tape, asks[start : start + _ROWS])
+        drafts += _write(tapes, asks[start : start + _ROWS])
     return drafts
 
 
-def _fork(tape: Tape, suffixes: Sequence[str]) -> Fork:
-    """Read each different suffix once, then give every text its own row."""
-    different = list(dict.fromkeys(suffixes))
-    fork = Fork(tape.engine, [tape.engine.encode(suffix) for suffix in different], tape)
-    fork.keep([different.index(suffix) for suffix in suffixes])
+def _fork(tapes: Sequence[Tape], leads: Sequence[tuple[int, str]]) -> Fork:
+    """Read each different beginning (tape, suffix) once, then give every text its own row."""
+    llm, different = tapes[0].engine, list(dict.fromkeys(leads))
+    used = sorted({tape for tape, _ in different})
+    rows = [llm.encode(suffix) for _, suffix in different]
+    fork = Fork(llm, rows, [tapes[tape] for tape in used], [used.index(tape) for tape, _ in different])
+    fork.keep([different.index(lead) for lead in leads])
     return fork
 
 
-def _write(tape: Tape, asks: Sequence[Ask]) -> list[Draft]:
-    llm = tape.engine
+def _write(tapes: Sequence[Tape], asks: Sequence[Ask]) -> list[Draft]:
+    llm = tapes[0].engine
     rows = [_Row(ask, llm) for ask in asks]
-    fork = _fork(tape, [ask.suffix for ask in asks])
+    fork = _fork(tapes, [(ask.tape, ask.suffix) for ask in asks])
     logits = fork.logits
     active = list(range(len(rows)))
     while active:
@@ -159,7 +163,7 @@ def likelihoods(tape: Tape, texts: Sequence[tuple[str, Sequence[int]]]) -> list[
 def _likelihoods(tape: Tape, texts: Sequence[tuple[str, Sequence[int]]]) -> list[float]:
     pad = min(tape.engine.stops)
     width = max(1, *(len(ids) for _, ids in texts))
-    fork = _fork(tape, [suffix for suffix, _ in texts])
+    fork = _fork([tape], [(0, suffix) for suffix, _ in texts])
     first = fork.logits
     rest = fork.read([[*ids, *[pad] * (width - len(ids))] for _, ids in texts], last=False) if width > 1 else None
     scores = []

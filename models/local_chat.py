@@ -83,6 +83,30 @@ class _Answer:
         return piece
 
 
+class _Said:
+    """The runs of ``size`` tokens that the model has said, each of which it does not say again."""
+
+    def __init__(self, llm: Engine, messages: Sequence[BaseMessage], size: int) -> None:
+        self.size = size
+        earlier = [llm.encode(str(message.text)) for message in messages if size and message.type == "ai"]
+        self.runs: dict[tuple[int, ...], set[int]] = {}
+        for ids in earlier:
+            for end in range(size - 1, len(ids)):
+                self.runs.setdefault(tuple(ids[end - size + 1 : end]), set()).add(ids[end])
+
+    def refuse(self, logits: torch.Tensor, ids: list[int]) -> torch.Tensor:
+        """The logits after ``ids`` with every token that would end a known run ruled out."""
+        if not self.size or len(ids) < self.size - 1:
+            return logits
+        if len(ids) >= self.size:
+            self.runs.setdefault(tuple(ids[-self.size : -1]), set()).add(ids[-1])
+        known = self.runs.get(tuple(ids[len(ids) - self.size + 1 :]))
+        if known:
+            logits = logits.clone()
+            logits[list(known)] = float("-inf")
+        return logits
+
+
 def _overlap(text: str, word: str) -> int:
     return next((n for n in range(min(len(text), len(word) - 1), 0, -1) if text.endswith(word[:n])), 0)
 
@@ -90,8 +114,9 @@ def _overlap(text: str, word: str) -> int:
 class LocalChat(BaseChatModel):
     """A causal language model with a chat template, run by transformers in this process.
 
-    Every call takes ``seed``, ``temperature``, ``top_p``, ``top_k``, ``repetition_penalty`` and ``max_tokens``
-    as keyword arguments. The same seed gives the same text. The repetition penalty looks at the answer only.
+    Every call takes ``seed``, ``temperature``, ``top_p``, ``top_k``, ``repetition_penalty``, ``no_repeat_ngram_size``
+    and ``max_tokens`` as keyword arguments. The same seed gives the same text. The repetition penalty looks at the
+    answer only; the n-grams that are not repeated are those of this and earlier answers of the model.
     """
 
     folder: Path
@@ -142,10 +167,10 @@ class LocalChat(BaseChatModel):
         llm, sampling = self.engine, self._sampling(kwargs)
         prompt, notices = self.fit(messages, sampling.max_tokens)
         generator = self._generator(kwargs.get("seed"))
-        tape, answer = Tape(llm), _Answer([])
+        tape, answer, said = Tape(llm), _Answer([]), _Said(llm, messages, sampling.no_repeat_ngram_size)
         logits = tape.read(prompt)
         for _ in range(sampling.max_tokens):
-            token = _next(logits, sampling, answer.ids, generator)
+            token = _next(said.refuse(logits, answer.ids), sampling, answer.ids, generator)
             if token in llm.stops:
                 answer.finish = "stop"
                 break
@@ -170,13 +195,14 @@ class LocalChat(BaseChatModel):
         start = secrets.randbelow(2**31) if seed is None else seed
         generators = [self._generator(start + i) for i in range(len(fitted))]
         answers = [_Answer([]) for _ in fitted]
+        said = [_Said(llm, messages, sampling.no_repeat_ngram_size) for messages in conversations]
         fork = Fork(llm, [prompt for prompt, _ in fitted])
         logits = fork.logits
         alive = set(range(len(answers)))
         for _ in range(sampling.max_tokens):
             tokens = [pad] * len(answers)
             for i in sorted(alive):
-                tokens[i] = _next(logits[i], sampling, answers[i].ids, generators[i])
+                tokens[i] = _next(said[i].refuse(logits[i], answers[i].ids), sampling, answers[i].ids, generators[i])
                 if tokens[i] in llm.stops:
                     answers[i].finish = "stop"
                     alive.discard(i)

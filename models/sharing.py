@@ -1,10 +1,11 @@
-"""Attention in which many texts share one prefix: its keys and values are held once, not once a text.
+"""Attention in which many texts share a prefix: its keys and values are held once, not once a text.
 
 Registered with transformers under a name of its own; without a shared prefix it is the usual attention.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,62 @@ def shares(model: Any) -> bool:
     return bool(model.config._attn_implementation == _NAME)
 
 
+class Prefixes:
+    """The keys and values of a few prefixes, padded to one length, and which row follows which.
+
+    Args:
+        caches: One transformers cache for each prefix.
+        lengths: Tokens in each.
+        follows: For each row the number of its prefix.
+    """
+
+    def __init__(self, caches: Sequence[Any], lengths: Sequence[int], follows: Sequence[int]) -> None:
+        import torch
+
+        longest = max(lengths)
+        self.layers = [
+            tuple(
+                torch.cat([_padded(part, longest) for part in parts])
+                for parts in zip(*((layer.keys, layer.values) for layer in layers), strict=True)
+            )
+            for layers in zip(*(cache.layers for cache in caches), strict=True)
+        ]
+        device = self.layers[0][0].device
+        self.missing = torch.arange(longest) >= torch.tensor(lengths)[:, None]  # (prefixes, longest)
+        self.missing = self.missing.to(device)
+        self.follow(follows)
+
+    def follow(self, follows: Sequence[int]) -> None:
+        """Say anew which row follows which prefix."""
+        import torch
+
+        kinds, device = len(self.missing), self.missing.device
+        members = [[row for row, kind in enumerate(follows) if kind == wanted] for wanted in range(kinds)]
+        self.most = max(map(len, members))
+        spread = [[*rows, *[0] * (self.most - len(rows))] for rows in members]
+        self.spread = torch.tensor(spread, device=device).flatten()  # rows by prefix, filled up with row 0
+        seats = {row: kind * self.most + seat for kind, rows in enumerate(members) for seat, row in enumerate(rows)}
+        self.seats = torch.tensor([seats[row] for row in range(len(follows))], device=device)
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, heads, n, m) to (prefixes, heads, most * n, m)."""
+        _, heads, count, width = rows.shape
+        apart = rows[self.spread].view(-1, self.most, heads, count, width).transpose(1, 2)
+        return apart.reshape(-1, heads, self.most * count, width)
+
+    def scatter(self, apart: torch.Tensor, count: int) -> torch.Tensor:
+        """The way back from `gather`; ``count`` is its n."""
+        kinds, heads, _, width = apart.shape
+        rows = apart.view(kinds, heads, self.most, count, width).transpose(1, 2)
+        return rows.reshape(-1, heads, count, width)[self.seats]
+
+
+def _padded(part: torch.Tensor, length: int) -> torch.Tensor:
+    from torch.nn.functional import pad
+
+    return pad(part, (0, 0, 0, length - part.shape[2]))
+
+
 def _attend(
     module: Any,
     query: torch.Tensor,
@@ -38,29 +95,24 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend to a prefix of one row and to each row's own keys at once.
-
-    ``shared_prefix`` holds (keys, values) of one row for each layer; ``attention_mask`` then speaks of own keys only.
-    """
+    """Attend to each row's prefix and to its own keys at once; ``attention_mask`` speaks of the own keys only."""
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    prefix = more.pop("shared_prefix", None)
-    if prefix is None:
+    prefixes: Prefixes | None = more.pop("shared_prefix", None)
+    if prefixes is None:
         out: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
         return out
     assert attention_mask is not None  # a fork always says which of its own keys count
-    keys, values = (held[0] for held in prefix[module.layer_idx])
+    keys, values = prefixes.layers[module.layer_idx]
     rows, heads, length, width = query.shape
-    kinds = keys.shape[0]
-    query = query.reshape(rows, kinds, -1, width) * (more.get("scaling") or width**-0.5)
-    flat = query.transpose(0, 1).reshape(kinds, -1, width)
-    far = (flat @ keys.transpose(-1, -2)).view(kinds, rows, -1, keys.shape[1]).transpose(0, 1).float()
+    query = query.reshape(rows, keys.shape[1], -1, width) * (more.get("scaling") or width**-0.5)
+    each, reach = query.shape[2], keys.shape[2]
+    far = (prefixes.gather(query) @ keys.transpose(-1, -2)).float()
+    far = prefixes.scatter(far.masked_fill(prefixes.missing[:, None, None, :], float("-inf")), each)
     near = (query @ key.transpose(-1, -2)).float()
     mask = attention_mask.expand(rows, heads, length, -1).reshape(near.shape)
     near = near.masked_fill(~mask, float("-inf"))
     weights = torch.cat([far, near], dim=-1).softmax(-1).to(query.dtype)
-    far, near = weights[..., : keys.shape[1]], weights[..., keys.shape[1] :]
-    mixed = (far.transpose(0, 1).reshape(kinds, -1, keys.shape[1]) @ values).view(kinds, rows, -1, width)
-    mixed = mixed.transpose(0, 1) + near @ value
+    mixed = prefixes.scatter(prefixes.gather(weights[..., :reach]) @ values, each) + weights[..., reach:] @ value
     return mixed.reshape(rows, heads, length, width).transpose(1, 2).contiguous(), None

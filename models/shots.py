@@ -76,7 +76,7 @@ def _lines(path: Path, read: Any, number: int, *, open_end: bool = False) -> str
     spot = _at(path, number)
     parts: list[str] = []
     if isinstance(spot[-1], str) and _index(spot) is not None:
-        for sibling in _before(spot[-1]):
+        for sibling in helpers(spot[-1]):
             value = read((*spot[:-1], sibling))
             if value is not None:
                 parts.append(f"{label((*spot[:-1], sibling))}: {_plain(value)}")
@@ -86,8 +86,8 @@ def _lines(path: Path, read: Any, number: int, *, open_end: bool = False) -> str
     return "\n".join([*parts, f"{label(spot)}: {_plain(value)}"]) if value is not None else ""
 
 
-def _before(name: str) -> tuple[str, ...]:
-    """Sibling fields that help to write a field."""
+def helpers(name: str) -> tuple[str, ...]:
+    """Sibling fields that help to write a list item's field."""
     helpful = {
         "feature": ("name",),
         "principle": ("name", "feature"),

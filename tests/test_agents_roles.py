@@ -103,24 +103,6 @@ def test_an_answer_cut_off_ends_at_its_last_sentence(desk: Desk) -> None:
     )
 
 
-class Parrot(ScriptedChat):
-    def _stream(self, *args: Any, temperature: float | None = None, **kwargs: Any) -> Any:
-        text = "The mesh is wide and the fibres are long and wavy."
-        text += " It bends at five joints before it breaks at last." if temperature == roles.WARMER[-1] else ""
-        yield ChatGenerationChunk(message=AIMessageChunk(content=text, chunk_position="last"))
-
-
-def test_an_answer_that_copies_an_earlier_one_is_asked_for_again(desk: Desk) -> None:
-    kit = desk.kit(chat=lambda role, seed: Parrot())
-    state = _state()
-    first = roles.scientist(kit, state)
-    assert not desk.of("notice")
-    second = roles.scientist(kit, {**state, **first})
-    assert second["messages"][-1]["content"].endswith("at last.")
-    assert len(desk.of("notice")) == len(roles.WARMER) and desk.computed == ["scientist/turn-1", "scientist/turn-2"]
-    assert roles.copied("one two three", ["one two three"]) == 0.0
-
-
 def test_the_reviewer_sends_back_or_approves(desk: Desk) -> None:
     said = [{"role": "assistant", "name": "scientist", "content": "A draft."}]
     review = {"verdict": "revise", "comments": "The draft lacks a number for toughness."}

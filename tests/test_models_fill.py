@@ -170,10 +170,10 @@ class TestDrafts:
         tape = Tape(tiny_chat.engine)
         tape.read(tiny_chat.engine.encode("The layer"))
         asks = [Ask(" holds", r" [a-z]{2,6} [a-z]{2,6}\.", 30, seed) for seed in range(5)]
-        drafts = write(tape, asks)
+        drafts = write([tape], asks)
         assert all(re.fullmatch(r" [a-z]{2,6} [a-z]{2,6}\.", draft.text) for draft in drafts if draft.ended)
         assert any(draft.ended for draft in drafts)
-        assert drafts == write(tape, asks)
+        assert drafts == write([tape], asks)
 
     def test_a_pattern_that_is_none_is_told(self, tiny_chat: LocalChat) -> None:
         from models.engine import Tape
@@ -181,7 +181,7 @@ class TestDrafts:
         tape = Tape(tiny_chat.engine)
         tape.read([5])
         with pytest.raises(DataError, match="pattern"):
-            write(tape, [Ask("x", "(((", 5, 1)])
+            write([tape], [Ask("x", "(((", 5, 1)])
 
     def test_questions_carry_the_siblings(self) -> None:
         slot = next(slot for slot in lay_out(Part).slots if slot.path == ("role",))

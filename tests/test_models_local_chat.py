@@ -97,6 +97,22 @@ class TestContext:
             tiny_chat.fit([], 10)
 
 
+class TestRepeating:
+    def test_an_earlier_answer_is_not_said_again(self, tiny_chat: LocalChat) -> None:
+        first = tiny_chat.invoke(ASK, seed=3, temperature=0, repetition_penalty=1.0, max_tokens=24)
+        talk = [*ASK, first, *ASK]
+        again = tiny_chat.invoke(talk, seed=3, temperature=0, repetition_penalty=1.0, no_repeat_ngram_size=4)
+        batch = tiny_chat.generate_batch([talk], temperature=0, repetition_penalty=1.0, no_repeat_ngram_size=4)
+
+        def runs(text: str) -> list[tuple[int, ...]]:
+            ids = tiny_chat.engine.encode(text)
+            return [tuple(ids[i : i + 4]) for i in range(len(ids) - 3)]
+
+        for answer in (again, batch[0]):
+            own = runs(answer.text)
+            assert own and len(own) == len(set(own)) and not set(own) & set(runs(first.text))
+
+
 class TestBatches:
     def test_rows_do_not_disturb_each_other(self, tiny_chat: LocalChat) -> None:
         talks: list[Any] = [ASK, [HumanMessage("Why?")], [HumanMessage("What does a fibre do when it is bent?")]]
@@ -112,15 +128,21 @@ class TestBatches:
         if not shared:
             llm.model.set_attn_implementation("sdpa")
         try:
-            tape = Tape(llm)
-            tape.read(llm.encode("The layer carries the load"))
-            rows = [llm.encode(" slowly"), llm.encode(" in many steps along its edges")]
-            fork = Fork(llm, rows, tape)
-            fork.keep([0, 1, 1])
-            after = fork.read([[5], [6], [7]])
-            for row, token, seen in zip([rows[0], rows[1], rows[1]], (5, 6, 7), after, strict=True):
-                expected = Tape(llm).read([*tape.ids, *row, token])
+            tapes = [Tape(llm), Tape(llm)]
+            for tape, text in zip(tapes, ("The layer carries the load", "Cells"), strict=True):
+                tape.read(llm.encode(text))
+            rows = [llm.encode(" slowly"), llm.encode(" in many steps along its edges"), llm.encode(" grow")]
+            fork = Fork(llm, rows, tapes, [0, 1, 0])
+            fork.keep([1, 0, 2, 1])
+            after = fork.read([[5], [6], [7], [8]])
+            fork.keep([0, 3])
+            last = fork.read([[9], [9]])
+            follow = [(1, 1, 5), (0, 0, 6), (0, 2, 7), (1, 1, 8)]
+            for (tape, row, token), seen in zip(follow, after, strict=True):
+                expected = Tape(llm).read([*tapes[tape].ids, *rows[row], token])
                 assert (expected - seen).abs().max() < 1e-3
+            expected = Tape(llm).read([*tapes[1].ids, *rows[1], 8, 9])
+            assert (expected - last[1]).abs().max() < 1e-3
         finally:
             llm.model.set_attn_implementation(before)
 

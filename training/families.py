@@ -154,7 +154,7 @@ def bone(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the levelled random wave of Cahn, "Phase separation by spinodal decomposition" (J. Chem. Phys. 1965).
     """
-    count, pitch = 28, 6.0 + 1.25 * cell
+    count, pitch = 28, 8.0 + 0.8 * cell
     angle = rng.uniform(0, 2 * np.pi, count)
     wave = 2 * np.pi / pitch * rng.normal(1.0, 0.10, count)
     kx, ky = (wave * np.cos(angle) * 0.8).astype(np.float32), (wave * np.sin(angle)).astype(np.float32)

@@ -146,9 +146,9 @@ DENSITIES: Mapping[str, tuple[str, ...]] = {
     "dense": ("dense with thick walls", "heavy and solid", "high density"),
 }
 SCALES: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "fine": (11.0, ("fine", "small cells", "fine grained")),
-    "medium": (16.0, ("medium scale", "medium cells")),
-    "coarse": (24.0, ("coarse", "large cells", "coarse and bold")),
+    "fine": (15.0, ("fine", "small cells", "fine grained")),
+    "medium": (22.0, ("medium scale", "medium cells")),
+    "coarse": (31.0, ("coarse", "large cells", "coarse and bold")),
 }
 DIRECTIONS: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "horizontal": (0.0, ("horizontal", "running left to right")),
@@ -209,8 +209,7 @@ def _wanted(x: Array, y: Array, spec: Microstructure, fraction: float) -> Array:
 def _surface(name: str, spec: Microstructure, x: Array, y: Array, cell: float, rng: Rng) -> Field:
     """One family's field with the solid's surface at height zero, for the wanted solid fraction, and its tone."""
     family = FAMILIES[name]
-    angle = DIRECTIONS[spec.direction][0] if family.directed else rng.uniform(-180, 180)
-    angle = np.deg2rad(angle + (rng.uniform(-6, 6) if family.directed else 0.0))
+    angle = np.deg2rad((DIRECTIONS[spec.direction][0] if family.directed else 0.0) + rng.uniform(-6, 6))
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     height, tone = family.field(x * cos + y * sin, y * cos - x * sin, cell, rng)
     fraction = family.fractions[list(DENSITIES).index(spec.density)]
@@ -256,8 +255,8 @@ def draw(spec: Microstructure, size: int, rng: np.random.Generator) -> NDArray[n
     sharpness, cell = size / UNITS, SCALES[spec.scale][0] * rng.uniform(0.92, 1.08)
     background, solid, tint = (np.asarray(colour, dtype=np.float32) for colour in _colours(spec.palette))
     if spec.join == "over" and spec.second is not None:
-        height, tone = _surface(spec.family, spec, x, y, max(cell, 14.0) * 1.25, rng)
-        below, _ = _surface(spec.second, spec, x, y, 11.5, rng)
+        height, tone = _surface(spec.family, spec, x, y, max(cell, 22.0) * 1.2, rng)
+        below, _ = _surface(spec.second, spec, x, y, 14.0, rng)
         ground = _mix(background, tint, _cover(below, sharpness))
     else:
         height, tone = _surface(spec.family, spec, x, y, cell, rng)
@@ -329,13 +328,13 @@ def caption(spec: Microstructure, rng: np.random.Generator) -> str:
 
 
 def sample(rng: np.random.Generator) -> Microstructure:
-    """One microstructure at random: every family and palette alike, three in ten a hybrid, two in five graded."""
+    """One microstructure at random: every family and palette alike, one in five a hybrid, one in four graded."""
 
     def key(table: Mapping[str, object]) -> str:
         return _pick(tuple(table), rng)
 
     first, second, join = key(FAMILIES), None, None
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         second = _pick(tuple(name for name in FAMILIES if name != first), rng)
         join = key(JOINS)
     return Microstructure(
@@ -344,7 +343,7 @@ def sample(rng: np.random.Generator) -> Microstructure:
         density=key(DENSITIES),
         scale=key(SCALES),
         direction=key(DIRECTIONS),
-        gradient=_pick(("none", "none", "none", "linear", "radial"), rng),
+        gradient=_pick(("none",) * 6 + ("linear", "radial"), rng),
         second=second,
         join=join,
     )

@@ -53,7 +53,7 @@ class AutoencoderRecipe(_Section):
     rate: float = Field(2e-3, gt=0)
     edges: float = Field(1.0, ge=0, description="weight of the gradient loss")
     noise: float = Field(0.08, ge=0, description="deviation of noise added to latents before decoding")
-    calm: float = Field(0.01, ge=0, description="weight of the squared latents in the loss")
+    anchor: float = Field(1.0, ge=0, description="weight of the distance to the patches' principal components")
 
 
 class FlowRecipe(_Section):
@@ -148,13 +148,39 @@ def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderTiny:
     )
 
 
+def principal(pictures: np.ndarray[Any, Any], channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A linear encoder: the principal components of 8x8 patches, as the weight and bias of a convolution of stride 8.
+
+    Its outputs have unit variance altogether; most of it lies in the first few, which hold colour and coarse shape.
+
+    Args:
+        pictures: uint8 (pictures, size, size, 3).
+        channels: Components kept.
+
+    Returns:
+        Weight (channels, 3, 8, 8) and bias (channels,) for pictures in -1..1.
+    """
+    some = to_tensor(np.array(pictures[:: max(1, len(pictures) // 512)]))
+    patches = functional.unfold(some, 8, stride=8).transpose(1, 2).reshape(-1, 3 * 8 * 8)
+    mean = patches.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
+    basis = vectors[:, -channels:].flip(1).T
+    basis = basis / (values[-channels:].sum() / channels).sqrt()
+    return basis.reshape(channels, 3, 8, 8), -(basis @ mean)
+
+
 def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out: Path) -> AutoencoderTiny:
-    """Train the autoencoder on random crops; a small penalty on the latents' size lets fine detail be faint in them."""
+    """Train the autoencoder on random crops, its latents anchored to the principal components of the patches.
+
+    Anchored latents change smoothly as a structure shifts, and fine detail is faint in them, so that the transformer
+    learns the coarse first.
+    """
     recipe = config.autoencoder
     torch.manual_seed(config.seed)
     model = build_autoencoder(recipe).to(memory_format=torch.channels_last)
     trainee = Trainee(model, recipe.rate, 0.99, out / "autoencoder.safetensors")
     usable = len(pictures) - config.held_out
+    weight, bias = principal(pictures[:usable], LATENT_CHANNELS)
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([config.seed, 1, step])
@@ -168,8 +194,8 @@ def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out
         with torch.autocast("cpu", torch.bfloat16):
             latents = model.encode(real).latents
             painted = model.decode(latents + recipe.noise * torch.randn_like(latents)).sample
-        size: torch.Tensor = latents.float().square().mean()
-        return reconstruction_loss(painted.float(), real, recipe.edges) + recipe.calm * size
+        adrift = functional.mse_loss(latents.float(), functional.conv2d(real, weight, bias, stride=8))
+        return reconstruction_loss(painted.float(), real, recipe.edges) + recipe.anchor * adrift
 
     _train(trainee, "autoencoder", recipe.steps, recipe.rate, loss_at, None, config, out)
     trainee.use_average()

@@ -45,6 +45,7 @@ Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 TopK = Annotated[int, Field(ge=0, le=200_000)]
 RepetitionPenalty = Annotated[float, Field(ge=0.5, le=2)]
+NoRepeat = Annotated[int, Field(ge=0, le=64)]
 MaxTokens = Annotated[int, Field(ge=1, le=131_072)]
 
 
@@ -84,6 +85,9 @@ class SamplingSettings(_Section):
     top_p: TopP = Field(0.9, description="Keep the likeliest tokens up to this share")
     top_k: TopK = Field(512, description="Keep this many tokens; 0: all")
     repetition_penalty: RepetitionPenalty = Field(1.1, description="Above 1: what was said becomes less likely")
+    no_repeat_ngram_size: NoRepeat = Field(
+        0, description="A local model says no run of this many tokens of its own answers again; 0: it may"
+    )
     max_tokens: MaxTokens = Field(1024, description="Longest answer")
 
 
@@ -106,6 +110,7 @@ class RoleSettings(_Section):
     top_p: TopP | None = None
     top_k: TopK | None = None
     repetition_penalty: RepetitionPenalty | None = None
+    no_repeat_ngram_size: NoRepeat | None = None
     max_tokens: MaxTokens | None = None
 
 
