@@ -93,14 +93,15 @@ def _task(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> 
 def composed(written: ImagePrompt, hints: Hints, shapes: Sequence[str], trigger: str | None) -> ImagePrompt:
     """The written prompt with motifs, palette and trigger in place and the short one within its limits.
 
-    The long one opens with the shapes by which the painter knows the motifs.
+    The long one opens with the palette and the shapes by which the painter knows the motifs, since a small painter reads
+    only its first words.
     """
     motifs = list(hints.get("motifs") or written.motifs)
     palette = (hints.get("palette") or [written.palette])[0]
 
     def opened(text: str, known: Sequence[str]) -> str:
         lead = [" combined with ".join(motifs)] if known or not all(contains(text, motif) for motif in motifs) else []
-        lead += [*known, *([] if contains(text, palette) else [palette])]
+        lead += [*([] if contains(text, palette) and not known else [palette]), *known]
         return ", ".join([*lead, _continued(text) if lead else text] if text else lead)
 
     for body in (written.short, ""):
