@@ -150,7 +150,7 @@ def test_the_illustrator_takes_motifs_and_palette_from_the_vocabulary(desk: Desk
     assert made["short"].startswith("wavy collagen fibres combined with leaf venation, emerald green on cream, ")
     assert made["palette"] == "emerald green on cream"
     lead = (
-        "wavy collagen fibres combined with leaf venation, a stack of waves, branching lines, emerald green on cream, "
+        "wavy collagen fibres combined with leaf venation, emerald green on cream, a stack of waves, branching lines, "
     )
     assert made["long"].startswith(lead)
 
