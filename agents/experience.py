@@ -18,7 +18,8 @@ from agents.vocabulary import stems
 from models.shots import Shots
 
 _HERE = Path(__file__).parent
-_NOTES = 700
+_NOTES = 600
+_SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -63,5 +64,8 @@ def about(wanted: str, after: str, notes: str) -> str:
 
 
 def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
-    """The examples of one kind (``design`` or ``picture``), and what the new document is about."""
-    return Shots(about(wanted, after, notes), _examples(kind))
+    """Examples of one kind (``design`` or ``picture``), those most like what is wanted, and what the new one is about."""
+    told = about(wanted, after, notes)
+    rows = _examples(kind)
+    like = sorted(range(len(rows)), key=lambda i: -len(stems(told) & stems(rows[i][0])))[:_SHOWN]
+    return Shots(told, tuple(rows[i] for i in sorted(like)))

@@ -27,11 +27,12 @@ _GRAMMARS = {
     "prompt": rf" {_SENTENCE}( {_SENTENCE}){{0,2}}\n",
     "phrase": rf" {_WORD}([,;]? ({_WORD}|{_FIGURE})){{5,35}}\n",
 }
-_TOKENS = {"name": 18, "sentence": 46, "prompt": 100, "phrase": 50, "number": 10}
+_TOKENS = {"name": 18, "sentence": 36, "prompt": 100, "phrase": 50, "number": 10}
 _TEMPERATURES = (0.6, 0.75, 0.9, 0.45)
 _GROUNDING = 0.5
 _SHORT = 300
 _DRAW = 0.3
+_MIDDLE = 1.0
 _DRAFTS = 3
 _SPARE, _EACH = 2, 2
 
@@ -50,10 +51,11 @@ class Pen:
     Args:
         llm: The model.
         shots: The examples.
+        avoid: Tokens that are not used.
     """
 
-    def __init__(self, llm: Engine, shots: Shots) -> None:
-        self.llm, self.shots = llm, shots
+    def __init__(self, llm: Engine, shots: Shots, avoid: Sequence[int] = ()) -> None:
+        self.llm, self.shots, self.avoid = llm, shots, avoid
         self._tapes: dict[str, Tape] = {}
 
     def choose(self, slot: Slot, spoken: Sequence[str], values: Mapping[Path, Any], seed: int) -> list[int]:
@@ -64,6 +66,7 @@ class Pen:
         if isinstance(slot.choices[0], float):
             dice = Random(seed)  # Gumbel noise: the largest sum is a draw from the softmax of the scores
             scores = [score - _DRAW * log(-log(1 - dice.random())) for score in scores]
+            scores = [score - _MIDDLE * off**2 for score, off in zip(scores, _off_middle(slot.choices), strict=True)]
         return sorted(range(len(spoken)), key=lambda i: -scores[i])
 
     def draft(
@@ -93,7 +96,7 @@ class Pen:
                     start, seeds = len(asks), [seed(slot.where, attempt, n) for n in range(count)]
                     asks += [self._ask(slot, values, attempt, one, number) for one in seeds]
                 places.append((slot, start, start + count))
-        drafts = write([self._tape(family[0]) for family in families.values()], asks)
+        drafts = write([self._tape(family[0]) for family in families.values()], asks, self.avoid)
         return [(slot, drafts[start:end]) for slot, start, end in places]
 
     def _tape(self, slot: Slot) -> Tape:
@@ -109,6 +112,14 @@ class Pen:
         if kind == "number":
             return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, warmth + 0.2, tape=tape)
         return Ask(lead, _GRAMMARS[kind], _TOKENS[kind], seed, warmth, 1.05, tape=tape)
+
+
+def _off_middle(figures: Sequence[float]) -> list[float]:
+    """How far each figure lies from the geometric middle of their range: 0 there, 1 at either end."""
+    low, high = figures[0], figures[-1]
+    if low <= 0 or high == low:
+        return [0.0] * len(figures)
+    return [2 * log(figure / (low * high) ** 0.5) / log(high / low) for figure in figures]
 
 
 def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> list[str]:

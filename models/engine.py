@@ -112,6 +112,11 @@ class Engine:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def single(self, words: Sequence[str]) -> list[int]:
+        """The tokens that are whole words of a list, as they begin a sentence or stand within one."""
+        forms = {lead + form for word in words for form in (word, word.capitalize()) for lead in ("", " ")}
+        return sorted(ids[0] for ids in map(self.encode, forms) if len(ids) == 1)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Turn token ids into text, special tokens left out."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -100,7 +100,8 @@ class _Work:
         shots: Shots | None,
     ) -> None:
         self.engine, self.layout, self.seed, self.shots = llm.engine, layout, seed, shots
-        self.pen = continuing.Pen(llm.engine, shots) if shots is not None else None
+        self.avoid = llm.engine.single(llm.sampling.avoid)
+        self.pen = continuing.Pen(llm.engine, shots, self.avoid) if shots is not None else None
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
@@ -244,7 +245,7 @@ class _Work:
                 suffix = one.ask + after + one.lead
                 asks.append(Ask(suffix, one.grammar, one.tokens, seed, _TEMPERATURES[attempt], 1.1))
                 owners.append(slot.path)
-        drafts = write([tape], asks)
+        drafts = write([tape], asks, self.avoid)
         texts = [(ask.suffix, draft.ids) for ask, draft in zip(asks, drafts, strict=True)]
         plain = likelihoods(self.blank, texts)
         pools: dict[Path, list[Draft]] = {}

@@ -1,5 +1,6 @@
 """Writes many short texts at once, each inside its own grammar. Knows no schema; ``fill`` says what is asked.
 
+No text copies a long run of what stands before it.
 All texts of a call are read as one batch, whatever tapes they continue: eight rows cost little more than one.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.engine import Engine, Tape, pick
 from models.forks import Fork
+from models.repeats import Runs
 from workspace.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _ROWS = 64
 _GRAM = 3
+_COPIED = 7
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,12 @@ class Draft:
 class _Row:
     """One text on its way."""
 
-    def __init__(self, ask: Ask, llm: Engine) -> None:
+    def __init__(self, ask: Ask, llm: Engine, read: Runs, avoid: Sequence[int]) -> None:
         import torch
         from llguidance import LLMatcher
 
         self.ask, self.llm, self.draft, self.total = ask, llm, Draft(), 0.0
+        self.read, self.avoid = read, list(avoid)
         self.matcher = LLMatcher(llm.grammar_tokenizer, _regex(ask.grammar))
         if self.matcher.is_error():
             raise DataError(f"no text can follow the pattern {ask.grammar!r}: {self.matcher.get_error()}")
@@ -75,7 +79,7 @@ class _Row:
         chances = logits.log_softmax(-1)
         logits = logits.masked_fill(~mask, float("-inf"))
         logits[_blanks(self.llm)] = float("-inf")
-        logits[self._looping()] = float("-inf")
+        logits[[*self.avoid, *self._looping(), *self.read.after(self.draft.ids)]] = float("-inf")
         if bool(logits.isneginf().all()):
             self._close(ended=False)
             return None
@@ -115,11 +119,17 @@ class _Row:
         self.draft.score = self.total / max(1, len(self.draft.ids))
 
 
-def write(tapes: Sequence[Tape], asks: Sequence[Ask]) -> list[Draft]:
-    """Write every text asked for, each continuing its tape; the tapes stay as they are."""
+def write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int] = ()) -> list[Draft]:
+    """Write every text asked for, each continuing its tape; the tapes stay as they are.
+
+    Args:
+        tapes: What was read so far.
+        asks: What is wanted.
+        avoid: Tokens that are not used.
+    """
     drafts: list[Draft] = []
     for start in range(0, len(asks), _ROWS):
-        drafts += _write(tapes, asks[start : start + _ROWS])
+        drafts += _write(tapes, asks[start : start + _ROWS], avoid)
     return drafts
 
 
@@ -133,9 +143,10 @@ def _fork(tapes: Sequence[Tape], leads: Sequence[tuple[int, str]]) -> Fork:
     return fork
 
 
-def _write(tapes: Sequence[Tape], asks: Sequence[Ask]) -> list[Draft]:
+def _write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int]) -> list[Draft]:
     llm = tapes[0].engine
-    rows = [_Row(ask, llm) for ask in asks]
+    read = {tape: Runs([tapes[tape].ids], _COPIED) for tape in {ask.tape for ask in asks}}
+    rows = [_Row(ask, llm, read[ask.tape], avoid) for ask in asks]
     fork = _fork(tapes, [(ask.tape, ask.suffix) for ask in asks])
     logits = fork.logits
     active = list(range(len(rows)))

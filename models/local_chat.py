@@ -18,6 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from models.engine import Engine, Tape, engine, pick
+from models.repeats import Runs
 from workspace.errors import DataError, UsageError
 from workspace.settings import SamplingSettings
 
@@ -83,28 +84,17 @@ class _Answer:
         return piece
 
 
-class _Said:
-    """The runs of ``size`` tokens that the model has said, each of which it does not say again."""
+class _Refused:
+    """The tokens an answer must not go on with: avoided words, and ends of runs that the model has said before."""
 
-    def __init__(self, llm: Engine, messages: Sequence[BaseMessage], size: int) -> None:
-        self.size = size
-        earlier = [llm.encode(str(message.text)) for message in messages if size and message.type == "ai"]
-        self.runs: dict[tuple[int, ...], set[int]] = {}
-        for ids in earlier:
-            for end in range(size - 1, len(ids)):
-                self.runs.setdefault(tuple(ids[end - size + 1 : end]), set()).add(ids[end])
+    def __init__(self, llm: Engine, messages: Sequence[BaseMessage], sampling: SamplingSettings) -> None:
+        said = [llm.encode(str(message.text)) for message in messages if message.type == "ai"]
+        self.runs = Runs(said, sampling.no_repeat_ngram_size)
+        self.always = llm.single(sampling.avoid)
 
-    def refuse(self, logits: torch.Tensor, ids: list[int]) -> torch.Tensor:
-        """The logits after ``ids`` with every token that would end a known run ruled out."""
-        if not self.size or len(ids) < self.size - 1:
-            return logits
-        if len(ids) >= self.size:
-            self.runs.setdefault(tuple(ids[-self.size : -1]), set()).add(ids[-1])
-        known = self.runs.get(tuple(ids[len(ids) - self.size + 1 :]))
-        if known:
-            logits = logits.clone()
-            logits[list(known)] = float("-inf")
-        return logits
+    def after(self, written: list[int]) -> list[int]:
+        self.runs.add(written)
+        return [*self.always, *self.runs.after(written)]
 
 
 def _overlap(text: str, word: str) -> int:
@@ -114,9 +104,9 @@ def _overlap(text: str, word: str) -> int:
 class LocalChat(BaseChatModel):
     """A causal language model with a chat template, run by transformers in this process.
 
-    Every call takes ``seed``, ``temperature``, ``top_p``, ``top_k``, ``repetition_penalty``, ``no_repeat_ngram_size``
-    and ``max_tokens`` as keyword arguments. The same seed gives the same text. The repetition penalty looks at the
-    answer only; the n-grams that are not repeated are those of this and earlier answers of the model.
+    Every call takes ``seed`` and the fields of `SamplingSettings` as keyword arguments. The same seed gives the same
+    text. The repetition penalty looks at the answer only; the n-grams that are not repeated are those of this and of
+    earlier answers.
     """
 
     folder: Path
@@ -167,10 +157,10 @@ class LocalChat(BaseChatModel):
         llm, sampling = self.engine, self._sampling(kwargs)
         prompt, notices = self.fit(messages, sampling.max_tokens)
         generator = self._generator(kwargs.get("seed"))
-        tape, answer, said = Tape(llm), _Answer([]), _Said(llm, messages, sampling.no_repeat_ngram_size)
+        tape, answer, refused = Tape(llm), _Answer([]), _Refused(llm, messages, sampling)
         logits = tape.read(prompt)
         for _ in range(sampling.max_tokens):
-            token = _next(said.refuse(logits, answer.ids), sampling, answer.ids, generator)
+            token = _next(logits, sampling, answer.ids, generator, refused)
             if token in llm.stops:
                 answer.finish = "stop"
                 break
@@ -195,14 +185,14 @@ class LocalChat(BaseChatModel):
         start = secrets.randbelow(2**31) if seed is None else seed
         generators = [self._generator(start + i) for i in range(len(fitted))]
         answers = [_Answer([]) for _ in fitted]
-        said = [_Said(llm, messages, sampling.no_repeat_ngram_size) for messages in conversations]
+        refused = [_Refused(llm, messages, sampling) for messages in conversations]
         fork = Fork(llm, [prompt for prompt, _ in fitted])
         logits = fork.logits
         alive = set(range(len(answers)))
         for _ in range(sampling.max_tokens):
             tokens = [pad] * len(answers)
             for i in sorted(alive):
-                tokens[i] = _next(said[i].refuse(logits[i], answers[i].ids), sampling, answers[i].ids, generators[i])
+                tokens[i] = _next(logits[i], sampling, answers[i].ids, generators[i], refused[i])
                 if tokens[i] in llm.stops:
                     answers[i].finish = "stop"
                     alive.discard(i)
@@ -289,7 +279,15 @@ def _shortened(llm: Engine, turns: list[dict[str, str]], limit: int) -> tuple[li
     return turns, notices
 
 
-def _next(logits: torch.Tensor, sampling: SamplingSettings, written: list[int], generator: torch.Generator) -> int:
+def _next(
+    logits: torch.Tensor,
+    sampling: SamplingSettings,
+    written: list[int],
+    generator: torch.Generator,
+    refused: _Refused,
+) -> int:
+    logits = logits.clone()
+    logits[refused.after(written)] = float("-inf")
     return pick(
         logits,
         temperature=sampling.temperature,

@@ -112,6 +112,13 @@ class TestRepeating:
             own = runs(answer.text)
             assert own and len(own) == len(set(own)) and not set(own) & set(runs(first.text))
 
+    def test_avoided_words_are_not_used(self, tiny_chat: LocalChat) -> None:
+        free = tiny_chat.invoke(ASK, seed=3, temperature=0)
+        word = max(str(free.text).split(), key=len).strip(".,")
+        assert tiny_chat.engine.single([word])
+        told = tiny_chat.invoke(ASK, seed=3, temperature=0, avoid=(word,))
+        assert word in str(free.text) and word not in str(told.text).split()
+
 
 class TestBatches:
     def test_rows_do_not_disturb_each_other(self, tiny_chat: LocalChat) -> None:

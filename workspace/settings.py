@@ -88,6 +88,7 @@ class SamplingSettings(_Section):
     no_repeat_ngram_size: NoRepeat = Field(
         0, description="A local model says no run of this many tokens of its own answers again; 0: it may"
     )
+    avoid: tuple[Words, ...] = Field((), description="Words that a local model does not use")
     max_tokens: MaxTokens = Field(1024, description="Longest answer")
 
 
@@ -111,6 +112,7 @@ class RoleSettings(_Section):
     top_k: TopK | None = None
     repetition_penalty: RepetitionPenalty | None = None
     no_repeat_ngram_size: NoRepeat | None = None
+    avoid: tuple[Words, ...] | None = None
     max_tokens: MaxTokens | None = None
 
 
