@@ -93,15 +93,16 @@ def _task(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> 
 def composed(written: ImagePrompt, hints: Hints, shapes: Sequence[str], trigger: str | None) -> ImagePrompt:
     """The written prompt with motifs, palette and trigger in place and the short one within its limits.
 
-    The long one opens with the palette and the shapes by which the painter knows the motifs, since a small painter reads
-    only its first words.
+    For a painter with a vocabulary both open with motifs and palette, the long one also with the shapes by which the
+    painter knows the motifs: a small painter reads only the first words.
     """
+    taught = bool(hints.get("motifs"))
     motifs = list(hints.get("motifs") or written.motifs)
     palette = (hints.get("palette") or [written.palette])[0]
 
     def opened(text: str, known: Sequence[str]) -> str:
-        lead = [" combined with ".join(motifs)] if known or not all(contains(text, motif) for motif in motifs) else []
-        lead += [*([] if contains(text, palette) and not known else [palette]), *known]
+        lead = [] if not taught and all(contains(text, motif) for motif in motifs) else [" combined with ".join(motifs)]
+        lead += [*([] if not taught and contains(text, palette) else [palette]), *known]
         return ", ".join([*lead, _continued(text) if lead else text] if text else lead)
 
     for body in (written.short, ""):

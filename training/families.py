@@ -68,10 +68,12 @@ def leaf(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     (SIGGRAPH 2005); the smallest order is drawn as Voronoi walls instead of being grown.
     """
     spacing = 12.0 + 0.9 * cell
-    y = _f32(y + rng.uniform(-8, 8) + rng.uniform(2, 6) * np.sin(x / rng.uniform(28, 45) + rng.uniform(0, 6.3)))
+    y = _f32(y + rng.uniform(-4, 4) + rng.uniform(1, 4) * np.sin(x / rng.uniform(32, 42) + rng.uniform(0, 2)))
     side = np.where(y > 0, 0.5, 0.0)
     away = np.abs(y)
-    along = (x - away * rng.uniform(0.5, 0.9) - away**2 * rng.uniform(0.002, 0.006)) / spacing + side + rng.random()
+    along = (
+        (x - away * rng.uniform(0.6, 0.8) - away**2 * rng.uniform(0.003, 0.005)) / spacing + side + 0.3 * rng.random()
+    )
     veins = _to_line(along, spacing * 0.75)
     areoles, index = _cell_walls(x, y, _jittered_points(cell * 0.72, 0.42, rng))
     height = np.maximum(np.maximum(3.2 - away, 1.5 - veins), -areoles)
@@ -83,10 +85,10 @@ def web(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the standard description of the araneid orb (Foelix, "Biology of Spiders"): hub, radii, sticky spiral.
     """
-    x, y = _f32(x - rng.uniform(-14, 14)), _f32(y - rng.uniform(-14, 14))
+    x, y = _f32(x - rng.uniform(-6, 6)), _f32(y - rng.uniform(-6, 6))
     radius, theta = np.hypot(x, y), np.mod(np.arctan2(y, x), 2 * np.pi)
     count = int(np.clip(round(300 / cell), 11, 26))
-    threads = 2 * np.pi * (np.arange(count) + rng.uniform(-0.28, 0.28, count)) / count
+    threads = 2 * np.pi * (np.arange(count) + rng.uniform(-0.15, 0.15, count)) / count
     edges = np.concatenate([[threads[-1] - 2 * np.pi], threads, [threads[0] + 2 * np.pi]])
     sector = np.clip(np.searchsorted(edges, theta) - 1, 0, count)
     low, high = edges[sector], edges[sector + 1]
@@ -105,7 +107,7 @@ def honeycomb(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     Source: the two-rectangular-lattices construction of the hexagonal tiling.
     """
     apothem = 0.55 * cell
-    x, y = x + rng.uniform(0, 40), y + rng.uniform(0, 40)
+    x, y = x + rng.uniform(-0.3, 0.3) * apothem, y + rng.uniform(-0.3, 0.3) * apothem
     step = np.array([2 * apothem, 2 * apothem * np.sqrt(3)])
     centred = []
     for shift in (0.0, 0.5):
@@ -125,10 +127,10 @@ def collagen(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the planar sine crimp of tendon (Diamant, Keller, Baer, Litt and Arridge, Proc. R. Soc. B 1972).
     """
-    spacing, wave = 0.62 * cell, rng.uniform(2.6, 3.6) * cell + 8
+    spacing, wave = 0.62 * cell, rng.uniform(2.9, 3.3) * cell + 8
     swing = rng.uniform(0.11, 0.16) * wave
-    drift = rng.uniform(-0.03, 0.03) * y + 0.5 * np.sin(y / 19 + rng.uniform(0, 6.3))
-    across = y + swing * np.sin(2 * np.pi * x / wave + drift + rng.uniform(0, 6.3))
+    drift = rng.uniform(-0.03, 0.03) * y + 0.5 * np.sin(y / 19 + rng.uniform(0, 2))
+    across = y + swing * np.sin(2 * np.pi * x / wave + drift + rng.uniform(0, 1.5))
     slope = np.sqrt(1 + (2 * np.pi * swing / wave * np.cos(2 * np.pi * x / wave + drift)) ** 2)
     phase = across / spacing
     thickness = (_tones(np.round(phase), rng) - 0.5) * 0.22 * spacing
@@ -141,9 +143,13 @@ def nacre(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     Source: the brick-and-mortar picture of nacre (Jackson, Vincent and Turner, Proc. R. Soc. B 1988).
     """
     high, wide = 5.0 + 0.36 * cell, 9.0 + 1.35 * cell
-    y = y + rng.uniform(0.5, 2.0) * np.sin(x / rng.uniform(18, 30) + rng.uniform(0, 6.3)) + rng.uniform(0, 40)
+    y = (
+        y
+        + rng.uniform(0.3, 1.2) * np.sin(x / rng.uniform(18, 30) + rng.uniform(0, 6.3))
+        + rng.uniform(-0.2, 0.2) * high
+    )
     row = np.floor(y / high)
-    shift = np.mod(row, 2) * 0.5 + (_tones(row, rng) - 0.5) * 0.3
+    shift = np.mod(row, 2) * 0.5 + (_tones(row, rng) - 0.5) * 0.2
     column = np.floor(x / wide + shift)
     rise, run = _to_line(y / high, high), _to_line(x / wide + shift, wide)
     return _f32(np.minimum(rise, run)), _tones(row * 31 + column, rng)
@@ -171,12 +177,11 @@ def nautilus(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the equiangular spiral of the nautilus (Thompson, "On Growth and Form", 1917).
     """
-    hand = rng.choice([-1.0, 1.0])
-    x, y = (x - rng.uniform(-7, 7)) * hand, y - rng.uniform(-7, 7)
-    growth = np.log(rng.uniform(2.6, 3.3))
+    x, y = x - rng.uniform(-4, 4), y - rng.uniform(-4, 4)
+    growth = np.log(rng.uniform(2.8, 3.1))
     radius = np.hypot(x, y) + 1e-3
-    theta = np.mod(np.arctan2(y, x) + rng.uniform(0, 6.3), 2 * np.pi)
-    turn = np.log(radius / rng.uniform(32, 38)) / growth - theta / (2 * np.pi)
+    theta = np.mod(np.arctan2(y, x) + rng.uniform(-0.4, 0.4), 2 * np.pi)
+    turn = np.log(radius / rng.uniform(34, 37)) / growth - theta / (2 * np.pi)
     chambers = int(np.clip(round(190 / cell), 7, 18))
     within = turn - np.floor(turn)
     wall = _to_line(turn, growth * radius * 0.95)
@@ -206,14 +211,14 @@ def diatom(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the centric diatom valve's radial areolae (Round, Crawford and Mann, "The Diatoms", 1990).
     """
-    x, y = x - rng.uniform(-5, 5), y - rng.uniform(-5, 5)
+    x, y = x - rng.uniform(-3, 3), y - rng.uniform(-3, 3)
     radius, theta = np.hypot(x, y), np.arctan2(y, x)
-    pitch, rim = 3.0 + 0.62 * cell, rng.uniform(54, 62)
+    pitch, rim = 3.0 + 0.62 * cell, rng.uniform(56, 60)
     rings = np.floor((rim - 2.0) / pitch)
     pitch = (rim - 2.0) / (rings + 0.5)
     ring = np.minimum(np.round(radius / pitch), rings)
     count = np.maximum(np.round(ring * 2 * np.pi * 0.92), 1)
-    turn = theta / (2 * np.pi) * count + (_tones(ring, rng) if rng.random() < 0.5 else 0.0)
+    turn = theta / (2 * np.pi) * count
     arc = (turn - np.round(turn)) * 2 * np.pi * radius / count
     pore = np.where(ring == 0, radius, np.hypot(arc, radius - ring * pitch))
     plate = np.where(ring == rings, np.minimum(pore, 99.0), pore) - 0.30 * pitch
@@ -228,7 +233,7 @@ def scales(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     """
     wide, high = 6.0 + 1.0 * cell, 3.0 + 0.5 * cell
     reach = wide * 0.56
-    x, y = x + rng.uniform(0, 40), y + rng.uniform(0, 40)
+    x, y = x + rng.uniform(-0.15, 0.15) * wide, y + rng.uniform(-0.15, 0.15) * high
     top = np.floor(y / high)
     rim = np.full(x.shape, -1.0)
     tone = np.zeros(x.shape)

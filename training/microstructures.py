@@ -209,7 +209,7 @@ def _wanted(x: Array, y: Array, spec: Microstructure, fraction: float) -> Array:
 def _surface(name: str, spec: Microstructure, x: Array, y: Array, cell: float, rng: Rng) -> Field:
     """One family's field with the solid's surface at height zero, for the wanted solid fraction, and its tone."""
     family = FAMILIES[name]
-    angle = np.deg2rad((DIRECTIONS[spec.direction][0] if family.directed else 0.0) + rng.uniform(-6, 6))
+    angle = np.deg2rad((DIRECTIONS[spec.direction][0] if family.directed else 0.0) + rng.uniform(-3, 3))
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     height, tone = family.field(x * cos + y * sin, y * cos - x * sin, cell, rng)
     fraction = family.fractions[list(DENSITIES).index(spec.density)]

@@ -69,6 +69,7 @@ class FlowRecipe(_Section):
     rate: float = Field(1e-3, gt=0)
     average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights")
     caption_dropout: float = Field(0.1, ge=0, le=1)
+    noisiness: float = Field(0.0, ge=-2, le=2, description="mean of the logit of the times trained on")
     shift: float = Field(1.0, gt=0, description="of the sampling schedule")
 
 
@@ -129,7 +130,8 @@ def render(config: PainterConfig, out: Path) -> tuple[np.ndarray[Any, Any], list
             rng = np.random.default_rng([config.seed, number])
             spec = sample(rng)
             canvas[number] = draw(spec, config.size, rng)
-            said.append([caption(spec, rng) for _ in range(config.captions)])
+            words_rng = np.random.default_rng([config.seed, number, 1])
+            said.append([caption(spec, words_rng) for _ in range(config.captions)])
         canvas.flush()
         os.replace(out / "pictures.part", pixels)
         publish(words, json.dumps(said))
@@ -309,7 +311,7 @@ def train_flow(
         lines = chosen * config.captions + torch.randint(config.captions, (recipe.batch,), generator=source)
         lines[torch.rand(recipe.batch, generator=source) < recipe.caption_dropout] = len(states) - 1
         noise = torch.randn(recipe.batch, *latents.shape[1:], generator=source)
-        return loss_of(chosen, lines, noise, torch.randn(recipe.batch, generator=source).sigmoid())
+        return loss_of(chosen, lines, noise, (recipe.noisiness + torch.randn(recipe.batch, generator=source)).sigmoid())
 
     @torch.no_grad()
     def held_out_loss() -> float:

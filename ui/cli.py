@@ -242,15 +242,16 @@ app.add_typer(admin.models_app, name="models")
 app.command("doctor", epilog=admin.DOCTOR_EXAMPLES)(admin.doctor)
 
 
-@app.command("ui", epilog="Examples:\n\n  studio ui\n\n  studio ui --port 8080")
+@app.command("ui", epilog="Examples:\n\n  studio ui\n\n  studio ui --port 8080 --open")
 def start_page(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7860,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the default browser too.")] = False,
 ) -> None:
-    """Start the page in the browser."""
+    """Serve the page."""
     from ui.app import serve
 
-    serve(host=host, port=port)
+    serve(host=host, port=port, open_browser=open_browser)
 
 
 def _version(wanted: bool) -> None:
