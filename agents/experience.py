@@ -55,6 +55,11 @@ def _examples(kind: str) -> tuple[tuple[str, dict[str, Any]], ...]:
     return tuple((about(row["wanted"], row["after"], row["notes"]), row["document"]) for row in rows)
 
 
+@cache
+def _words(text: str) -> set[str]:
+    return stems(text)
+
+
 def about(wanted: str, after: str, notes: str) -> str:
     """What a document is about, in the manner of the examples; long notes end at a sentence."""
     plain = " ".join(notes.split())
@@ -67,5 +72,6 @@ def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
     """Examples of one kind (``design`` or ``picture``), those most like what is wanted, and what the new one is about."""
     told = about(wanted, after, notes)
     rows = _examples(kind)
-    like = sorted(range(len(rows)), key=lambda i: -len(stems(told) & stems(rows[i][0])))[:_SHOWN]
+    wanted = stems(told)
+    like = sorted(range(len(rows)), key=lambda i: -len(wanted & _words(rows[i][0])))[:_SHOWN]
     return Shots(told, tuple(rows[i] for i in sorted(like)))

@@ -44,8 +44,8 @@ class EventLog:
         with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            kept, self._seq = _whole(path.read_bytes())
-            os.ftruncate(self._file, kept)
+            self._size, self._seq = _whole(path.read_bytes())
+            os.ftruncate(self._file, self._size)
 
     def __enter__(self) -> Self:
         return self
@@ -111,14 +111,14 @@ class EventLog:
         if self._file < 0:
             raise StorageError(f"{self.path} is closed")
         with disk(self.path):
-            start = os.fstat(self._file).st_size
             try:
                 rest = line
                 while rest:
                     rest = rest[os.write(self._file, rest) :]
             except OSError:
-                os.ftruncate(self._file, start)
+                os.ftruncate(self._file, self._size)
                 raise
+        self._size += len(line)
         self._seq = event.seq
 
 
