@@ -72,6 +72,6 @@ def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
     """Examples of one kind (``design`` or ``picture``), those most like what is wanted, and what the new one is about."""
     told = about(wanted, after, notes)
     rows = _examples(kind)
-    wanted = stems(told)
-    like = sorted(range(len(rows)), key=lambda i: -len(wanted & _words(rows[i][0])))[:_SHOWN]
+    meant = stems(told)
+    like = sorted(range(len(rows)), key=lambda i: -len(meant & _words(rows[i][0])))[:_SHOWN]
     return Shots(told, tuple(rows[i] for i in sorted(like)))

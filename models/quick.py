@@ -42,7 +42,8 @@ class QuickLinear(torch.nn.Module):
 
 def quicken(model: Any) -> None:
     """Give a bfloat16 model on the CPU quick linear layers; any other model stays as it is."""
-    if not torch.backends.mkldnn.is_available() or sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS:
+    packs = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not packs or sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS:
         return
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
