@@ -69,7 +69,7 @@ def about(wanted: str, after: str, notes: str) -> str:
 
 
 def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
-    """Examples of one kind (``design`` or ``picture``), those most like what is wanted, and what the new one is about."""
+    """The examples (``design`` or ``picture``) most like what is wanted, and what the new document is about."""
     told = about(wanted, after, notes)
     rows = _examples(kind)
     meant = stems(told)

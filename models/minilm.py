@@ -2,9 +2,7 @@
 
 The unchanged pipeline calls its first text encoder for one pooled vector and its second for a sequence, each with token
 ids only. `MiniLMEncoder` answers both: it derives the attention mask from the padding id, so a prompt means the same
-whatever it is padded to. Padding becomes registers: fixed vectors, each unlike the others, that a transformer without
-place embeddings can read its tokens' places from. This module builds models from a folder; it does not know where that
-folder comes from.
+whatever it is padded to. This module builds models from a folder; it does not know where that folder comes from.
 """
 
 from __future__ import annotations
@@ -49,26 +47,15 @@ class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
             return_dict: Taken for the pipelines' sake and ignored.
 
         Returns:
-            ``last_hidden_state`` (batch, length, hidden), `registers` at padding, also as item 0, and ``pooler_output``
+            ``last_hidden_state`` (batch, length, hidden), zero at padding, also as item 0, and ``pooler_output``
             (batch, hidden), the mean over the tokens.
         """
         mask = input_ids.ne(self.config.pad_token_id).long() if attention_mask is None else attention_mask
         hidden = super().forward(input_ids=input_ids, attention_mask=mask).last_hidden_state
         weight = mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
-        hidden = torch.where(mask.bool().unsqueeze(-1), hidden, registers(*hidden.shape[1:]).to(hidden))
+        hidden = hidden * weight
+        pooled = hidden.sum(1) / weight.sum(1).clamp(min=1)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
-
-
-def registers(length: int, width: int) -> torch.Tensor:
-    """What stands at padding, (length, width): sinusoids of the place, as large as MiniLM's own states.
-
-    Source: Vaswani et al., "Attention is all you need" (2017), for the sinusoids; Darcet et al., "Vision transformers
-    need registers" (2023), for tokens that carry no content.
-    """
-    rates = torch.exp(torch.linspace(0, -7, width // 2))
-    angles = torch.arange(length)[:, None] * rates
-    return 0.4 * torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def load_minilm(folder: Path, dtype: torch.dtype = torch.float32, max_length: int = 64) -> tuple[MiniLMEncoder, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from models.minilm import load_minilm, registers
+from models.minilm import load_minilm
 from workspace.errors import DataError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "spider", "silk", "leaf", "vein", "web", "gold", "##s"]
@@ -42,14 +42,12 @@ def test_padding_does_not_change_what_a_prompt_means(folder):
     assert torch.allclose(short.pooler_output, long.pooler_output, atol=1e-5)
 
 
-def test_padding_becomes_registers_and_the_pooled_vector_is_the_mean_of_the_rest(folder):
+def test_states_at_padding_are_zero_and_the_pooled_vector_is_the_mean_of_the_rest(folder):
     encoder, tokenizer = load_minilm(folder)
     answer = encoder(ids(tokenizer, ["spider silk webs", "leaf"], 16), output_hidden_states=False)
     assert answer[0].shape == (2, 16, 32)
-    codes = registers(16, 32)
-    assert torch.allclose(answer[0][0, 6:], codes[6:]) and torch.allclose(answer[0][1, 3:], codes[3:])
-    assert not torch.isclose(answer[0][0, :6], codes[:6]).all(-1).any()
-    assert torch.unique(codes, dim=0).shape == codes.shape
+    assert answer[0][0, 6:].abs().max() == 0
+    assert answer[0][0, :6].abs().min(dim=0).values.max() > 0
     assert torch.allclose(answer.pooler_output[1], answer[0][1, :3].mean(0), atol=1e-5)
 
 

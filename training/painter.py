@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from models.minilm import load_minilm, registers
+from models.minilm import load_minilm
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.microstructures import caption, draw, sample
 from training.pipeline_folder import write_pipeline
@@ -287,14 +287,12 @@ def train_flow(
     side = config.size // 16
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
-    blank = registers(config.tokens, TEXT_WIDTH)  # what the encoder puts at padding
     usable = len(latents) - config.held_out
 
     def loss_of(chosen: torch.Tensor, lines: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         clean = latents[chosen].float()
         mixed = torch.lerp(clean, noise, times[:, None, None])
-        text = functional.pad(states[lines], (0, 0, 0, config.tokens - states.shape[1])).float()
-        text = torch.where(text.eq(0).all(-1, keepdim=True), blank, text)
+        text = functional.pad(states[lines], (0, 0, 0, config.tokens - states.shape[1]))
         with sdpa_kernel(SDPBackend.MATH):
             (velocity,) = model(
                 hidden_states=mixed.bfloat16(),
