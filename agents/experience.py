@@ -55,11 +55,6 @@ def _examples(kind: str) -> tuple[tuple[str, dict[str, Any]], ...]:
     return tuple((about(row["wanted"], row["after"], row["notes"]), row["document"]) for row in rows)
 
 
-@cache
-def _words(text: str) -> set[str]:
-    return stems(text)
-
-
 def about(wanted: str, after: str, notes: str) -> str:
     """What a document is about, in the manner of the examples; long notes end at a sentence."""
     plain = " ".join(notes.split())
@@ -73,5 +68,5 @@ def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
     told = about(wanted, after, notes)
     rows = _examples(kind)
     meant = stems(told)
-    like = sorted(range(len(rows)), key=lambda i: -len(meant & _words(rows[i][0])))[:_SHOWN]
+    like = sorted(range(len(rows)), key=lambda i: -len(meant & stems(rows[i][0])))[:_SHOWN]
     return Shots(told, tuple(rows[i] for i in sorted(like)))

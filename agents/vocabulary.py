@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 Rank = Callable[[str, Sequence[str]], Sequence[float]]
@@ -19,7 +20,8 @@ open or over small that the thick thin to with"""
 _SMALL = frozenset(_PLAIN.split())
 
 
-def stems(text: str) -> set[str]:
+@lru_cache(maxsize=4096)
+def stems(text: str) -> frozenset[str]:
     """The words of a text that carry meaning, without their plural endings."""
     found = set()
     for word in re.findall(r"[a-z]+", text.lower()):
@@ -29,7 +31,7 @@ def stems(text: str) -> set[str]:
             word = word[:-1]
         if word not in _SMALL:
             found.add(word)
-    return found
+    return frozenset(found)
 
 
 def contains(text: str, phrase: str) -> bool:

@@ -33,7 +33,7 @@ _GROUNDING = 0.5
 _SHORT = 300
 _DRAW = 0.3
 _MIDDLE = 1.0
-_DRAFTS = 3
+_DRAFTS = 4
 _SPARE, _EACH = 2, 2
 
 Take = Callable[[Slot, str], bool]
