@@ -14,7 +14,8 @@ from models.minilm import load_minilm
 from training import painter
 from training.checkpoints import Trainee, load_tensors, save_tensors
 from training.microstructures import FAMILIES, PALETTES, caption, draw, sample
-from training.painter import PainterConfig, load_config, main
+from training.painter import main
+from training.recipe import PainterConfig, load_config
 from workspace.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
