@@ -33,6 +33,7 @@ _GROUNDING = 0.5
 _SHORT = 300
 _DRAW = 0.3
 _MIDDLE = 1.0
+_VARIED = 0.6
 _DRAFTS = 4
 _SPARE, _EACH = 2, 2
 
@@ -128,12 +129,18 @@ def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> lis
     rated: dict[str, float] = {}
     for one in drafts:
         text = _finished(slot, one)
-        if text is None or shots.echoes(text):
+        if text is None or shots.echoes(text) or _mumbles(text):
             continue
         told = re.findall(r"[a-z]{4,}", text.lower())
         share = sum(word in about for word in told) / max(1, len(told))
         rated[text] = max(rated.get(text, -99.0), one.score + _GROUNDING * share - loss(text))
     return sorted(rated, key=lambda text: -rated[text])
+
+
+def _mumbles(text: str) -> bool:
+    """Say whether a text goes round among few words, as in "Silk, web, silk, spider silk, silk"."""
+    said = re.findall(r"\w+", text.lower())
+    return len(said) > 4 and len(set(said)) < _VARIED * len(said)
 
 
 def _kind(slot: Slot) -> str:
