@@ -29,7 +29,7 @@ TINY = {
     "log_every": 1,
     "save_every": 2,
     "autoencoder": {"width": 8, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]}
-    | {"steps": 6, "batch": 4, "crop": 32, "rate": 5e-3},
+    | {"size": 32, "pictures": 12, "steps": 6, "batch": 4, "crop": 32, "rate": 5e-3},
     "flow": {"layers": 1, "single_layers": 1, "heads": 2, "head_width": 16, "rope": [4, 6, 6]}
     | {"steps": 6, "batch": 4, "rate": 5e-3, "average": 0.5},
 }
@@ -88,7 +88,7 @@ def test_both_stages_log_every_step_and_measure_the_held_out_pictures(trained):
 def test_the_autoencoder_learns(encoder_folder, tmp_path):
     config = PainterConfig(**TINY)
     config = config.model_copy(update={"autoencoder": config.autoencoder.model_copy(update={"steps": 30})})
-    pictures, _ = painter.render(config, tmp_path)
+    pictures, _ = painter.render(config, tmp_path, 32, 12)
     torch.manual_seed(config.seed)
     before = painter.build_autoencoder(config.autoencoder).state_dict()
     after = painter.train_autoencoder(config, pictures, tmp_path).state_dict()
@@ -132,7 +132,7 @@ def test_a_killed_training_resumes_to_the_same_weights(trained, encoder_folder, 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     config = PainterConfig(**TINY)
-    pictures, _ = painter.render(config, tmp_path)
+    pictures, _ = painter.render(config, tmp_path, 32, 12)
     honest, calls = painter.reconstruction_loss, []
 
     def poisoned(*arguments):
@@ -205,7 +205,7 @@ def test_the_latents_the_painter_learns_decode_to_the_pictures_through_the_pipel
     vae = json.loads((trained / "weights" / "vae" / "config.json").read_text())
     assert (vae["scaling_factor"], vae["shift_factor"]) == (note["scaling_factor"], note["shift_factor"])
     rng = np.random.default_rng([config.seed, 0])
-    pictures = np.load(trained / "pictures.npy")
+    pictures = np.load(trained / "pictures-32.npy")
     assert np.array_equal(pictures[0], draw(sample(rng), config.size, rng))
 
 

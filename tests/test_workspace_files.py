@@ -135,9 +135,13 @@ def test_a_read_only_disk_is_one_line(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(30, "Read-only file system")
 
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(StorageError, match=r"cannot write .*: the file system is read-only"):
+            files.probe(tmp_path)
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StorageError, match=r"cannot write .*: the file system is read-only"):
-        files.probe(tmp_path)
+        files.publish_all(tmp_path, {"one.txt": "1"})
 
 
 def test_a_writer_s_other_errors_pass_unchanged(tmp_path):
@@ -228,7 +232,8 @@ def test_many_makers_and_a_sweeper_do_not_disturb_each_other(tmp_path):
 def test_sweep_looks_everywhere_below(tmp_path):
     for place in ("", "runs/one", "runs/one/images"):
         (tmp_path / place / f"{files.STAGING}abc" / "inner").mkdir(parents=True)
-    assert len(files.sweep(tmp_path)) == 3
+        (tmp_path / place / f"{files.STAGING}def").write_bytes(b"half a pict")
+    assert len(files.sweep(tmp_path)) == 6
     assert not list(tmp_path.rglob(f"{files.STAGING}*"))
 
 

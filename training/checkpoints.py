@@ -1,7 +1,7 @@
 """A training loop's state on disk: whole or not at all, so that a killed run resumes exactly where it stood.
 
-One safetensors file holds model, moving average and AdamW moments; the step stands in its metadata. Nothing is pickled.
-This module does not know what is trained.
+One safetensors file holds model, moving average and the optimizers' moments; the step stands in its metadata. Nothing
+is pickled. This module does not know what is trained.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 
 from workspace.errors import DataError
 from workspace.files import publish
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # as AdamW and Muon name them
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], note: Mapping[str, Any] | None = None) -> None:
@@ -48,24 +50,38 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 class Trainee:
-    """A model in training: its AdamW state, its exponential moving average, its step, and where they are kept.
+    """A model in training: its optimizers' state, its exponential moving average, its step, and where they are kept.
 
     Args:
-        model: Trained in place. Its weights may be bfloat16; float32 master copies are kept for the optimizer.
-        rate: Peak learning rate.
+        model: Trained in place. Its weights may be bfloat16; float32 master copies are kept for the optimizers.
+        rate: Peak learning rate of AdamW.
         decay: Of the moving average; it starts lower and rises, so that early averages forget the random start.
         path: The checkpoint file; if it exists, training resumes from it.
+        matrices: Names of the two-dimensional weights that Muon trains instead of AdamW.
+        matrix_rate: Peak learning rate of Muon, scaled to AdamW's usual size of a step.
     """
 
-    def __init__(self, model: torch.nn.Module, rate: float, decay: float, path: Path) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        rate: float,
+        decay: float,
+        path: Path,
+        matrices: frozenset[str] = frozenset(),
+        matrix_rate: float = 0.0,
+    ) -> None:
         self.path, self.decay = path, decay
         self.step = 0
         self.live = dict(model.named_parameters())
         self.weights: dict[str, torch.Tensor] = {name: _master(weight) for name, weight in self.live.items()}
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(
-            self.weights.values(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
-        )
+        rest = [weight for name, weight in self.weights.items() if name not in matrices]
+        adamw = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self.optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rate)]
+        if matrices:
+            chosen = [weight for name, weight in self.weights.items() if name in matrices]
+            muon = torch.optim.Muon(chosen, lr=matrix_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+            self.optimizers.append((muon, matrix_rate))
         if path.is_file():
             self._resume()
             self._refresh()
@@ -74,38 +90,43 @@ class Trainee:
     def _resume(self) -> None:
         tensors, note = load_tensors(self.path)
         self.step = int(note["step"])
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for number, (name, weight) in enumerate(self.weights.items()):
+        for name, weight in self.weights.items():
             weight.data.copy_(tensors[f"model.{name}"])
             self.average[name].copy_(tensors[f"average.{name}"])
-            if f"first.{name}" in tensors:
+        names = {weight: name for name, weight in self.weights.items()}
+        for optimizer, _ in self.optimizers:
+            for weight in optimizer.param_groups[0]["params"]:
                 # Laid out in memory like the weight: the fused optimizer takes that for granted.
-                first, second = (torch.empty_like(weight).copy_(tensors[f"{m}.{name}"]) for m in ("first", "second"))
-                state[number] = {"step": torch.tensor(float(self.step)), "exp_avg": first, "exp_avg_sq": second}
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+                kept = {
+                    moment: torch.empty_like(weight).copy_(tensors[f"{moment}.{names[weight]}"])
+                    for moment in _MOMENTS
+                    if f"{moment}.{names[weight]}" in tensors
+                }
+                if kept:
+                    optimizer.state[weight] = {"step": torch.tensor(float(self.step)), **kept}
 
     def save(self) -> None:
         """Write everything needed to go on."""
         tensors = {f"model.{name}": weight for name, weight in self.weights.items()}
         tensors |= {f"average.{name}": weight for name, weight in self.average.items()}
         for name, weight in self.weights.items():
-            state = self.optimizer.state.get(weight)
-            if state:
-                tensors |= {f"first.{name}": state["exp_avg"], f"second.{name}": state["exp_avg_sq"]}
+            for optimizer, _ in self.optimizers:
+                state = optimizer.state.get(weight, {})
+                tensors |= {f"{moment}.{name}": state[moment] for moment in _MOMENTS if moment in state}
         save_tensors(self.path, tensors, {"step": self.step})
 
-    def update(self, loss: torch.Tensor, rate: float) -> None:
-        """One AdamW step at ``rate`` with gradients clipped to norm 1, then the moving average."""
+    def update(self, loss: torch.Tensor, share: float) -> None:
+        """One step at ``share`` of the peak rates with gradients clipped to norm 1, then the moving average."""
         loss.backward()  # type: ignore[no-untyped-call]
         for name, weight in self.live.items():
             if weight is not self.weights[name]:
                 self.weights[name].grad = None if weight.grad is None else weight.grad.float()
                 weight.grad = None
         torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, peak in self.optimizers:
+            optimizer.param_groups[0]["lr"] = peak * share
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self._refresh()
         self.step += 1
         decay = min(self.decay, (1 + self.step) / (10 + self.step))

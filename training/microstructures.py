@@ -347,3 +347,12 @@ def sample(rng: np.random.Generator) -> Microstructure:
         second=second,
         join=join,
     )
+
+
+def numbered(seed: int, number: int, size: int, captions: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """The numbered picture of a training set and its captions; the same design and words at every size."""
+    rng = np.random.default_rng([seed, number])
+    spec = sample(rng)
+    picture = draw(spec, size, rng)
+    words = np.random.default_rng([seed, number, 1])
+    return picture, [caption(spec, words) for _ in range(captions)]

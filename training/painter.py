@@ -15,6 +15,9 @@ import math
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +25,12 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny, FluxPipeline, FluxTransformer2DModel
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.minilm import load_minilm
+from training.attention import quicken
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.microstructures import caption, draw, sample
+from training.microstructures import numbered
+from training.opening import open_with_places
 from training.pipeline_folder import write_pipeline
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
 from workspace.errors import DataError
@@ -36,30 +40,29 @@ LATENT_CHANNELS = 16
 TEXT_WIDTH = 384
 
 
-def one_cycle(step: int, steps: int, peak: float) -> float:
-    """Learning rate at ``step``: up over the first twentieth, then down a cosine to a hundredth of ``peak``.
+def one_cycle(step: int, steps: int) -> float:
+    """Share of the peak learning rate at ``step``: up over the first twentieth, then down a cosine to a hundredth.
 
     Source: Smith and Topin, "Super-convergence" (2018), with a short rise.
     """
     rise = max(1, steps // 20)
     if step < rise:
-        return peak * (step + 1) / rise
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))))
+        return (step + 1) / rise
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def render(config: PainterConfig, out: Path) -> tuple[np.ndarray[Any, Any], list[list[str]]]:
-    """Draw the pictures: uint8 (pictures, size, size, 3), memory-mapped, and each one's captions."""
-    pixels, words = out / "pictures.npy", out / "captions.json"
+def render(config: PainterConfig, out: Path, size: int, count: int) -> tuple[np.ndarray[Any, Any], list[list[str]]]:
+    """Draw ``count`` pictures on all cores: uint8 (count, size, size, 3), memory-mapped, and each one's captions."""
+    pixels, words = out / f"pictures-{size}.npy", out / f"captions-{size}.json"
     if not words.is_file():
-        shape = (config.pictures, config.size, config.size, 3)
+        shape = (count, size, size, 3)
         canvas = np.lib.format.open_memmap(out / "pictures.part", mode="w+", dtype=np.uint8, shape=shape)
         said = []
-        for number in range(config.pictures):
-            rng = np.random.default_rng([config.seed, number])
-            spec = sample(rng)
-            canvas[number] = draw(spec, config.size, rng)
-            words_rng = np.random.default_rng([config.seed, number, 1])
-            said.append([caption(spec, words_rng) for _ in range(config.captions)])
+        one = partial(numbered, config.seed, size=size, captions=config.captions)
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as hands:
+            for number, (picture, captions) in enumerate(hands.map(one, range(count), chunksize=32)):
+                canvas[number] = picture
+                said.append(captions)
         canvas.flush()
         os.replace(out / "pictures.part", pixels)
         publish(words, json.dumps(said))
@@ -115,7 +118,7 @@ def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([config.seed, 1, step])
         chosen = rng.integers(usable, size=recipe.batch)
-        top, left = rng.integers(config.size - recipe.crop + 1, size=(2, recipe.batch))
+        top, left = rng.integers(recipe.size - recipe.crop + 1, size=(2, recipe.batch))
         crops = [
             pictures[n, t : t + recipe.crop, u : u + recipe.crop] for n, t, u in zip(chosen, top, left, strict=True)
         ]
@@ -127,7 +130,7 @@ def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out
         adrift = functional.mse_loss(latents.float(), functional.conv2d(real, weight, bias, stride=8))
         return reconstruction_loss(painted.float(), real, recipe.edges) + recipe.anchor * adrift
 
-    _train(trainee, "autoencoder", recipe.steps, recipe.rate, loss_at, None, config, out)
+    _train(trainee, "autoencoder", recipe.steps, loss_at, None, config, out)
     trainee.use_average()
     return model.eval()
 
@@ -204,15 +207,17 @@ def train_flow(
     """Rectified flow: predict noise minus picture from a straight mix of the two, at logit-normal times.
 
     Source: Esser et al., "Scaling rectified flow transformers" (2024); caption dropout for classifier-free guidance
-    from Ho and Salimans (2022). ``steps`` stops earlier than the recipe; 0 takes the newest checkpoint as it stands.
+    from Ho and Salimans (2022); Muon for the matrices from Jordan et al. (2024).
+    ``steps`` stops earlier than the recipe; 0 takes the newest checkpoint as it stands.
     """
     recipe = config.flow
     torch.manual_seed(config.seed)
-    model = build_transformer(recipe).bfloat16()
-    trainee = Trainee(model, recipe.rate, recipe.average, out / "flow.safetensors")
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # MATH: the CPU's flash attention has a slow backward
-    states, pooled = texts
     side = config.size // 16
+    model = quicken(open_with_places(build_transformer(recipe), side).bfloat16())
+    matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
+    path = out / "flow.safetensors"
+    trainee = Trainee(model, recipe.rate, recipe.average, path, matrices, recipe.matrix_rate)
+    states, pooled = texts
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
     usable = len(latents) - config.held_out
@@ -221,16 +226,15 @@ def train_flow(
         clean = latents[chosen].float()
         mixed = torch.lerp(clean, noise, times[:, None, None])
         text = functional.pad(states[lines], (0, 0, 0, config.tokens - states.shape[1]))
-        with sdpa_kernel(SDPBackend.MATH):
-            (velocity,) = model(
-                hidden_states=mixed.bfloat16(),
-                timestep=times.bfloat16(),
-                encoder_hidden_states=text.bfloat16(),
-                pooled_projections=pooled[lines].bfloat16(),
-                img_ids=places,
-                txt_ids=words,
-                return_dict=False,
-            )
+        (velocity,) = model(
+            hidden_states=mixed.bfloat16(),
+            timestep=times.bfloat16(),
+            encoder_hidden_states=text.bfloat16(),
+            pooled_projections=pooled[lines].bfloat16(),
+            img_ids=places,
+            txt_ids=words,
+            return_dict=False,
+        )
         return functional.mse_loss(velocity.float(), noise - clean)
 
     def loss_at(step: int) -> torch.Tensor:
@@ -249,16 +253,20 @@ def train_flow(
         times = (torch.arange(len(chosen)) + 0.5) / len(chosen)
         return float(loss_of(chosen, chosen * config.captions, noise, times))
 
-    _train(trainee, "flow", recipe.steps if steps is None else steps, recipe.rate, loss_at, held_out_loss, config, out)
+    _train(trainee, "flow", recipe.steps if steps is None else steps, loss_at, held_out_loss, config, out)
     trainee.use_average()
     return model.eval()
+
+
+def _in_block(name: str) -> bool:
+    """Whether a weight is one of a block's attention or feed-forward layers, which Muon trains."""
+    return "transformer_blocks." in name and ".norm" not in name
 
 
 def _train(
     trainee: Trainee,
     stage: str,
     steps: int,
-    rate: float,
     loss_at: Callable[[int], torch.Tensor],
     held_out: Callable[[], float] | None,
     config: PainterConfig,
@@ -274,7 +282,7 @@ def _train(
                 f"{stage} loss is {value} at step {trainee.step}; the last good checkpoint is kept at {trainee.path}",
                 hint=f"lower {stage}.rate",
             )
-        trainee.update(loss, one_cycle(trainee.step, steps, rate))
+        trainee.update(loss, one_cycle(trainee.step, steps))
         recent.append(value)
         saving = trainee.step % config.save_every == 0 or trainee.step == steps
         if trainee.step % config.log_every == 0 or saving:
@@ -307,8 +315,8 @@ def main(config: PainterConfig, text_encoder: Path, out: Path, publish_only: boo
         DataError: If a loss stops being a number, a checkpoint belongs to another recipe, or the encoder is incomplete.
     """
     _own(out, config)
-    pictures, captions = render(config, out)
-    vae = train_autoencoder(config, pictures, out)
+    vae = train_autoencoder(config, render(config, out, config.autoencoder.size, config.autoencoder.pictures)[0], out)
+    pictures, captions = render(config, out, config.size, config.pictures)
     latents, normal = encode_pictures(config, vae, pictures, out)
     texts = encode_captions(config, captions, text_encoder, out)
     transformer = train_flow(config, latents, texts, out, 0 if publish_only else None)

@@ -17,6 +17,8 @@ class _Section(BaseModel):
 class AutoencoderRecipe(_Section):
     """How the autoencoder is built and trained."""
 
+    size: int = Field(128, ge=32, description="pixels of the pictures it learns from; it works at every size")
+    pictures: int = Field(12000, ge=2)
     width: int = Field(64, ge=4, le=512, description="channels of every layer")
     encoder_blocks: tuple[int, int, int, int] = (0, 1, 2, 2)
     decoder_blocks: tuple[int, int, int, int] = (2, 2, 2, 0)
@@ -39,7 +41,8 @@ class FlowRecipe(_Section):
     rope: tuple[int, int, int] = (16, 24, 24)
     steps: int = Field(2000, ge=1)
     batch: int = Field(32, ge=1)
-    rate: float = Field(1e-3, gt=0)
+    rate: float = Field(3e-3, gt=0, description="of AdamW, for everything but the blocks' matrices")
+    matrix_rate: float = Field(1e-2, gt=0, description="of Muon, for the blocks' matrices")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights")
     caption_dropout: float = Field(0.1, ge=0, le=1)
     noisiness: float = Field(0.0, ge=-2, le=2, description="mean of the logit of the times trained on")

@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, and locks. Knows nothing of what is in them.
 
-A file or folder is made inside a hidden folder ``.staging-*`` beside its target, synced, then renamed into place. The
-maker holds a lock on its staging folder, so :func:`sweep` can tell a dead maker's leftovers from work going on.
+A file or folder is made inside a hidden folder ``.staging-*`` beside its target, synced, then renamed into place; a
+file whose bytes are known is such a hidden file itself. The maker holds a lock on what it stages, so :func:`sweep` can
+tell a dead maker's leftovers from work going on.
 """
 
 from __future__ import annotations
@@ -73,8 +74,22 @@ def publish(target: Path, write: Content) -> Published:
     Raises:
         StorageError: If the disk refuses.
     """
+    if not callable(write):
+        return _publish_bytes(target, write.encode() if isinstance(write, str) else write)
     (published,) = publish_all(target.parent, {target.name: write})
     return published
+
+
+def _publish_bytes(target: Path, content: bytes) -> Published:
+    with disk(target):
+        _make_folder(target.parent)
+        with _staging(target.parent, _new_file) as (staged, handle):
+            with open(handle, "wb", closefd=False) as file:
+                file.write(content)
+            os.fsync(handle)
+            os.replace(staged, target)
+            _sync(target.parent)
+    return Published(target, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def publish_all(folder: Path, contents: Mapping[str, Content]) -> list[Published]:
@@ -87,7 +102,7 @@ def publish_all(folder: Path, contents: Mapping[str, Content]) -> list[Published
     targets = [folder / name for name in contents]
     with disk(folder):
         _make_folder(folder)
-        with _staging(folder) as staging:
+        with _staging(folder, _new_folder) as (staging, _):
             staged = [_staged(staging / name, folder / name, write) for name, write in contents.items()]
             for target, published in zip(targets, staged, strict=True):
                 with disk(target):
@@ -152,15 +167,15 @@ def sha256(path: Path) -> str:
 def sweep(folder: Path) -> list[Path]:
     """Remove, anywhere below ``folder``, what makers that no longer live left half done; return what was removed."""
     found = []
-    for parent, names, _ in os.walk(folder):  # which passes over what goes away meanwhile
-        found += [Path(parent, name) for name in names if name.startswith(STAGING)]
+    for parent, names, files in os.walk(folder):  # which passes over what goes away meanwhile
+        found += [Path(parent, name) for name in names + files if name.startswith(STAGING)]
         names[:] = [name for name in names if not name.startswith(STAGING)]
     return [staging for staging in sorted(found) if _swept(staging)]
 
 
 def _swept(staging: Path) -> bool:
     try:
-        handle = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
+        handle = os.open(staging, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:  # finished meanwhile
         return False
     try:
@@ -168,7 +183,10 @@ def _swept(staging: Path) -> bool:
         if not _same(handle, staging):
             return False
         with disk(staging):
-            shutil.rmtree(staging)
+            if staging.is_dir():
+                shutil.rmtree(staging)
+            else:
+                staging.unlink()
         return True
     except BlockingIOError:
         return False
@@ -180,7 +198,7 @@ def probe(folder: Path) -> None:
     """Make ``folder`` if need be and prove that it can be written to; StorageError if not."""
     with disk(folder):
         _make_folder(folder)
-        with _staging(folder) as staging, (staging / "probe").open("wb") as file:
+        with _staging(folder, _new_file) as (_, handle), open(handle, "wb", closefd=False) as file:
             file.write(bytes(65536))
 
 
@@ -228,23 +246,35 @@ def _same(handle: int, path: Path) -> bool:
 
 
 @contextmanager
-def _staging(parent: Path) -> Iterator[Path]:
+def _staging(parent: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """A new hidden file or folder in ``parent``, locked, with its handle; what is left of it goes afterwards."""
     while True:
-        folder = parent / f"{STAGING}{secrets.token_hex(6)}"
-        folder.mkdir()
+        staged = parent / f"{STAGING}{secrets.token_hex(6)}"
         try:
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:  # swept before it was locked
+            handle = make(staged)
+        except FileNotFoundError:  # swept before it was opened
             continue
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if _same(handle, folder):
+        if _same(handle, staged):
             break
-        os.close(handle)
+        os.close(handle)  # swept before it was locked
     try:
-        yield folder
+        yield staged, handle
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if make is _new_folder:
+            shutil.rmtree(staged, ignore_errors=True)
+        else:
+            staged.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
 
 def _sealed(staged: Path, target: Path) -> Published:
