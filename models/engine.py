@@ -19,6 +19,8 @@ from workspace.errors import DataError, ServiceError
 if TYPE_CHECKING:
     import torch
 
+    from models.steps import Room, Stepper
+
 
 class Engine:
     """Weights and tokenizer of one model.
@@ -86,6 +88,13 @@ class Engine:
         return cls(model, tokenizer, folder.name)
 
     @cached_property
+    def stepper(self) -> Stepper | None:
+        """What reads single tokens faster than the model itself, where there is such a thing."""
+        from models.steps import stepper_of
+
+        return stepper_of(self.model)
+
+    @cached_property
     def grammar_tokenizer(self) -> Any:
         """The tokenizer as llguidance wants it (about a second to build)."""
         from llguidance.hf import from_tokenizer
@@ -136,17 +145,27 @@ class Tape:
         self.engine = engine
         self.ids: list[int] = []
         self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
+        self._room: Room | None = None
 
     def read(self, ids: Sequence[int]) -> torch.Tensor:
         """Read more tokens and return the logits after the last one, as float32."""
         import torch
 
         self.ids.extend(ids)
+        if len(ids) == 1 < len(self.ids) and self.engine.stepper is not None:
+            return self._step(self.engine.stepper)
         with torch.inference_mode():
             inputs = torch.tensor([list(ids)], device=self.engine.model.device)
             out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
         logits: torch.Tensor = out.logits[0, -1].float().cpu()
         return logits
+
+    def _step(self, stepper: Stepper) -> torch.Tensor:
+        from models.steps import Room
+
+        if self._room is None:
+            self._room = Room(self.cache)
+        return stepper.step(self.ids[-1], len(self.ids) - 1, self._room)
 
     def rewind(self, length: int) -> None:
         """Forget all tokens after the first ``length``."""
