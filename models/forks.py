@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from models.engine import Engine, Tape
 from models.sharing import Prefixes, shares
+
+if TYPE_CHECKING:
+    from models.steps import Room, Stepper
 
 
 class Fork:
@@ -33,6 +36,7 @@ class Fork:
         self.engine = engine
         self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
         self.shared: Prefixes | None = None
+        self._room: Room | None = None
         width, pad = max(map(len, rows)), min(engine.stops)
         self.mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         self.past = torch.zeros((len(rows), 1), dtype=torch.long)
@@ -76,11 +80,12 @@ class Fork:
     def _read(self, ids: Sequence[Sequence[int]], *, last: bool) -> torch.Tensor:
         device = self.engine.model.device
         inputs = torch.tensor([list(row) for row in ids])
-        length = inputs.shape[1]
+        length, whole = inputs.shape[1], self.mask.shape[1]
         places = self.past + (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -length:]
+        if length == 1 < whole and self.engine.stepper is not None:
+            return self._advance(self.engine.stepper, inputs[:, 0], places[:, 0])
         more: dict[str, Any] = {"attention_mask": self.mask.to(device)}
         if self.shared is not None:
-            whole = self.mask.shape[1]
             causal = torch.ones((length, whole), dtype=torch.bool).tril(whole - length)
             more["attention_mask"] = (causal & self.mask.bool()[:, None, None, :]).to(device)
             more["shared_prefix"] = self.shared
@@ -95,3 +100,10 @@ class Fork:
             )
         logits: torch.Tensor = out.logits.float().cpu()
         return logits
+
+    def _advance(self, stepper: Stepper, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        from models.steps import Room
+
+        if self._room is None:
+            self._room = Room(self.cache)
+        return stepper.advance(tokens, places, self.mask.bool(), self._room, self.shared)[:, None]

@@ -6,12 +6,13 @@ All texts of a call are read as one batch, whatever tapes they continue: eight r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from models.engine import Engine, Tape, pick
+from models.engine import Engine, Tape
 from models.forks import Fork
 from models.repeats import Runs
 from workspace.errors import DataError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _ROWS = 64
 _GRAM = 3
 _COPIED = 7
+_TOP_K, _TOP_P = 64, 0.92
 
 
 @dataclass(frozen=True)
@@ -62,49 +64,34 @@ class Draft:
 class _Row:
     """One text on its way."""
 
-    def __init__(self, ask: Ask, llm: Engine, read: Runs, avoid: Sequence[int]) -> None:
+    def __init__(self, ask: Ask, llm: Engine, read: Runs) -> None:
         import torch
         from llguidance import LLMatcher
 
         self.ask, self.llm, self.draft, self.total = ask, llm, Draft(), 0.0
-        self.read, self.avoid = read, list(avoid)
+        self.read = read
         self.matcher = LLMatcher(llm.grammar_tokenizer, _regex(ask.grammar))
         if self.matcher.is_error():
             raise DataError(f"no text can follow the pattern {ask.grammar!r}: {self.matcher.get_error()}")
         self.generator = torch.Generator().manual_seed(ask.seed)
         self.known = frozenset(ask.known)
 
-    def step(self, logits: torch.Tensor, mask: torch.Tensor) -> int | None:
-        """Choose the next token; None when the text is over."""
-        chances = logits.log_softmax(-1)
-        logits = logits.masked_fill(~mask, float("-inf"))
-        logits[_blanks(self.llm)] = float("-inf")
-        logits[[*self.avoid, *self._looping(), *self.read.after(self.draft.ids)]] = float("-inf")
-        if bool(logits.isneginf().all()):
-            self._close(ended=False)
-            return None
-        token = pick(
-            logits,
-            temperature=self.ask.temperature,
-            top_p=0.92,
-            top_k=64,
-            penalty=self.ask.penalty,
-            written=[*self.draft.ids, *self.known],
-            generator=self.generator,
-        )
+    def refused(self) -> list[int]:
+        """Tokens that would go round in a circle or copy a long run."""
+        return [*self._looping(), *self.read.after(self.draft.ids)]
+
+    def take(self, token: int | None, score: float) -> bool:
+        """Go on with a token, or without one where none is left; False when the text is over."""
+        if token is None:
+            return self._close(ended=False)
         if token in self.llm.stops:
-            self._close(ended=True)
-            return None
+            return self._close(ended=True)
         self.draft.ids.append(token)
-        self.total += float(chances[token])
+        self.total += score
         self.matcher.consume_token(token)
         if self.matcher.is_stopped():
-            self._close(ended=True)
-            return None
-        if len(self.draft.ids) >= self.ask.tokens:
-            self._close(ended=False)
-            return None
-        return token
+            return self._close(ended=True)
+        return len(self.draft.ids) < self.ask.tokens or self._close(ended=False)
 
     def _looping(self) -> list[int]:
         ids = self.draft.ids
@@ -113,10 +100,11 @@ class _Row:
         tail = ids[-(_GRAM - 1) :]
         return [ids[i + _GRAM - 1] for i in range(len(ids) - _GRAM + 1) if ids[i : i + _GRAM - 1] == tail]
 
-    def _close(self, *, ended: bool) -> None:
+    def _close(self, *, ended: bool) -> bool:
         self.draft.ended = ended
         self.draft.text = self.llm.decode(self.draft.ids)
         self.draft.score = self.total / max(1, len(self.draft.ids))
+        return False
 
 
 def write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int] = ()) -> list[Draft]:
@@ -144,23 +132,56 @@ def _fork(tapes: Sequence[Tape], leads: Sequence[tuple[int, str]]) -> Fork:
 
 
 def _write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int]) -> list[Draft]:
+    import torch
+
     llm = tapes[0].engine
     read = {tape: Runs([tapes[tape].ids], _COPIED) for tape in {ask.tape for ask in asks}}
-    rows = [_Row(ask, llm, read[ask.tape], avoid) for ask in asks]
+    rows = [_Row(ask, llm, read[ask.tape]) for ask in asks]
     fork = _fork(tapes, [(ask.tape, ask.suffix) for ask in asks])
     logits = fork.logits
-    active = list(range(len(rows)))
+    never = torch.zeros(logits.shape[-1], dtype=torch.bool)
+    never[[*_blanks(llm), *avoid]] = True
+    active = rows
     while active:
-        masks = _masks([rows[i].matcher for i in active], logits.shape[-1])
-        chosen = [rows[i].step(logits[n], masks[n]) for n, i in enumerate(active)]
-        kept = [n for n, token in enumerate(chosen) if token is not None]
+        masks = _masks([row.matcher for row in active], logits.shape[-1]) & ~never
+        chosen = _pick_each(active, logits, masks)
+        kept = [n for n, (row, (token, score)) in enumerate(zip(active, chosen, strict=True)) if row.take(token, score)]
         if len(kept) < len(active):
             active = [active[n] for n in kept]
             if active:
                 fork.keep(kept)
         if active:
-            logits = fork.read([[token] for token in chosen if token is not None])
+            logits = fork.read([[row.draft.ids[-1]] for row in active])
     return [row.draft for row in rows]
+
+
+def _pick_each(rows: Sequence[_Row], logits: torch.Tensor, masks: torch.Tensor) -> list[tuple[int | None, float]]:
+    """Choose each row's next token among those its mask leaves, as `models.engine.pick` does; with its likelihood."""
+    import torch
+
+    for mask, row in zip(masks, rows, strict=True):
+        mask[row.refused()] = False
+    scores = logits.masked_fill(~masks, float("-inf"))
+    for line, row in zip(scores, rows, strict=True):
+        written = sorted({*row.draft.ids, *row.known})
+        if row.ask.penalty != 1.0 and written:
+            said = line[written]
+            line[written] = torch.where(said > 0, said / row.ask.penalty, said * row.ask.penalty)
+    values, places = scores.topk(min(_TOP_K, scores.shape[-1]))
+    warmth = torch.tensor([[row.ask.temperature if row.ask.temperature > 0 else 1.0] for row in rows])
+    weights = (values / warmth).softmax(-1)
+    weights = weights.masked_fill(weights.cumsum(-1) - weights >= _TOP_P, 0.0)
+    likely = logits.log_softmax(-1)
+    chosen: list[tuple[int | None, float]] = []
+    for n, row in enumerate(rows):
+        if values[n, 0] == float("-inf"):
+            chosen.append((None, 0.0))
+            continue
+        warm = row.ask.temperature > 0
+        place = int(torch.multinomial(weights[n], 1, generator=row.generator)) if warm else 0
+        token = int(places[n, place])
+        chosen.append((token, float(likely[n, token])))
+    return chosen
 
 
 def likelihoods(tape: Tape, texts: Sequence[tuple[str, Sequence[int]]]) -> list[float]:
@@ -205,11 +226,20 @@ def _regex(pattern: str) -> str:
     return grammar
 
 
-def _masks(matchers: Sequence[Any], words: int) -> torch.Tensor:
-    import torch
+@lru_cache(maxsize=1)
+def _executor() -> Any:
+    from llguidance import LLExecutor
 
-    bits = torch.zeros((len(matchers), (words + 31) // 32), dtype=torch.int32)
-    for row, matcher in zip(bits, matchers, strict=True):
-        matcher.unsafe_compute_mask_ptr(row.data_ptr(), row.numel() * row.element_size())
-    spread = (bits.unsqueeze(-1) >> torch.arange(32, dtype=torch.int32)) & 1
-    return spread.reshape(len(matchers), -1)[:, :words].bool()
+    return LLExecutor(os.cpu_count())
+
+
+def _masks(matchers: Sequence[Any], words: int) -> torch.Tensor:
+    """(rows, words) of what each grammar allows next."""
+    import numpy as np
+    import torch
+    from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
+
+    bits = allocate_token_bitmask(len(matchers), words)
+    fill_next_token_bitmask_par(_executor(), [(matcher, row) for row, matcher in enumerate(matchers)], bits)
+    allowed = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little", count=words)
+    return torch.from_numpy(allowed).view(torch.bool)

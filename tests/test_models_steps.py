@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from models.engine import Engine, Tape
+from models.forks import Fork
 from models.quick import quicken
+from models.sharing import share_prefixes
 from models.steps import stepper_of
 
 
@@ -28,6 +30,7 @@ def engines(word_llama: Path) -> tuple[Engine, Engine]:
         max_position_embeddings=4096,
     )
     model = LlamaForCausalLM(config).bfloat16().eval().requires_grad_(False)
+    share_prefixes(model)
     quicken(model)
     with_steps, without = Engine(model, tokenizer, "quick"), Engine(model, tokenizer, "plain")
     without.stepper = None
@@ -71,6 +74,31 @@ def test_a_long_text_outgrows_the_room_it_was_given(engines):
         ours, theirs = (tape.read([place % 90]) for tape in tapes)
     assert torch.allclose(ours, theirs, atol=0.06)
     assert torch.allclose(tapes[0].cache.layers[2].values.float(), tapes[1].cache.layers[2].values.float(), atol=0.06)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_rows_behind_shared_prefixes_advance_as_transformers_advances_them(engines, data):
+    token = st.integers(0, 90)
+    prefixes = data.draw(st.lists(st.lists(token, min_size=2, max_size=9), min_size=0, max_size=3))
+    count = data.draw(st.integers(1, 7))
+    rows = [data.draw(st.lists(token, min_size=1, max_size=4)) for _ in range(count)]
+    follows = [data.draw(st.integers(0, len(prefixes) - 1)) for _ in range(count)] if prefixes else None
+    forks = []
+    for engine in engines:
+        tapes = [Tape(engine) for _ in prefixes]
+        for tape, ids in zip(tapes, prefixes, strict=True):
+            tape.read(ids)
+        forks.append(Fork(engine, rows, tapes, follows))
+    for _ in range(data.draw(st.integers(1, 6))):
+        if data.draw(st.booleans()):
+            kept = data.draw(st.lists(st.integers(0, len(forks[0].past) - 1), min_size=1, max_size=8))
+            for fork in forks:
+                fork.keep(kept)
+        tokens = [[data.draw(token)] for _ in range(len(forks[0].past))]
+        ours, theirs = (fork.read(tokens) for fork in forks)
+        assert ours.shape == theirs.shape
+        assert torch.allclose(ours, theirs, atol=0.08), (ours - theirs).abs().max()
 
 
 def test_only_a_quick_llama_has_one(word_llama: Path) -> None:

@@ -23,7 +23,7 @@ from models.minilm import load_minilm
 from training.microstructures import FAMILIES, JOINS, PALETTES
 from workspace.files import publish
 
-MARGIN, LINE = 4, 11
+MARGIN, LINE, SIDE = 4, 11, 192
 
 
 def prompts() -> dict[str, list[str]]:
@@ -70,10 +70,8 @@ def paint(pipeline: Any, card: Mapping[str, Any], asked: list[str], seed: int) -
 
 
 def sheet(rows: Mapping[str, list[tuple[str, Image.Image]]]) -> Image.Image:
-    """Lay labelled pictures of one size out in rows, each prompt printed below its picture."""
-    side = next(iter(rows.values()))[0][1].width
-    scale = max(1, 192 // side)
-    wide, high, lines = side * scale + MARGIN, side * scale + MARGIN, 3
+    """Lay labelled pictures out in rows, each `SIDE` pixels wide, with its prompt printed below it."""
+    wide, high, lines = SIDE + MARGIN, SIDE + MARGIN, 3
     columns = max(len(row) for row in rows.values())
     canvas = Image.new("RGB", (columns * wide + MARGIN, len(rows) * (high + lines * LINE) + MARGIN), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=9)
@@ -81,10 +79,10 @@ def sheet(rows: Mapping[str, list[tuple[str, Image.Image]]]) -> Image.Image:
     for down, row in enumerate(rows.values()):
         for across, (label, picture) in enumerate(row):
             left, top = MARGIN + across * wide, MARGIN + down * (high + lines * LINE)
-            canvas.paste(picture.resize((side * scale, side * scale), Image.Resampling.NEAREST), (left, top))
+            canvas.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, top))
             for number in range(lines):
                 part = label[number * letters : (number + 1) * letters]
-                pen.text((left, top + side * scale + 1 + number * LINE), part, fill="black", font=font)
+                pen.text((left, top + SIDE + 1 + number * LINE), part, fill="black", font=font)
     return canvas
 
 
