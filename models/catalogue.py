@@ -125,7 +125,7 @@ _ROWS = (
     Model(
         id="studio-micro-flux",
         kind="painter",
-        parameters=15_000_000,
+        parameters=10_700_000,
         size_bytes=0,
         licence="Apache-2.0",
         shipped="models/weights/studio-micro-flux",

@@ -93,7 +93,7 @@ def main(weights: Path, text_encoder: Path, out: Path, seed: int = 0) -> Path:
     for number, (name, asked) in enumerate(prompts().items()):
         rows[name] = list(zip(asked, paint(pipeline, card, asked, seed + 100 * number), strict=True))
     buffer = io.BytesIO()
-    sheet(rows).save(buffer, "PNG", optimize=True)
+    sheet(rows).quantize(256).save(buffer, "PNG", optimize=True)  # a third of the size, and nobody sees it
     publish(out, buffer.getvalue())
     return out
 
