@@ -136,7 +136,7 @@ def test_a_design_streams_survives_a_refresh_and_ends(page: Any, address: str, d
     door.let(run_id)
     _see(page, "#status .is-finished", "2 pictures in 0:33")
     assert page.locator("#pictures figure").count() == 2
-    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(i => i.naturalWidth === 256)")
+    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(i => i.naturalWidth === 128)")
     _see(page, "#past a[aria-current=page]", "A panel that stops cracks")
 
 
