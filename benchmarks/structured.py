@@ -79,10 +79,9 @@ def faults(design: dict[str, Any]) -> list[str]:
     found = [f"{key} is empty" for key, value in design.items() if value in (None, "", [], {})]
     for path, text in strings(design):
         words = re.findall(r"\w+", text.lower())
-        if not words:
+        if not text.strip():
             found.append(f"{path} is empty")
-            continue
-        if words[-1] in HANGING and not text.rstrip().endswith(("%", ")")):
+        if words and words[-1] in HANGING and not text.rstrip().endswith(("%", ")")):
             found.append(f"{path} breaks off: {text[-40:]!r}")
         grams = Counter(tuple(words[place : place + 4]) for place in range(len(words) - 3))
         if grams and max(grams.values()) >= 3:
@@ -138,40 +137,54 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--tokens", type=int, default=160, help="tokens of each of the Scientist's answers")
+    parser.add_argument("--out", type=Path, help="file for the designs, a line of JSON each; the same file resumes")
     options = parser.parse_args()
-    valid, repaired, seconds, wrong = 0, [], [], []
+    wanted = briefs(options.count)
+    made = {row["number"]: row for row in _lines(options.out)}
     with fresh_home() as home:
         kit = kit_for(home, options.tokens)
-        wanted = briefs(options.count)
         for number, (text, sources) in enumerate(wanted, 1):
-            try:
-                made = one(kit, text, sources)
-                MaterialDesign.model_validate(made["design"])
-            except (StudioError, ValidationError) as error:
-                wrong.append({"brief": text, "faults": [str(error)[:300]]})
+            if number in made:
                 continue
-            found = faults(made["design"])
-            valid += not found
-            wrong += [{"brief": text, "faults": found}] if found else []
-            repaired.append(made["repairs"])
-            seconds.append(made["seconds"])
-            note = {"number": number, "title": made["design"]["title"], "repairs": made["repairs"], "faults": found}
-            print(json.dumps(note), file=sys.stderr, flush=True)
+            row = {"number": number, "brief": text}
+            try:
+                row |= one(kit, text, sources)
+                MaterialDesign.model_validate(row["design"])
+            except (StudioError, ValidationError) as error:
+                row["error"] = str(error)[:300]
+            made[number] = row
+            if options.out:
+                with options.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+            print(f"{number} of {len(wanted)}: {_wrong(row) or 'well'}", file=sys.stderr, flush=True)
+    rows = [made[number] for number in range(1, len(wanted) + 1)]
+    wrong = [{"brief": row["brief"], "faults": _wrong(row)} for row in rows if _wrong(row)]
+    repairs = [row.get("repairs", 0) for row in rows]
     print(
         json.dumps(
             {
                 "benchmark": "structured",
                 "model": "smollm2-135m-instruct",
-                "briefs": len(wanted),
-                "valid": valid,
-                "needed_repair": sum(count > 0 for count in repaired),
-                "repairs": sum(repaired),
-                "engineer_seconds_mean": round(sum(seconds) / max(1, len(seconds)), 2),
+                "briefs": len(rows),
+                "valid": len(rows) - len(wrong),
+                "needed_repair": sum(count > 0 for count in repairs),
+                "repairs": sum(repairs),
+                "engineer_seconds_mean": round(sum(row.get("seconds", 0) for row in rows) / len(rows), 2),
                 "wrong": wrong,
-                "passed": valid == len(wanted),
+                "passed": not wrong,
             }
         )
     )
+
+
+def _wrong(row: dict[str, Any]) -> list[str]:
+    return [row["error"]] if "error" in row else faults(row["design"])
+
+
+def _lines(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

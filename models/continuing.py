@@ -34,6 +34,7 @@ _SHORT = 300
 _DRAW = 0.3
 _MIDDLE = 1.0
 _VARIED = 0.6
+_LISTED = 3  # words between commas; more make it a sentence
 _DRAFTS = 4
 _SPARE, _EACH = 2, 2
 
@@ -138,9 +139,12 @@ def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> lis
 
 
 def _mumbles(text: str) -> bool:
-    """Say whether a text goes round among few words, as in "Silk, web, silk, spider silk, silk"."""
+    """Say whether a text goes round among few words or only strings names together, as in "Silk, bone, spider silk"."""
     said = re.findall(r"\w+", text.lower())
-    return len(said) > 4 and len(set(said)) < _VARIED * len(said)
+    if len(said) > 4 and len(set(said)) < _VARIED * len(said):
+        return True
+    pieces = [len(piece.split()) for piece in text.split(",")]
+    return len(pieces) > 2 and max(pieces) <= _LISTED
 
 
 def _kind(slot: Slot) -> str:

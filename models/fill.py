@@ -291,11 +291,11 @@ class _Work:
 
     def _stale(self, slot: Slot, text: str) -> bool:
         """Say whether the text says again what a sibling item says already."""
-        mine = set(re.findall(r"\w+", text.lower()))
+        mine = _words(text)
         for path, value in self.values.items():
             if not isinstance(value, str) or path == slot.path:
                 continue
-            theirs = set(re.findall(r"\w+", value.lower()))
+            theirs = _words(value)
             same = len(mine & theirs) / max(1, len(mine | theirs))
             if same == 1 or (same > 0.6 and len(mine) > 6):
                 return True
@@ -342,6 +342,11 @@ class _Work:
         depth = len(path)
         items = {slot.path[: depth + 1] for slot in self.layout.slots if slot.path[:depth] == path}
         return len(items - self.dropped)
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text, singular and plural alike."""
+    return {word.removesuffix("s") for word in re.findall(r"\w+", text.lower())}
 
 
 def _family(path: Path) -> str:

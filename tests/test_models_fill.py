@@ -11,10 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from agents.documents import ImagePrompt, MaterialDesign
 from models.asking import question
+from models.continuing import ranked
 from models.fill import fill
-from models.leaves import Ask, write
+from models.leaves import Ask, Draft, write
 from models.local_chat import LocalChat
 from models.shapes import lay_out
+from models.shots import Shots
 from workspace.errors import DataError, UsageError
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -186,3 +188,16 @@ class TestDrafts:
     def test_questions_carry_the_siblings(self) -> None:
         slot = next(slot for slot in lay_out(Part).slots if slot.path == ("role",))
         assert question(slot, {("name",): "Outer shell"}).ask == "What does the outer shell do?"
+
+
+class TestRanking:
+    @pytest.mark.parametrize(
+        "text",
+        ["Silk, bone, spider silk, bone.", "Silk, bone, hemp, spider silk, bone and hemp.", "Silk on silk on silk."],
+    )
+    def test_names_strung_together_are_no_sentence(self, text: str) -> None:
+        slot = next(slot for slot in lay_out(Everything, {}).slots if slot.where == "text")
+        shots = Shots("About silk and bone.", ())
+        whole = "Silk, bone and glass are wound into one rope that bends."
+        drafts = [Draft(text, True, 9.0), Draft(whole, True, 0.0)]
+        assert ranked(shots, slot, drafts, lambda text: 0.0) == [whole]
