@@ -1,7 +1,7 @@
 """Programs: a system prompt and the user turns of a conversation, as YAML files. Knows no model and no graph.
 
 The shipped programs lie in ``agents/library``; a user's own file is read the same way. A broken file is reported with
-its name and line. Templates may use ``brief``, ``inspirations``, ``first``, ``second`` and ``target``.
+its name and line. Templates may use ``brief``, ``inspirations``, ``first``, ``second``, ``target`` and ``known`` (facts, a line each).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.documents import Brief
+from agents.knowledge import facts
 from agents.templates import TemplateFault, check, fill
 from workspace.errors import DataError, StorageError, UsageError, unknown
 
 LIBRARY = Path(__file__).parent / "library"
 DEFAULT = "relate-and-design"
-VARIABLES = frozenset({"brief", "inspirations", "first", "second", "target"})
+VARIABLES = frozenset({"brief", "inspirations", "first", "second", "target", "known"})
 _MAX_BYTES = 100_000
 
 Text = Annotated[str, Field(min_length=3, max_length=4000, pattern=r"\S")]
@@ -105,6 +106,7 @@ def _values(brief: str, inspirations: list[str], target: str) -> dict[str, Any]:
         "first": inspirations[0],
         "second": inspirations[1] if len(inspirations) > 1 else inspirations[0],
         "target": target,
+        "known": facts(inspirations),
     }
 
 

@@ -16,6 +16,7 @@ from pydantic import create_model, field_validator
 from agents.documents import Brief, Inspiration, MaterialDesign, Review, Sources
 from agents.experience import fitting, shots
 from agents.kit import Kit
+from agents.knowledge import principles
 from agents.programs import render
 from agents.state import DesignState, Json, Message
 from agents.templates import prompt
@@ -169,7 +170,8 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     ]
     required = tuple(name for name in names[:4] if len(name) <= 80)
     hints = _known(kit, brief, required, notes)
-    examples = shots("design", brief.text, ", ".join(names), notes[-1] if notes else "")
+    told = " ".join([principles(names), *notes[-1:]])
+    examples = shots("design", brief.text, ", ".join(names), told)
 
     def write() -> Json:
         filled = kit.document("engineer", key, design_schema(required), messages, hints, examples)

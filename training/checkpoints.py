@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from safetensors.torch import save_file
 
 from workspace.errors import DataError
 from workspace.files import publish
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # as AdamW and Muon name them
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], note: Mapping[str, Any] | None = None) -> None:
@@ -59,6 +57,7 @@ class Trainee:
         path: The checkpoint file; if it exists, training resumes from it.
         matrices: Names of the two-dimensional weights that Muon trains instead of AdamW.
         matrix_rate: Peak learning rate of Muon, scaled to AdamW's usual size of a step.
+        eight_bit: AdamW with 8-bit moments (bitsandbytes), where that is installed and the model lies on a GPU.
     """
 
     def __init__(
@@ -69,15 +68,15 @@ class Trainee:
         path: Path,
         matrices: frozenset[str] = frozenset(),
         matrix_rate: float = 0.0,
+        eight_bit: bool = False,
     ) -> None:
         self.path, self.decay = path, decay
         self.step = 0
-        self.live = dict(model.named_parameters())
+        self.live = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.weights: dict[str, torch.Tensor] = {name: _master(weight) for name, weight in self.live.items()}
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
         rest = [weight for name, weight in self.weights.items() if name not in matrices]
-        adamw = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-        self.optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adamw, rate)]
+        self.optimizers: list[tuple[torch.optim.Optimizer, float]] = [(_adamw(rest, rate, eight_bit), rate)]
         if matrices:
             chosen = [weight for name, weight in self.weights.items() if name in matrices]
             muon = torch.optim.Muon(chosen, lr=matrix_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
@@ -96,14 +95,16 @@ class Trainee:
         names = {weight: name for name, weight in self.weights.items()}
         for optimizer, _ in self.optimizers:
             for weight in optimizer.param_groups[0]["params"]:
-                # Laid out in memory like the weight: the fused optimizer takes that for granted.
-                kept = {
-                    moment: torch.empty_like(weight).copy_(tensors[f"{moment}.{names[weight]}"])
-                    for moment in _MOMENTS
-                    if f"{moment}.{names[weight]}" in tensors
-                }
+                kept: dict[str, Any] = {}
+                for key, held in tensors.items():
+                    moment, _, owner = key.partition(".")
+                    if owner == names[weight] and moment not in ("model", "average"):
+                        # Laid out in memory like the weight: the fused optimizer takes that for granted.
+                        same = held.shape == weight.shape and held.dtype == weight.dtype
+                        kept[moment] = torch.empty_like(weight).copy_(held) if same else held.to(weight.device)
                 if kept:
-                    optimizer.state[weight] = {"step": torch.tensor(float(self.step)), **kept}
+                    whole = not isinstance(optimizer, (torch.optim.AdamW, torch.optim.Muon))
+                    optimizer.state[weight] = {"step": self.step if whole else torch.tensor(float(self.step)), **kept}
 
     def save(self) -> None:
         """Write everything needed to go on."""
@@ -112,7 +113,8 @@ class Trainee:
         for name, weight in self.weights.items():
             for optimizer, _ in self.optimizers:
                 state = optimizer.state.get(weight, {})
-                tensors |= {f"{moment}.{name}": state[moment] for moment in _MOMENTS if moment in state}
+                moments = {moment: held for moment, held in state.items() if torch.is_tensor(held) and held.ndim}
+                tensors |= {f"{moment}.{name}": held for moment, held in moments.items()}
         save_tensors(self.path, tensors, {"step": self.step})
 
     def update(self, loss: torch.Tensor, share: float) -> None:
@@ -144,6 +146,17 @@ class Trainee:
         for name, weight in self.live.items():
             if weight is not self.weights[name]:
                 weight.data.copy_(self.weights[name])
+
+
+def _adamw(weights: list[torch.Tensor], rate: float, eight_bit: bool) -> torch.optim.Optimizer:
+    shape: dict[str, Any] = {"lr": rate, "betas": (0.9, 0.99), "weight_decay": 0.01}
+    if eight_bit and weights[0].is_cuda:
+        with suppress(ImportError):
+            from bitsandbytes.optim import AdamW8bit
+
+            eight: torch.optim.Optimizer = AdamW8bit(weights, **shape)
+            return eight
+    return torch.optim.AdamW(weights, fused=True, **shape)
 
 
 def _master(weight: torch.nn.Parameter) -> torch.Tensor:

@@ -7,164 +7,18 @@ A `Microstructure` names what is drawn; `draw` paints it, `caption` describes it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training import families
 from training.families import Array, Field, Rng
+from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, JOINS, PALETTES, SCALES, Family
 from workspace.errors import UsageError
 
 UNITS = 128.0
 """Width of every picture in design units; lines and gaps are at least two units wide."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """One row of `FAMILIES`: how it is drawn, how full it is (solid fractions), and what people call it.
-
-    ``keeps`` says what stays two units wide however extreme the density: the lines, the gaps, or neither.
-    """
-
-    field: Callable[[Array, Array, float, Rng], Field]
-    fractions: tuple[float, float, float]
-    biological: tuple[str, ...]
-    geometric: tuple[str, ...]
-    network: str
-    keeps: Literal["line", "gap", "neither"] = "line"
-    directed: bool = False
-
-
-FAMILIES: Mapping[str, Family] = {
-    "leaf": Family(
-        families.leaf,
-        (0.36, 0.46, 0.58),
-        ("leaf venation", "reticulate leaf veins", "a leaf skeleton with a midrib"),
-        ("a central line with branching side lines and a fine mesh", "branching lines that close into small polygons"),
-        "leaf vein network",
-        directed=True,
-    ),
-    "web": Family(
-        families.web,
-        (0.24, 0.32, 0.42),
-        ("a spider orb web", "dragline silk orb web", "spider silk web"),
-        ("thin radial lines crossed by a spiral", "straight spokes from a hub joined by rings of thread"),
-        "spider silk web",
-    ),
-    "honeycomb": Family(
-        families.honeycomb,
-        (0.24, 0.36, 0.50),
-        ("honeycomb", "a beeswax honeycomb", "bee honeycomb cells"),
-        ("regular hexagons", "a grid of regular hexagonal cells"),
-        "honeycomb lattice",
-    ),
-    "collagen": Family(
-        families.collagen,
-        (0.34, 0.48, 0.62),
-        ("wavy collagen fibres", "crimped collagen fibrils", "tendon collagen bundles"),
-        ("parallel wavy lines", "a stack of sine waves side by side"),
-        "wavy collagen fibres",
-        directed=True,
-    ),
-    "nacre": Family(
-        families.nacre,
-        (0.54, 0.64, 0.76),
-        ("nacre bricks", "mother of pearl tablets", "nacre brick and mortar"),
-        ("staggered rows of flat rectangles", "a brick wall with thin gaps"),
-        "nacre brick rows",
-        keeps="gap",
-        directed=True,
-    ),
-    "bone": Family(
-        families.bone,
-        (0.44, 0.55, 0.67),
-        ("trabecular bone", "spongy bone foam", "cancellous bone struts"),
-        ("a random labyrinth of thick struts and rounded holes", "a spongy maze of blobs and pores"),
-        "trabecular bone foam",
-        keeps="neither",
-    ),
-    "nautilus": Family(
-        families.nautilus,
-        (0.22, 0.30, 0.40),
-        ("a nautilus shell", "a spiral seashell with chambers", "nautilus shell cut open"),
-        ("one growing spiral divided into chambers", "a logarithmic spiral with curved cross walls"),
-        "nautilus spiral",
-    ),
-    "cork": Family(
-        families.cork,
-        (0.28, 0.40, 0.54),
-        ("cork cells", "plant tissue cells", "irregular cork foam"),
-        ("irregular rounded polygons", "a Voronoi pattern of uneven cells"),
-        "plant cell walls",
-    ),
-    "diatom": Family(
-        families.diatom,
-        (0.42, 0.54, 0.66),
-        ("a diatom shell", "a round diatom frustule", "diatom silica plate"),
-        ("a disc with concentric rings of round holes", "circles of small pores inside a thick ring"),
-        "diatom plate with pores",
-        keeps="neither",
-    ),
-    "scales": Family(
-        families.scales,
-        (0.26, 0.36, 0.48),
-        ("fish scales", "overlapping pangolin scales", "overlapping fish scale armour"),
-        ("rows of overlapping arcs", "staggered rows of overlapping half circles"),
-        "fish scales",
-        directed=True,
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Palette:
-    """One row of `PALETTES`: three colours (RGB, 0..255) and the words for them."""
-
-    background: tuple[int, int, int]
-    solid: tuple[int, int, int]
-    tint: tuple[int, int, int]
-    words: tuple[str, ...]
-
-
-PALETTES: Mapping[str, Palette] = {
-    "emerald": Palette((250, 243, 220), (10, 105, 62), (196, 222, 178), ("emerald green on cream", "green on cream")),
-    "gold": Palette((14, 10, 8), (255, 184, 28), (84, 46, 10), ("gold on black", "amber on black")),
-    "bone": Palette((47, 60, 74), (245, 240, 226), (84, 102, 118), ("bone white on slate", "white on slate grey")),
-    "indigo": Palette((224, 238, 250), (36, 38, 140), (150, 186, 232), ("indigo on pale blue", "indigo blue on ice")),
-    "terracotta": Palette(
-        (244, 220, 176), (168, 60, 28), (226, 168, 98), ("terracotta on sand", "terracotta red on ochre")
-    ),
-    "coral": Palette((12, 42, 62), (255, 124, 100), (22, 92, 106), ("coral on deep teal", "coral pink on dark teal")),
-}
-
-DENSITIES: Mapping[str, tuple[str, ...]] = {
-    "open": ("open and airy", "sparse with thin walls", "low density"),
-    "medium": ("medium density", "evenly filled", "balanced"),
-    "dense": ("dense with thick walls", "heavy and solid", "high density"),
-}
-SCALES: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "fine": (15.0, ("fine", "small cells", "fine grained")),
-    "medium": (22.0, ("medium scale", "medium cells")),
-    "coarse": (31.0, ("coarse", "large cells", "coarse and bold")),
-}
-DIRECTIONS: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "horizontal": (0.0, ("horizontal", "running left to right")),
-    "rising": (-45.0, ("diagonal, rising to the right", "slanting upwards")),
-    "vertical": (90.0, ("vertical", "running top to bottom")),
-    "falling": (45.0, ("diagonal, falling to the right", "slanting downwards")),
-}
-GRADIENTS: Mapping[str, tuple[str, ...]] = {
-    "none": ("uniform",),
-    "linear": ("thicker towards the right", "graded from thin on the left to thick on the right"),
-    "radial": ("thicker towards the centre", "dense in the middle and open at the edge"),
-}
-JOINS: Mapping[str, tuple[str, ...]] = {
-    "over": ("{a} laid over {b}", "{a} on top of {b}", "a hybrid of {a} over {b}", "{a} combined with {b}"),
-    "into": ("{a} on the left grading into {b} on the right", "{a} turning into {b} from left to right"),
-}
 
 
 @dataclass(frozen=True)
@@ -231,6 +85,14 @@ def _cover(height: Array, sharpness: float) -> Array:
 def _mix(low: Array, high: Array, share: Array) -> Array:
     """Colours (H, W, 3) between ``low`` and ``high`` by ``share`` (H, W)."""
     return np.asarray(low + (high - low) * share[..., None], dtype=np.float32)
+
+
+def field_of(spec: Microstructure, size: int, rng: np.random.Generator) -> Array:
+    """The height of a structure of one family over its solid's surface, in design units, (size, size)."""
+    _check(spec)
+    ticks = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32) * np.float32(UNITS)
+    x, y = np.meshgrid(ticks, ticks)
+    return _surface(spec.family, spec, x, y, SCALES[spec.scale][0] * rng.uniform(0.92, 1.08), rng)[0]
 
 
 def draw(spec: Microstructure, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:

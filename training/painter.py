@@ -147,8 +147,13 @@ def reconstruction_loss(painted: torch.Tensor, real: torch.Tensor, edges: float)
 
 
 @torch.no_grad()
-def encode_pictures(config: PainterConfig, vae: AutoencoderTiny, pictures: np.ndarray[Any, Any], out: Path) -> Any:
-    """Packed, normalised latents (pictures, tokens, 64) in half precision, and the scaling and shift that made them."""
+def encode_pictures(
+    config: PainterConfig, vae: AutoencoderTiny, pictures: np.ndarray[Any, Any], out: Path, start: Path | None = None
+) -> Any:
+    """Packed, normalised latents (pictures, tokens, 64) in half precision, and the scaling and shift that made them.
+
+    A painter that is trained on keeps the scaling and shift it has.
+    """
     path = out / "latents.safetensors"
     if not path.is_file():
         parts = []
@@ -157,6 +162,8 @@ def encode_pictures(config: PainterConfig, vae: AutoencoderTiny, pictures: np.nd
                 parts.append(vae.encode(to_tensor(np.array(pictures[start : start + 64]))).latents.float())
         latents = torch.cat(parts)
         shift, scaling = float(latents.mean()), float(1 / latents.std())
+        if start is not None:
+            shift, scaling = vae.config.shift_factor, vae.config.scaling_factor
         latents = (latents - shift) * scaling
         count, channels, height, width = latents.shape
         packed = FluxPipeline._pack_latents(latents, count, channels, height, width).half()
@@ -202,18 +209,25 @@ def build_transformer(recipe: FlowRecipe) -> FluxTransformer2DModel:
 
 @flushed()
 def train_flow(
-    config: PainterConfig, latents: torch.Tensor, texts: Any, out: Path, steps: int | None = None
+    config: PainterConfig,
+    latents: torch.Tensor,
+    texts: Any,
+    out: Path,
+    steps: int | None = None,
+    start: Path | None = None,
 ) -> FluxTransformer2DModel:
     """Rectified flow: predict noise minus picture from a straight mix of the two, at logit-normal times.
 
     Source: Esser et al., "Scaling rectified flow transformers" (2024); caption dropout for classifier-free guidance
     from Ho and Salimans (2022); Muon for the matrices from Jordan et al. (2024).
-    ``steps`` stops earlier than the recipe; 0 takes the newest checkpoint as it stands.
+    ``steps`` stops earlier than the recipe; 0 takes the newest checkpoint as it stands. ``start`` is the folder of a
+    painter to train on.
     """
     recipe = config.flow
     torch.manual_seed(config.seed)
     side = config.size // 16
-    model = quicken(open_with_places(build_transformer(recipe), side).bfloat16())
+    fresh = open_with_places(build_transformer(recipe), side) if start is None else _started(start, recipe)
+    model = quicken(fresh.bfloat16())
     matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
     path = out / "flow.safetensors"
     trainee = Trainee(model, recipe.rate, recipe.average, path, matrices, recipe.matrix_rate)
@@ -258,6 +272,16 @@ def train_flow(
     return model.eval()
 
 
+def _started(start: Path, recipe: FlowRecipe) -> FluxTransformer2DModel:
+    """The transformer of a painter's folder, which must be of the recipe's shape."""
+    model = FluxTransformer2DModel.from_pretrained(start / "transformer", torch_dtype=torch.float32)
+    wanted = build_transformer(recipe).config
+    odd = sorted(key for key in wanted if not key.startswith("_") and model.config.get(key) != wanted[key])
+    if odd:
+        raise DataError(f"{start} has a transformer of another shape than the recipe's; {', '.join(odd)} differ")
+    return model.train()
+
+
 def _in_block(name: str) -> bool:
     """Whether a weight is one of a block's attention or feed-forward layers, which Muon trains."""
     return "transformer_blocks." in name and ".norm" not in name
@@ -298,7 +322,9 @@ def _train(
             trainee.save()
 
 
-def main(config: PainterConfig, text_encoder: Path, out: Path, publish_only: bool = False) -> Path:
+def main(
+    config: PainterConfig, text_encoder: Path, out: Path, publish_only: bool = False, start: Path | None = None
+) -> Path:
     """Train everything and publish it.
 
     Args:
@@ -307,6 +333,7 @@ def main(config: PainterConfig, text_encoder: Path, out: Path, publish_only: boo
         out: Folder for caches, checkpoints, metrics.jsonl and the result; the same folder resumes, and with a higher
             ``flow.steps`` trains on.
         publish_only: Do not train the flow; publish the newest checkpoint's average.
+        start: Folder of a painter to train on: its autoencoder is kept, its transformer is where training begins.
 
     Returns:
         The folder ``out/weights``, loadable by `FluxPipeline.from_pretrained` with MiniLM in both text places.
@@ -315,11 +342,16 @@ def main(config: PainterConfig, text_encoder: Path, out: Path, publish_only: boo
         DataError: If a loss stops being a number, a checkpoint belongs to another recipe, or the encoder is incomplete.
     """
     _own(out, config)
-    vae = train_autoencoder(config, render(config, out, config.autoencoder.size, config.autoencoder.pictures)[0], out)
+    if start is not None:
+        vae = AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32).eval()
+    else:
+        vae = train_autoencoder(
+            config, render(config, out, config.autoencoder.size, config.autoencoder.pictures)[0], out
+        )
     pictures, captions = render(config, out, config.size, config.pictures)
-    latents, normal = encode_pictures(config, vae, pictures, out)
+    latents, normal = encode_pictures(config, vae, pictures, out, start)
     texts = encode_captions(config, captions, text_encoder, out)
-    transformer = train_flow(config, latents, texts, out, 0 if publish_only else None)
+    transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start)
     return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling_defaults(config))
 
 
@@ -355,6 +387,7 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--text-encoder", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="folder of a painter to train on, instead of from nothing")
     parser.add_argument("--publish-only", action="store_true", help="publish the newest checkpoint as it stands")
     chosen = parser.parse_args()
-    print(main(load_config(chosen.config), chosen.text_encoder, chosen.out, chosen.publish_only))
+    print(main(load_config(chosen.config), chosen.text_encoder, chosen.out, chosen.publish_only, chosen.start))
