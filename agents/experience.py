@@ -15,10 +15,9 @@ from typing import Any
 import yaml
 
 from agents.vocabulary import stems
-from models.shots import Shots
+from models.shots import Shots, about
 
 _HERE = Path(__file__).parent
-_NOTES = 600
 _SHOWN = 2
 
 
@@ -53,14 +52,6 @@ def fitting(wish: str, rank: Callable[[str, Sequence[str]], Sequence[float]] | N
 def _examples(kind: str) -> tuple[tuple[str, dict[str, Any]], ...]:
     rows = yaml.safe_load((_HERE / "examples.yaml").read_text(encoding="utf-8"))[kind]
     return tuple((about(row["wanted"], row["after"], row["notes"]), row["document"]) for row in rows)
-
-
-def about(wanted: str, after: str, notes: str) -> str:
-    """What a document is about, in the manner of the examples; long notes end at a sentence."""
-    plain = " ".join(notes.split())
-    if len(plain) > _NOTES:
-        plain = plain[: plain.rfind(". ", 0, _NOTES) + 1] or plain[:_NOTES]
-    return f"Wanted: {' '.join(wanted.split())[:400]}\nInspirations: {after}\nNotes: {plain}"
 
 
 def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:

@@ -13,7 +13,7 @@ _ALIAS = 0.5  # what a match by another name loses to one by the material's own
 
 @lru_cache(maxsize=256)
 def known(name: str) -> Material | None:
-    """The material that a name such as "bone" or "leaves" means: the one whose name has all its words and fewest others.
+    """The material that a name such as "bone" means: the one whose name has all its words and fewest others.
 
     Where none has all, one material alone may have the first ("gecko foot" means gecko setae).
     """

@@ -1,7 +1,8 @@
 """Programs: a system prompt and the user turns of a conversation, as YAML files. Knows no model and no graph.
 
 The shipped programs lie in ``agents/library``; a user's own file is read the same way. A broken file is reported with
-its name and line. Templates may use ``brief``, ``inspirations``, ``first``, ``second``, ``target`` and ``known`` (facts, a line each).
+its name and line. Templates may use ``brief``, ``inspirations``, ``first``, ``second``, ``target`` and ``known``
+(facts, a line each).
 """
 
 from __future__ import annotations

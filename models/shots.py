@@ -14,6 +14,7 @@ from typing import Any
 from models.shapes import Path, Slot, words
 
 _ITEMS = 2
+_NOTES = 600
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,21 @@ class Shots:
         if any(plain == " ".join(re.findall(r"\w+", told.lower())) for _, d in self.examples for told in _texts(d)):
             return plain not in " ".join(re.findall(r"\w+", self.about.lower()))
         return bool(grams) and sum(gram in self.grams for gram in grams) / len(grams) > 0.34
+
+
+def about(wanted: str, after: str, notes: str) -> str:
+    """What a document is about, in the manner of the examples; long notes end at a sentence."""
+    plain = " ".join(notes.split())
+    if len(plain) > _NOTES:
+        plain = plain[: plain.rfind(". ", 0, _NOTES) + 1] or plain[:_NOTES]
+    return f"Wanted: {' '.join(wanted.split())[:400]}\nInspirations: {after}\nNotes: {plain}"
+
+
+def told(document: Mapping[str, Any], path: Path) -> str:
+    """One field of a document as a model continues it: all items of its list, each after the siblings that help."""
+    read = _reader(document)
+    count = len(read(path[: path.index(_index(path))])) if _index(path) is not None else 1
+    return "\n".join(_lines(path, read, number) for number in range(count))
 
 
 def _index(path: Path) -> int | None:

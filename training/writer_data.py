@@ -1,8 +1,8 @@
 """Conversations and documents that teach the embedded writer its roles: put together from the atlas and from tables.
 
-A row joins a wish, two materials of the atlas and the tables of their patterns (`training/writer/*.json`) into one whole
-design: what the Scientist says in three turns, the filled document, the picture's prompt. The sentences were written for
-this purpose and checked for sense; which of them meet is drawn from a seed. Materials in `HELD_OUT` are in no row.
+A row joins a wish, two materials of the atlas and the tables of their patterns (`training/writer/*.json`) into one
+design: what the Scientist says in three turns, the filled document, the picture's prompt. The sentences were written
+for this purpose; which of them meet is drawn from a seed. Materials in `HELD_OUT` are in no row.
 
     python -m training.writer_data --out rows.jsonl --count 2000
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,11 @@ from workspace.files import publish
 
 TABLES = Path(__file__).with_name("writer")
 HELD_OUT = frozenset(
-    ["spider-capture-silk", "mussel-byssus", "wool-keratin", "feather-rachis", "conch-crossed-lamellar", "cuttlebone", "echinoderm-stereom", "euplectella-lattice", "deer-antler", "arapaima-scale", "grass-leaf-parallel-venation", "balsa-wood", "pomelo-peel-foam", "honeybee-comb", "lobster-cuticle"]
+    {
+        *("spider-capture-silk", "mussel-byssus", "wool-keratin", "feather-rachis", "conch-crossed-lamellar"),
+        *("cuttlebone", "echinoderm-stereom", "euplectella-lattice", "deer-antler", "arapaima-scale"),
+        *("grass-leaf-parallel-venation", "balsa-wood", "pomelo-peel-foam", "honeybee-comb", "lobster-cuticle"),
+    }
 )
 """Materials for measuring alone: in no training row."""
 
@@ -49,6 +54,7 @@ _PATTERNS = {
     "wood tracheids": "tracheids",
     "fish scales": "scales",
 }
+_MEASURES = frozenset({"height", "width", "size", "depth", "impact", "whole", "single"})
 _FIBRES = frozenset({"silk", "fibre", "horn", "feather"})
 _SCALES = {"material microstructure": ("micrometre", "millimetre", "centimetre"), "building": ("metre",)}
 
@@ -147,12 +153,18 @@ class _Source:
 
     def __init__(self, rng: Rng, material: Material) -> None:
         self.material, self.name, self.table = material, _call(rng, material), tables()[pattern(material)]
-        own = [part.structure for part in material.levels if len(part.structure) <= 78 and ";" not in part.structure]
-        self.feature = str(_one(rng, own)) if own and rng.random() < 0.5 else str(_one(rng, self.table["features"]))
+        own = [part.structure for part in material.levels if _plain_feature(part.structure)]
+        self.feature = str(_one(rng, own)) if own and rng.random() < 0.3 else str(_one(rng, self.table["features"]))
         short = [line for line in material.mechanisms if len(line) <= 190]
         self.principle = (
             str(_one(rng, short)) if short and rng.random() < 0.6 else str(_one(rng, self.table["principles"]))
         )
+
+
+def _plain_feature(text: str) -> bool:
+    """Whether a level's structure reads as a feature: short, one clause, and no mere measure."""
+    measure = text.split(" ", 1)[0].lower() in _MEASURES or re.search(r"\b(diameter|thickness|spacing|length)\b", text)
+    return len(text) <= 70 and not re.search(r"[;,:(0-9]", text) and not measure
 
 
 def design(rng: Rng, wish: Mapping[str, Any], materials: Sequence[Material]) -> dict[str, Any]:
