@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from workspace.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["design", "export", "list_runs", "open_run", "replay", "resume", "stream", "submit", "watch"]
+__all__ = [
+    "design",
+    "export",
+    "list_runs",
+    "open_run",
+    "replay",
+    "resume",
+    "stream",
+    "submit",
+    "train_image_lora",
+    "watch",
+]
 
 
 def _settings(given: Settings | None) -> Settings:
@@ -144,6 +155,31 @@ def export(
     from studio.report import export as write_export
 
     return write_export(run_id, format, _settings(settings), None if target is None else Path(target))
+
+
+def train_image_lora(
+    config: Path | str,
+    out: Path | str | None = None,
+    *,
+    plan: bool = False,
+    settings: Settings | None = None,
+    listener: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a LoRA adapter of a painter on a folder of captioned pictures; the same call resumes.
+
+    Args:
+        config: The YAML file; `training.image_lora.ImageLoraConfig` is its shape.
+        out: Folder for everything; ``STUDIO_HOME/training/NAME`` if ``None``.
+        plan: Only check the files and return the settings.
+        settings: Where the home is.
+        listener: Takes a dictionary at every logged step.
+
+    Returns:
+        Where the adapter, the metrics and the loss plot lie.
+    """
+    from studio.training import image_lora
+
+    return image_lora(Path(config), None if out is None else Path(out), plan, _settings(settings), listener)
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ from models.fetch import fingerprint, locate
 from pipelines.flux import assemble, choose_device, choose_dtype, enough_memory, has_encoders, place, read_card
 from training.checkpoints import Trainee, load_tensors, save_tensors
 from training.picture_folder import Captioned, read_folder, same_caption, square
+from training.plots import plot_loss
 from workspace.errors import DataError, unknown
 from workspace.files import publish
 
@@ -129,6 +130,8 @@ def main(config: ImageLoraConfig, home: Path, out: Path, told: Told | None = Non
     _drop_encoders(pipe, device)
     with enough_memory(f"training {config.name} with {config.batch} pictures of {config.size} pixels a batch"):
         trainee = _train(pipe, config, cache, out, tell, card)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    plot_loss(rows, out / "loss.png", config.name)
     return _publish(trainee, config, folder, pictures, out)
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 import studio
 from ui import admin
 from ui.asking import ask_person
+from ui.train import train_app
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, Unfinished, UsageError
 
 if TYPE_CHECKING:
@@ -239,6 +240,7 @@ def export(
 
 app.command("programs", epilog=admin.PROGRAMS_EXAMPLES)(admin.programs)
 app.add_typer(admin.models_app, name="models")
+app.add_typer(train_app, name="train")
 app.command("doctor", epilog=admin.DOCTOR_EXAMPLES)(admin.doctor)
 
 
