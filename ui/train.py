@@ -44,9 +44,7 @@ def image_lora(
     import studio
 
     err = Console(stderr=True, highlight=False)
-    columns = (
-        TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn()
-    )  # fmt: skip
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=plan or not err.is_terminal) as bar:
         task = bar.add_task("training", total=None, told="encoding pictures")
 
