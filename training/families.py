@@ -85,19 +85,19 @@ def web(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the standard description of the araneid orb (Foelix, "Biology of Spiders"): hub, radii, sticky spiral.
     """
-    x, y = _f32(x - rng.uniform(-6, 6)), _f32(y - rng.uniform(-6, 6))
-    radius, theta = np.hypot(x, y), np.mod(np.arctan2(y, x), 2 * np.pi)
-    count = int(np.clip(round(300 / cell), 11, 26))
-    threads = 2 * np.pi * (np.arange(count) + rng.uniform(-0.15, 0.15, count)) / count
-    edges = np.concatenate([[threads[-1] - 2 * np.pi], threads, [threads[0] + 2 * np.pi]])
-    sector = np.clip(np.searchsorted(edges, theta) - 1, 0, count)
+    x, y = _f32(x - rng.uniform(-3, 3)), _f32(y - rng.uniform(-3, 3))
+    count = int(np.clip(round(215 / cell), 9, 17))
+    threads = 2 * np.pi * (np.arange(count) + rng.uniform(-0.12, 0.12, count)) / count
+    radius, theta = np.hypot(x, y), np.mod(np.arctan2(y, x) - threads[0], 2 * np.pi)
+    edges = np.append(threads - threads[0], 2 * np.pi)
+    sector = np.clip(np.searchsorted(edges, theta, side="right") - 1, 0, count - 1)
     low, high = edges[sector], edges[sector + 1]
     nearest = np.minimum(np.abs(np.sin(theta - low)), np.abs(np.sin(high - theta)))
     chord = radius * np.cos(theta - (low + high) / 2) / np.cos((high - low) / 2)
     sag = 1 + 0.10 * np.sin(np.pi * (theta - low) / (high - low))
-    pitch = 0.62 * cell
-    spiral = _to_line(chord * sag / pitch - theta / (2 * np.pi), pitch)
-    spiral = np.where(chord < 0.8 * pitch, 9.0, spiral)
+    pitch = 0.75 * cell
+    turn = chord * sag / pitch - theta / (2 * np.pi)
+    spiral = np.where(turn < 0.5, 9.0, _to_line(turn, pitch))
     return _f32(-np.minimum(radius * nearest, spiral)), _tones(sector, rng)
 
 
@@ -177,10 +177,10 @@ def nautilus(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the equiangular spiral of the nautilus (Thompson, "On Growth and Form", 1917).
     """
-    x, y = x - rng.uniform(-4, 4), y - rng.uniform(-4, 4)
+    x, y = x - rng.uniform(-2, 2), y - rng.uniform(-2, 2)
     growth = np.log(rng.uniform(2.8, 3.1))
     radius = np.hypot(x, y) + 1e-3
-    theta = np.mod(np.arctan2(y, x) + rng.uniform(-0.4, 0.4), 2 * np.pi)
+    theta = np.mod(np.arctan2(y, x) + rng.uniform(-0.2, 0.2), 2 * np.pi)
     turn = np.log(radius / rng.uniform(34, 37)) / growth - theta / (2 * np.pi)
     chambers = int(np.clip(round(190 / cell), 7, 18))
     within = turn - np.floor(turn)

@@ -29,11 +29,11 @@ from torch.nn import functional
 from models.minilm import load_minilm
 from training.attention import quicken
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.microstructures import numbered
+from training.microstructures import FAMILIES, numbered, sample
 from training.opening import open_with_places
 from training.pipeline_folder import write_pipeline
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
-from workspace.errors import DataError
+from workspace.errors import DataError, unknown
 from workspace.files import publish
 
 LATENT_CHANNELS = 16
@@ -221,6 +221,7 @@ def train_flow(
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
     usable = len(latents) - config.held_out
+    odds = _odds(config, usable)
 
     def loss_of(chosen: torch.Tensor, lines: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         clean = latents[chosen].float()
@@ -239,7 +240,7 @@ def train_flow(
 
     def loss_at(step: int) -> torch.Tensor:
         source = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        chosen = torch.randint(usable, (recipe.batch,), generator=source)
+        chosen = torch.multinomial(odds, recipe.batch, replacement=True, generator=source)
         lines = chosen * config.captions + torch.randint(config.captions, (recipe.batch,), generator=source)
         lines[torch.rand(recipe.batch, generator=source) < recipe.caption_dropout] = len(states) - 1
         noise = torch.randn(recipe.batch, *latents.shape[1:], generator=source)
@@ -256,6 +257,18 @@ def train_flow(
     _train(trainee, "flow", recipe.steps if steps is None else steps, loss_at, held_out_loss, config, out)
     trainee.use_average()
     return model.eval()
+
+
+def _odds(config: PainterConfig, count: int) -> torch.Tensor:
+    """How often each picture is trained on, relative to the others: the emphasis on the families it shows."""
+    emphasis = config.flow.emphasis
+    for family in emphasis:
+        if family not in FAMILIES:
+            raise DataError(f"flow.emphasis: {unknown('family', family, FAMILIES)}")
+    drawn = (sample(np.random.default_rng([config.seed, number])) for number in range(count))
+    return torch.tensor(
+        [max(emphasis.get(name, 1.0) for name in (one.family, one.second or one.family)) for one in drawn]
+    )
 
 
 def _in_block(name: str) -> bool:
