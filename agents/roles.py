@@ -27,10 +27,14 @@ from workspace.events import DesignReady, Token
 
 def wish(kit: Kit, state: DesignState) -> Brief:
     """The brief with its target settled: the person's own, or else the program's."""
-    brief = Brief.model_validate(state["brief"])
-    if brief.target == Brief.model_fields["target"].default:
-        brief = brief.model_copy(update={"target": kit.program.target})
-    return brief
+    brief = state["brief"]
+    return _settled(brief["text"], tuple(brief["inspirations"]), brief["target"], kit.program.target)
+
+
+@lru_cache(maxsize=32)
+def _settled(text: str, inspirations: tuple[str, ...], target: str, usual: str) -> Brief:
+    unsaid = target == Brief.model_fields["target"].default
+    return Brief(text=text, inspirations=list(inspirations), target=usual if unsaid else target)
 
 
 def scientist(kit: Kit, state: DesignState) -> Json:

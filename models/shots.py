@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from models.shapes import Path, Slot, words
@@ -28,11 +29,12 @@ class Shots:
 
     about: str
     examples: tuple[tuple[str, Mapping[str, Any]], ...]
-    grams: frozenset[tuple[str, ...]] = field(init=False, default=frozenset())
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def grams(self) -> frozenset[tuple[str, ...]]:
+        """Every run of three words in the examples."""
         told = [text for _, document in self.examples for text in _texts(document)]
-        object.__setattr__(self, "grams", frozenset(gram for text in told for gram in _grams(text)))
+        return frozenset(gram for text in told for gram in _grams(text))
 
     def prefix(self, slot: Slot) -> str | None:
         """The examples of one field, up to where the new document begins; None if they do not show it."""

@@ -193,7 +193,12 @@ class TestDrafts:
 class TestRanking:
     @pytest.mark.parametrize(
         "text",
-        ["Silk, bone, spider silk, bone.", "Silk, bone, hemp, spider silk, bone and hemp.", "Silk on silk on silk."],
+        [
+            "Silk, bone, spider silk, bone.",
+            "Silk, bone, hemp, spider silk, bone and hemp.",
+            "Silk on silk on silk.",
+            "A resinous resinous mat.",
+        ],
     )
     def test_names_strung_together_are_no_sentence(self, text: str) -> None:
         slot = next(slot for slot in lay_out(Everything, {}).slots if slot.where == "text")

@@ -109,6 +109,25 @@ def test_the_flow_learns(tmp_path):
     assert held_out[-1] < held_out[0]
 
 
+def flow_with(emphasis: dict[str, float]) -> PainterConfig:
+    return PainterConfig(**{**TINY, "flow": {**TINY["flow"], "emphasis": emphasis}})
+
+
+def test_emphasis_draws_a_familys_pictures_more_often(tmp_path):
+    shown = [sample(np.random.default_rng([42, number])) for number in range(8)]
+    family = shown[0].family
+    latents = torch.zeros(12, 4, 64).half()
+    latents[[number for number, one in enumerate(shown) if family not in (one.family, one.second)]] = torch.nan
+    texts = (torch.zeros(13, 5, 384).half(), torch.zeros(13, 384).half())
+    for name in ("all", "alike", "none"):
+        (tmp_path / name).mkdir()
+    painter.train_flow(flow_with({family: 1e12}), latents, texts, tmp_path / "all")
+    with pytest.raises(DataError, match="flow loss is nan"):
+        painter.train_flow(flow_with({}), latents, texts, tmp_path / "alike")
+    with pytest.raises(DataError, match=r"flow\.emphasis: unknown family 'granite'; .*choices: bone"):
+        painter.train_flow(flow_with({"granite": 2}), latents, texts, tmp_path / "none")
+
+
 @pytest.mark.parametrize("stage", ["autoencoder", "flow"])
 def test_a_killed_training_resumes_to_the_same_weights(trained, encoder_folder, tmp_path, monkeypatch, stage):
     save, saved = Trainee.save, []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from training.families import Array, Field, Rng
 from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, JOINS, PALETTES, SCALES, Family
-from workspace.errors import UsageError
+from workspace.errors import DataError, UsageError, unknown
 
 UNITS = 128.0
 """Width of every picture in design units; lines and gaps are at least two units wide."""
@@ -218,3 +218,16 @@ def numbered(seed: int, number: int, size: int, captions: int) -> tuple[NDArray[
     picture = draw(spec, size, rng)
     words = np.random.default_rng([seed, number, 1])
     return picture, [caption(spec, words) for _ in range(captions)]
+
+
+def odds_of(seed: int, count: int, emphasis: Mapping[str, float]) -> list[float]:
+    """How often each of a training set's first pictures is trained on: the emphasis on the families it shows.
+
+    Raises:
+        DataError: If the emphasis names no family.
+    """
+    for name in emphasis:
+        if name not in FAMILIES:
+            raise DataError(f"flow.emphasis: {unknown('family', name, FAMILIES)}")
+    drawn = (sample(np.random.default_rng([seed, number])) for number in range(count))
+    return [max(emphasis.get(name, 1.0) for name in (one.family, one.second or one.family)) for one in drawn]

@@ -29,7 +29,7 @@ from torch.nn import functional
 from models.minilm import load_minilm
 from training.attention import quicken
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.microstructures import numbered
+from training.microstructures import numbered, odds_of
 from training.opening import open_with_places
 from training.pipeline_folder import write_pipeline
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
@@ -235,6 +235,7 @@ def train_flow(
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
     usable = len(latents) - config.held_out
+    odds = torch.tensor(odds_of(config.seed, usable, recipe.emphasis))
 
     def loss_of(chosen: torch.Tensor, lines: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         clean = latents[chosen].float()
@@ -253,7 +254,7 @@ def train_flow(
 
     def loss_at(step: int) -> torch.Tensor:
         source = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        chosen = torch.randint(usable, (recipe.batch,), generator=source)
+        chosen = torch.multinomial(odds, recipe.batch, replacement=True, generator=source)
         lines = chosen * config.captions + torch.randint(config.captions, (recipe.batch,), generator=source)
         lines[torch.rand(recipe.batch, generator=source) < recipe.caption_dropout] = len(states) - 1
         noise = torch.randn(recipe.batch, *latents.shape[1:], generator=source)

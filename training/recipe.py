@@ -45,6 +45,9 @@ class FlowRecipe(_Section):
     matrix_rate: float = Field(1e-2, gt=0, description="of Muon, for the blocks' matrices")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights")
     caption_dropout: float = Field(0.1, ge=0, le=1)
+    emphasis: dict[str, float] = Field(
+        {}, description="families trained on more often than their share: how many times"
+    )
     noisiness: float = Field(0.0, ge=-2, le=2, description="mean of the logit of the times trained on")
     shift: float = Field(1.0, gt=0, description="of the sampling schedule")
 
