@@ -17,7 +17,7 @@ from training.writer_rows import rows, turns
 from workspace.atlas import atlas
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", range(150))
 def test_every_row_is_a_valid_design_of_its_two_materials(number: int) -> None:
     made = row(3, number)
     document = MaterialDesign.model_validate(made["document"])

@@ -213,7 +213,8 @@ def design(rng: Rng, wish: Mapping[str, Any], materials: Sequence[Material]) -> 
 
 def _short(name: str) -> str:
     """A source's name for a title: at most two words."""
-    return " ".join(name.split()[:2]).title()
+    words = name.replace("'s", "").split()[:2]
+    return " ".join(words[:1] if words[-1] in ("and", "of", "the", "with") else words).title()
 
 
 def _fit(text: str, most: int = 390) -> str:
