@@ -74,7 +74,7 @@ def test_alpha_is_folded_in_so_that_every_loader_reads_the_same(
     plain = main(config(micro_flux.folder, pictures, alpha=2), micro_flux.home, tmp_path / "a")
     twice = tmp_path / "b"
     twice.mkdir()
-    for name in ("training.json", "cache.safetensors", "checkpoint.safetensors"):
+    for name in ("training.json", "cache.safetensors", "checkpoint.safetensors", "metrics.jsonl"):
         (twice / name).write_bytes((tmp_path / "a" / name).read_bytes())
     noted = json.loads((twice / "training.json").read_text()) | {"alpha": 4.0}
     (twice / "training.json").write_text(json.dumps(noted))

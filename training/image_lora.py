@@ -188,11 +188,12 @@ def _encode(
 
 
 def _drop_encoders(pipe: Any, device: torch.device) -> None:
-    """Free the text encoders, of which nothing more is asked, and put the rest where it computes."""
+    """Free the text encoders, of which nothing more is asked, and put the rest where it computes, in bfloat16."""
     pipe.remove_all_hooks()
     pipe.text_encoder = pipe.text_encoder_2 = None
     gc.collect()
     place(pipe, device, "none")
+    pipe.to(torch.bfloat16)
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
@@ -286,17 +287,16 @@ def _loss_of(pipe: Any, config: ImageLoraConfig, cache: dict[str, torch.Tensor])
         noise = torch.randn(clean.shape, generator=source).to(device)
         times = torch.randn(config.batch, generator=source).sigmoid()
         times = (ahead * times / (1 + (ahead - 1) * times)).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
-            (velocity,) = transformer(
-                hidden_states=torch.lerp(clean, noise, times[:, None, None]),
-                timestep=times,
-                guidance=torch.full_like(times, config.guidance) if guided else None,
-                encoder_hidden_states=states[lines].to(device).float(),
-                pooled_projections=pooled[lines].to(device),
-                img_ids=places,
-                txt_ids=words,
-                return_dict=False,
-            )
+        (velocity,) = transformer(
+            hidden_states=torch.lerp(clean, noise, times[:, None, None]).bfloat16(),
+            timestep=times.bfloat16(),
+            guidance=torch.full_like(times, config.guidance) if guided else None,
+            encoder_hidden_states=states[lines].to(device),
+            pooled_projections=pooled[lines].to(device).bfloat16(),
+            img_ids=places,
+            txt_ids=words,
+            return_dict=False,
+        )
         return functional.mse_loss(velocity.float(), noise - clean)
 
     return loss_at
@@ -324,7 +324,7 @@ def _sample(
     pipe.transformer.eval()
     for number in range(len(config.samples)):
         told = {
-            name: cache[part][place : place + 1].to(device, pipe.transformer.dtype)
+            name: cache[part][place : place + 1].to(device, torch.bfloat16)
             for name, part, place in (
                 ("prompt_embeds", "states", first + number),
                 ("pooled_prompt_embeds", "pooled", first + number),
