@@ -159,7 +159,8 @@ def main() -> None:
             print(f"{number} of {len(wanted)}: {_wrong(row) or 'well'}", file=sys.stderr, flush=True)
     rows = [made[number] for number in range(1, len(wanted) + 1)]
     wrong = [{"brief": row["brief"], "faults": _wrong(row)} for row in rows if _wrong(row)]
-    repairs = [row.get("repairs", 0) for row in rows]
+    repairs = [row["repairs"] for row in rows if "error" not in row]
+    seconds = [row["seconds"] for row in rows if "error" not in row]
     print(
         json.dumps(
             {
@@ -169,7 +170,7 @@ def main() -> None:
                 "valid": len(rows) - len(wrong),
                 "needed_repair": sum(count > 0 for count in repairs),
                 "repairs": sum(repairs),
-                "engineer_seconds_mean": round(sum(row.get("seconds", 0) for row in rows) / len(rows), 2),
+                "engineer_seconds_mean": round(sum(seconds) / max(1, len(seconds)), 2),
                 "wrong": wrong,
                 "passed": not wrong,
             }

@@ -229,7 +229,14 @@ def test_the_latents_the_painter_learns_decode_to_the_pictures_through_the_pipel
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("size: 4", "size"), ("sise: 64", "sise"), ("flow: {steps: 0}", "steps"), ("a: [", "cannot")]
+    ("text", "fault"),
+    [
+        ("size: 4", "size"),
+        ("sise: 64", "sise"),
+        ("flow: {steps: 0}", "steps"),
+        ("flow: {emphasis: {web: -1}}", r"flow\.emphasis\.web"),
+        ("a: [", "cannot"),
+    ],
 )
 def test_a_faulty_training_file_is_refused_by_field(tmp_path, text, fault):
     (tmp_path / "a.yaml").write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,7 +46,7 @@ class FlowRecipe(_Section):
     matrix_rate: float = Field(1e-2, gt=0, description="of Muon, for the blocks' matrices")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights")
     caption_dropout: float = Field(0.1, ge=0, le=1)
-    emphasis: dict[str, float] = Field(
+    emphasis: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="families trained on more often than their share: how many times"
     )
     noisiness: float = Field(0.0, ge=-2, le=2, description="mean of the logit of the times trained on")
