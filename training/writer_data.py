@@ -1,7 +1,7 @@
 """Conversations and documents that teach the embedded writer its roles: put together from the atlas and from tables.
 
 A row joins a wish, two materials of the atlas and the tables of their patterns (`training/writer/*.json`) into one
-design: what the Scientist says in three turns, the filled document, the picture's prompt. The sentences were written
+design: what the Scientist says in three turns, the filled document, the picture in words. The sentences were written
 for this purpose; which of them meet is drawn from a seed. Materials in `HELD_OUT` are in no row.
 
     python -m training.writer_data --out rows.jsonl --count 2000
@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 
 from training.families import Rng
+from training.wordings import FAMILIES, PALETTES
 from workspace.atlas import Material, atlas
 from workspace.files import publish
 
@@ -54,6 +55,7 @@ _PATTERNS = {
     "wood tracheids": "tracheids",
     "fish scales": "scales",
 }
+_DRAWN = {"foam": "cork", "fibril": "collagen"}
 _MEASURES = frozenset({"height", "width", "size", "depth", "impact", "whole", "single"})
 _FIBRES = frozenset({"silk", "fibre", "horn", "feather"})
 _SCALES = {"material microstructure": ("micrometre", "millimetre", "centimetre"), "building": ("metre",)}
@@ -205,9 +207,22 @@ def design(rng: Rng, wish: Mapping[str, Any], materials: Sequence[Material]) -> 
         "inspirations": [one.name for one in sources],
         "materials": [one.material.id for one in sources],
         "known": [f"{_upper(one.name)}: {one.material.summary}" for one in sources],
+        "principles": [one.material.mechanisms[0] for one in sources],
         "answers": [_relate(rng, sources, effects), _describe(rng, wish, sources, document), _sum_up(rng, document)],
         "document": document,
-        "visual": [str(_one(rng, one.table["visual"])) for one in sources],
+        "picture": _picture(rng, sources),
+    }
+
+
+def _picture(rng: Rng, sources: Sequence[_Source]) -> dict[str, Any]:
+    """What the painter is told, with the patterns and colours that are given when it is written."""
+    seen = [str(_one(rng, one.table["visual"])).rstrip(".") for one in _pick(rng, sources, 2)]
+    families = [FAMILIES[_DRAWN.get(pattern(one.material), pattern(one.material))] for one in sources]
+    return {
+        "motifs": [str(_one(rng, family.geometric)) for family in families],
+        "palette": str(_one(rng, PALETTES[str(_one(rng, tuple(PALETTES)))].words)),
+        "short": _lower(seen[0]),
+        "long": f"{_upper(seen[0])}. {_upper(seen[1])}.",
     }
 
 

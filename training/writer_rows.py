@@ -1,7 +1,7 @@
-"""Training rows for the embedded writer, in the very shapes in which it is asked: prompt and completion as plain text.
+"""Training rows for the embedded writer, in the very shapes in which it is asked, as trees that share what is common.
 
-Some of a design's rows are turns of its conversation, in the model's chat template; the others are fields of its
-document, as a small model continues them. The programs' prompts are read from their files.
+One row of a design is its conversation in the model's chat template, with every answer learned; the others are its
+document's and its picture's fields as a small model continues them. The programs' prompts are read from their files.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.shots import about, told
+from training.branches import Piece, Tree
 from training.writer_data import row
 
 LIBRARY = Path(__file__).parents[1] / "agents" / "library"
@@ -24,7 +25,9 @@ _PROGRAMS = {
     "building": ("architecture",),
     "city": ("city",),
 }
-_FIELDS: Sequence[tuple[str | int, ...]] = (
+_MARK = "\u241e"
+Path_ = tuple[str | int, ...]
+FIELDS: Sequence[Path_] = (
     ("title",),
     ("summary",),
     ("inspirations", 0, "feature"),
@@ -40,6 +43,7 @@ _FIELDS: Sequence[tuple[str | int, ...]] = (
     ("applications", 0),
     ("risks", 0),
 )
+PICTURE: Sequence[Path_] = (("short",), ("long",))
 
 
 @cache
@@ -60,6 +64,12 @@ def _jinja() -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
 
 
+def program_of(design: Mapping[str, Any], rng: np.random.Generator) -> str:
+    """The name of a program that designs such a thing."""
+    programs = _PROGRAMS[design["target"]]
+    return programs[int(rng.integers(len(programs)))]
+
+
 def turns(design: Mapping[str, Any], program: str) -> list[dict[str, str]]:
     """The whole conversation of a design as messages."""
     script = _program(program)
@@ -70,23 +80,62 @@ def turns(design: Mapping[str, Any], program: str) -> list[dict[str, str]]:
     return messages
 
 
-def rows(seed: int, number: int, tokenizer: Any, fields: int = 5, held_out: bool = False) -> Iterator[dict[str, str]]:
-    """The rows of one design: one turn of its conversation and some of its fields.
+def conversation(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> Tree:
+    """A conversation in the model's template: the answers with the mark that ends a turn are learned."""
+    blank = [{**one, "content": _MARK} if one["role"] == "assistant" else dict(one) for one in messages]
+    spoken = tokenizer.apply_chat_template(blank, tokenize=False).split(_MARK)
+    pieces: list[Piece] = []
+    answers = [one["content"] for one in messages if one["role"] == "assistant"]
+    for before, answer in zip(spoken, answers, strict=False):
+        asked = before.removeprefix(tokenizer.eos_token) if pieces else before
+        pieces += [(_ids(tokenizer, asked), False), (_ids(tokenizer, answer + tokenizer.eos_token), True)]
+    return Tree(pieces[0][0], [pieces[1:]])
+
+
+def fields(design: Mapping[str, Any], tokenizer: Any) -> Tree:
+    """A design's fields, each continued from what the document is about."""
+    stem = about(
+        design["brief"], ", ".join(design["inspirations"]), " ".join([*design["principles"], design["answers"][-1]])
+    )
+    return _tree(stem, design["document"], FIELDS, tokenizer)
+
+
+def picture(design: Mapping[str, Any], tokenizer: Any) -> Tree:
+    """A design's picture in words, from its title, patterns, arrangement and colours."""
+    document, drawn = design["document"], design["picture"]
+    notes = f" {document['architecture']['description']} Colours are {drawn['palette']}."
+    stem = about(f"{design['target']}: {document['title']}", " and ".join(drawn["motifs"]), notes)
+    return _tree(stem, drawn, PICTURE, tokenizer)
+
+
+def _tree(stem: str, document: Mapping[str, Any], paths: Sequence[Path_], tokenizer: Any) -> Tree:
+    branches = [[(_ids(tokenizer, told(document, path) + "\n"), True)] for path in paths]
+    return Tree(_ids(tokenizer, stem + "\n"), branches)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def rows(seed: int, number: int, tokenizer: Any, held_out: bool = False) -> Iterator[Tree]:
+    """The rows of one design: its conversation, its document, its picture.
 
     Args:
         seed: Of the design.
         number: Which design.
-        tokenizer: The writer's, for its chat template.
-        fields: How many fields.
+        tokenizer: The writer's, with its chat template.
         held_out: Of materials that are in no training row.
     """
     design, rng = row(seed, number, held_out), np.random.default_rng([seed, number, 2])
-    programs = _PROGRAMS[design["target"]]
-    messages = turns(design, programs[int(rng.integers(len(programs)))])
-    turn = int(rng.integers(3))
-    prompt = tokenizer.apply_chat_template(messages[: 2 + 2 * turn], tokenize=False, add_generation_prompt=True)
-    yield {"prompt": prompt, "completion": messages[2 + 2 * turn]["content"] + tokenizer.eos_token}
-    wanted = about(design["brief"], ", ".join(design["inspirations"]), design["answers"][-1])
-    for place in rng.permutation(len(_FIELDS))[:fields]:
-        path = _FIELDS[int(place)]
-        yield {"prompt": f"{wanted}\n", "completion": told(design["document"], path) + "\n"}
+    yield conversation(turns(design, program_of(design, rng)), tokenizer)
+    yield fields(design, tokenizer)
+    yield picture(design, tokenizer)
+
+
+def pairs(seed: int, number: int, tokenizer: Any) -> Tree:
+    """A design's fields twice each: as they are, and as a plausible wrong answer has them; chosen before rejected.
+
+    Wrong is what belongs to another design, or what only praises.
+    """
+    raise NotImplementedError
