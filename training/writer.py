@@ -38,7 +38,7 @@ def load(base: Path, rank: int, seed: int) -> tuple[Any, Any]:
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.bfloat16, attn_implementation="eager", local_files_only=True
+        base, dtype=torch.bfloat16, attn_implementation="studio-branches", local_files_only=True
     )
     shape = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     return get_peft_model(model, shape, autocast_adapter_dtype=False), tokenizer
@@ -151,7 +151,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=300, help="of SFT")
     parser.add_argument("--dpo-steps", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=3, help="designs a step")
+    parser.add_argument("--batch", type=int, default=2, help="designs a step")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--dpo-rate", type=float, default=5e-5)
