@@ -8,13 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from agents.documents import Brief, MaterialDesign
+from agents.experience import shots
 from agents.programs import render, shipped
-from tests.fixtures_local import word_tokenizer
+from models.lora import fold_adapter
+from tests.fixtures_local import trained_llama, word_tokenizer
+from training import writer
+from training.branches import Tree, lay_out, log_likelihoods
 from training.writer_data import HELD_OUT, design, main, pattern, row, tables, wishes
-from training.writer_rows import rows, turns
+from training.writer_rows import conversation, fields, pairs, turns
 from workspace.atlas import atlas
+from workspace.errors import DataError
 
 
 @pytest.mark.parametrize("number", range(150))
@@ -62,15 +70,120 @@ def test_conversations_ask_what_the_programs_ask(name: str) -> None:
     assert [one["content"] for one in said if one["role"] == "user"] == list(asked.turns)
 
 
-def test_training_rows_end_as_the_writer_is_read() -> None:
+def test_conversations_learn_every_answer_and_nothing_else() -> None:
     tokenizer = word_tokenizer()
-    made = list(rows(1, 4, tokenizer, fields=14))
-    assert len(made) == 15
-    assert made[0]["completion"].endswith(tokenizer.eos_token)
-    assert all(one["completion"].endswith("\n") for one in made[1:])
-    assert any(one["completion"].startswith("Component: ") and "\nRole: " in one["completion"] for one in made)
+    said = turns(row(1, 4), "relate-and-design")
+    tree = conversation(said, tokenizer)
+    whole = [*tree.stem, *(token for tokens, _ in tree.branches[0] for token in tokens)]
+    assert whole == tokenizer.apply_chat_template(said, return_dict=False)[: len(whole)]
+    learned = [tokenizer.decode(tokens) for tokens, told in tree.branches[0] if told]
+    assert learned == [one["content"] + tokenizer.eos_token for one in said if one["role"] == "assistant"]
+
+
+def test_fields_are_asked_as_the_engineer_asks() -> None:
+    made, tokenizer = row(1, 4), word_tokenizer()
+    notes = " ".join([*made["principles"], made["answers"][-1]])
+    asked = shots("design", made["brief"], ", ".join(made["inspirations"]), notes)
+    tree = fields(made, tokenizer)
+    assert tokenizer.decode(tree.stem) == asked.about + "\n"
+    told = [tokenizer.decode(tokens) for ((tokens, _),) in tree.branches]
+    assert sum(text.startswith("Component: ") for text in told) == 3
+    assert any("Role: " in text for text in told)
+
+
+def test_preference_pairs_differ_and_share_their_design() -> None:
+    tokenizer = word_tokenizer()
+    for number in range(20):
+        told = [tuple(tokens) for ((tokens, _),) in pairs(1, number, tokenizer).branches]
+        assert len(told) % 2 == 0
+        assert all(good != bad for good, bad in zip(told[::2], told[1::2], strict=True))
+        assert len(told) >= 12
+
+
+def test_a_branch_is_learned_as_if_it_stood_alone() -> None:
+    torch.manual_seed(0)
+    model = trained_llama(word_tokenizer(), steps=0)
+    model.set_attn_implementation("studio-branches")
+    one, two = [(list(range(5, 9)), True)], [(list(range(20, 23)), False), (list(range(30, 33)), True)]
+    both = lay_out(Tree(range(10, 16), [one, two]), 64)
+    alone = [lay_out(Tree(range(10, 16), [branch]), 64) for branch in (one, two)]
+    whole = log_likelihoods(model, both)
+    assert torch.allclose(whole, torch.cat([log_likelihoods(model, laid) for laid in alone]), atol=1e-5)
+    assert both.branch.tolist() == [0] * 4 + [1] * 3
+    text = torch.tensor([[*range(10, 16), *range(20, 23), *range(30, 33)]])
+    model.set_attn_implementation("eager")
+    usual = model(text).logits[0].log_softmax(-1)[8:11].gather(1, text[0, 9:12, None])[:, 0]
+    assert torch.allclose(whole[4:], usual, atol=1e-4)
+
+
+def test_long_branches_are_cut() -> None:
+    laid = lay_out(Tree(range(10), [[(range(10), True)], [(range(3), True)]]), 14)
+    assert laid.ids.shape == (1, 17)
+    assert laid.places.max() == 13
 
 
 def test_a_design_takes_any_two_materials() -> None:
     pair = [atlas()["cork"], atlas()["abalone-nacre"]]
     assert design(np.random.default_rng(0), wishes()[0], pair)["materials"] == ["cork", "abalone-nacre"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny chat model as a folder."""
+    folder, tokenizer = tmp_path_factory.mktemp("base"), word_tokenizer()
+    trained_llama(tokenizer, steps=0).bfloat16().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_the_writer_learns_and_its_adapter_folds_into_the_base(base: Path, tmp_path: Path) -> None:
+    adapter = writer.main(
+        base, tmp_path, writer.Recipe(steps=8, dpo_steps=2, batch=1, rank=4, rate=0.05, dpo_rate=1e-3)
+    )
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    learned = [row["loss"] for row in rows if row["stage"] == "sft"]
+    assert np.mean(learned[-2:]) < np.mean(learned[:2]) - 0.08
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    before = plain.model.layers[0].mlp.up_proj.weight.detach().clone()
+    tuned = fold_adapter(plain, adapter)
+    assert not torch.equal(before, tuned.model.layers[0].mlp.up_proj.weight)
+    after = {
+        folder: load_file(tmp_path / folder / "adapter_model.safetensors") for folder in ("sft-adapter", "adapter")
+    }
+    assert any(not torch.equal(after["adapter"][key], one) for key, one in after["sft-adapter"].items())
+
+
+def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = writer.Recipe(steps=4, dpo_steps=2, batch=1, rank=4)
+    whole = load_file(writer.main(base, tmp_path / "whole", recipe) / "adapter_model.safetensors")
+    monkeypatch.setattr(writer, "_SAVE_EVERY", 1)
+    for killed_at in (3, 5):
+        with monkeypatch.context() as patched:
+            _kill_after(patched, killed_at)
+            with pytest.raises(KeyboardInterrupt):
+                writer.main(base, tmp_path / "parts", recipe)
+    parts = load_file(writer.main(base, tmp_path / "parts", recipe) / "adapter_model.safetensors")
+    assert all(torch.equal(one, parts[key]) for key, one in whole.items())
+
+
+def _kill_after(patched: pytest.MonkeyPatch, losses: int) -> None:
+    left, real = [losses], writer.log_likelihoods
+
+    def counted(model: object, laid: object) -> torch.Tensor:
+        left[0] -= torch.is_grad_enabled()
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return real(model, laid)  # type: ignore[arg-type]
+
+    patched.setattr(writer, "log_likelihoods", counted)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = writer.Recipe(steps=3, dpo_steps=0, batch=1, rank=4)
+    monkeypatch.setattr(writer, "log_likelihoods", lambda *_: torch.full((4,), float("nan"), requires_grad=True))
+    with pytest.raises(DataError, match="sft loss is nan at step 0"):
+        writer.main(base, tmp_path, recipe)

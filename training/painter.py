@@ -276,8 +276,8 @@ def train_flow(
 def _started(start: Path, recipe: FlowRecipe) -> FluxTransformer2DModel:
     """The transformer of a painter's folder, which must be of the recipe's shape."""
     model = FluxTransformer2DModel.from_pretrained(start / "transformer", torch_dtype=torch.float32)
-    wanted = build_transformer(recipe).config
-    odd = sorted(key for key in wanted if not key.startswith("_") and model.config.get(key) != wanted[key])
+    wanted, found = (json.loads(one.to_json_string()) for one in (build_transformer(recipe), model))
+    odd = sorted(key for key in wanted if not key.startswith("_") and found.get(key) != wanted[key])
     if odd:
         raise DataError(f"{start} has a transformer of another shape than the recipe's; {', '.join(odd)} differ")
     return model.train()

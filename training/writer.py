@@ -13,7 +13,9 @@ import argparse
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,20 @@ LONGEST = 1024
 _SAVE_EVERY = 20
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the writer is trained: steps and rates of both stages, designs a step, and the adapter's rank."""
+
+    steps: int = 300
+    dpo_steps: int = 60
+    batch: int = 2
+    rank: int = 16
+    rate: float = 8e-4
+    dpo_rate: float = 5e-5
+    beta: float = 0.1
+    seed: int = 42
+
+
 def load(base: Path, rank: int, seed: int) -> tuple[Any, Any]:
     """The base model in bfloat16 with a fresh adapter on all linear layers, and its tokenizer."""
     from peft import LoraConfig, get_peft_model
@@ -41,32 +57,35 @@ def load(base: Path, rank: int, seed: int) -> tuple[Any, Any]:
         base, dtype=torch.bfloat16, attn_implementation="studio-branches", local_files_only=True
     )
     shape = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(model, shape, autocast_adapter_dtype=False), tokenizer
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a former name
+        return get_peft_model(model, shape, autocast_adapter_dtype=False), tokenizer
 
 
 @flushed()
-def sft(model: Any, tokenizer: Any, out: Path, steps: int, batch: int, rate: float, seed: int) -> None:
-    """Learn the answers, fields and picture words of ``batch`` new designs a step; the model ends with the average."""
-    trainee = Trainee(model, rate, 0.98, out / "sft.safetensors")
+def sft(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
+    """Learn the answers, fields and picture words of new designs at every step; the model ends with the average."""
+    trainee, batch = Trainee(model, recipe.rate, 0.98, out / "sft.safetensors"), recipe.batch
 
     def losses(step: int) -> list[Callable[[], torch.Tensor]]:
-        trees = [tree for n in range(batch) for tree in rows(seed, step * batch + n, tokenizer)]
+        trees = [tree for n in range(batch) for tree in rows(recipe.seed, step * batch + n, tokenizer)]
         laid = [lay_out(tree, LONGEST) for tree in trees]
         total = sum(len(one.learned) for one in laid)
         return [lambda one=one: -log_likelihoods(model, one).sum() / total for one in laid]  # type: ignore[misc]
 
-    _train(trainee, "sft", steps, losses, out)
+    _train(trainee, "sft", recipe.steps, losses, out)
     trainee.use_average()
 
 
 @flushed()
-def dpo(model: Any, tokenizer: Any, out: Path, steps: int, batch: int, rate: float, beta: float, seed: int) -> None:
+def dpo(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
     """Prefer a design's own sentences to plausible wrong ones; the reference is the model as it comes in.
 
     Source: Rafailov et al., "Direct preference optimization" (2023), with the chosen answers' own loss added at a
     tenth so that they stay likely (Pang et al., "Iterative reasoning preference optimization", 2024).
     """
-    trees = [pairs(seed, step * batch + n, tokenizer) for step in range(steps) for n in range(batch)]
+    batch, seed = recipe.batch, recipe.seed + 1
+    trees = [pairs(seed, number, tokenizer) for number in range(recipe.dpo_steps * batch)]
     laid = [lay_out(tree, LONGEST) for tree in trees]
     path = out / "reference.safetensors"
     if not path.is_file():
@@ -74,18 +93,18 @@ def dpo(model: Any, tokenizer: Any, out: Path, steps: int, batch: int, rate: flo
             known = [_by_branch(log_likelihoods(model, one), one.branch) for one in laid]
         save_tensors(path, {str(number): one for number, one in enumerate(known)})
     reference, _ = load_tensors(path)
-    trainee = Trainee(model, rate, 0.98, out / "dpo.safetensors")
+    trainee = Trainee(model, recipe.dpo_rate, 0.98, out / "dpo.safetensors")
 
     def loss_of(number: int) -> torch.Tensor:
         found = log_likelihoods(model, laid[number])
         gain = (_by_branch(found, laid[number].branch) - reference[str(number)]).view(-1, 2)
         chosen = found[laid[number].branch % 2 == 0].mean()
-        return (-functional.logsigmoid(beta * (gain[:, 0] - gain[:, 1])).mean() - 0.1 * chosen) / batch
+        return (-functional.logsigmoid(recipe.beta * (gain[:, 0] - gain[:, 1])).mean() - 0.1 * chosen) / batch
 
     def losses(step: int) -> list[Callable[[], torch.Tensor]]:
         return [lambda number=step * batch + n: loss_of(number) for n in range(batch)]  # type: ignore[misc]
 
-    _train(trainee, "dpo", steps, losses, out)
+    _train(trainee, "dpo", recipe.dpo_steps, losses, out)
     trainee.use_average()
 
 
@@ -97,7 +116,7 @@ def _by_branch(found: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
 def _train(
     trainee: Trainee, stage: str, steps: int, losses: Callable[[int], list[Callable[[], torch.Tensor]]], out: Path
 ) -> None:
-    """Step until done; log a line of JSON a step and save a checkpoint every so often; stop at a loss that is no number."""
+    """Step until done, with a line of JSON a step and a checkpoint every so often; stop at a loss that is no number."""
     began = time.monotonic()
     while trainee.step < steps:
         parts = losses(trainee.step)
@@ -123,8 +142,13 @@ def _train(
             trainee.save()
 
 
-def main(told: argparse.Namespace) -> Path:
+def main(base: Path, out: Path, recipe: Recipe) -> Path:
     """Train the adapter and publish it.
+
+    Args:
+        base: Folder of SmolLM2-135M-Instruct.
+        out: Folder for checkpoints, metrics.jsonl and the adapters; the same folder resumes.
+        recipe: How.
 
     Returns:
         The adapter's folder, ``out/adapter``; the one after SFT alone is ``out/sft-adapter``.
@@ -132,15 +156,13 @@ def main(told: argparse.Namespace) -> Path:
     Raises:
         DataError: If a loss stops being a number.
     """
-    out: Path = told.out
     out.mkdir(parents=True, exist_ok=True)
-    asked = {key: value for key, value in vars(told).items() if key not in ("out", "base")}
-    publish(out / "recipe.json", json.dumps(asked, indent=1))
-    model, tokenizer = load(told.base, told.rank, told.seed)
-    sft(model, tokenizer, out, told.steps, told.batch, told.rate, told.seed)
+    publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
+    model, tokenizer = load(base, recipe.rank, recipe.seed)
+    sft(model, tokenizer, out, recipe)
     model.save_pretrained(out / "sft-adapter")
-    if told.dpo_steps:
-        dpo(model, tokenizer, out, told.dpo_steps, told.batch, told.dpo_rate, told.beta, told.seed + 1)
+    if recipe.dpo_steps:
+        dpo(model, tokenizer, out, recipe)
     model.save_pretrained(out / "adapter")
     return out / "adapter"
 
@@ -149,12 +171,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=300, help="of SFT")
-    parser.add_argument("--dpo-steps", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=2, help="designs a step")
-    parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=8e-4)
-    parser.add_argument("--dpo-rate", type=float, default=5e-5)
-    parser.add_argument("--beta", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=42)
-    print(main(parser.parse_args()))
+    for field in fields(Recipe):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            help=str(field.default),
+        )
+    told = vars(parser.parse_args())
+    print(main(told.pop("base"), told.pop("out"), Recipe(**told)))

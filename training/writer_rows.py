@@ -43,6 +43,18 @@ FIELDS: Sequence[Path_] = (
     ("applications", 0),
     ("risks", 0),
 )
+EMPTY = (
+    "The design is a testament to the power of nature and its endless ideas.",
+    "This is important because the material is used in many different ways.",
+    "It is a strong and flexible structure that is strong and very flexible.",
+    "The material has properties that make it suitable for various applications.",
+    "Nature shows us that everything is connected in a unique and beautiful way.",
+    "The structure is designed to be efficient and to work well in every case.",
+    "It combines the best of both worlds in an innovative and sustainable design.",
+    "The system is made of several parts that all play a crucial role in it.",
+)
+"""Sentences that say nothing, as a small model likes to write them: what DPO teaches not to prefer."""
+
 PICTURE: Sequence[Path_] = (("short",), ("long",))
 
 
@@ -94,10 +106,12 @@ def conversation(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> Tree:
 
 def fields(design: Mapping[str, Any], tokenizer: Any) -> Tree:
     """A design's fields, each continued from what the document is about."""
-    stem = about(
-        design["brief"], ", ".join(design["inspirations"]), " ".join([*design["principles"], design["answers"][-1]])
-    )
-    return _tree(stem, design["document"], FIELDS, tokenizer)
+    return _tree(_about(design), design["document"], FIELDS, tokenizer)
+
+
+def _about(design: Mapping[str, Any]) -> str:
+    notes = " ".join([*design["principles"], design["answers"][-1]])
+    return about(design["brief"], ", ".join(design["inspirations"]), notes)
 
 
 def picture(design: Mapping[str, Any], tokenizer: Any) -> Tree:
@@ -134,8 +148,48 @@ def rows(seed: int, number: int, tokenizer: Any, held_out: bool = False) -> Iter
 
 
 def pairs(seed: int, number: int, tokenizer: Any) -> Tree:
-    """A design's fields twice each: as they are, and as a plausible wrong answer has them; chosen before rejected.
+    """Some of a design's fields twice each: as they are, then a plausible wrong answer; chosen before rejected.
 
-    Wrong is what belongs to another design, or what only praises.
+    Wrong is what belongs to another design, a feature of the wrong source, a list that repeats its first item, and
+    praise that says nothing.
     """
-    raise NotImplementedError
+    design, rng = row(seed, number), np.random.default_rng([seed, number, 3])
+    other = row(seed, number + 500_000)["document"]
+    stem, document = _about(design), design["document"]
+    branches: list[list[Piece]] = []
+    for place in rng.permutation(len(FIELDS))[:8]:
+        path = FIELDS[int(place)]
+        wrong = _wrong(document, other, path, rng)
+        if wrong != told(document, path):
+            for text in (told(document, path), wrong):
+                branches.append([(_ids(tokenizer, text + "\n"), True)])
+    return Tree(_ids(tokenizer, stem + "\n"), branches)
+
+
+def _wrong(document: Mapping[str, Any], other: Mapping[str, Any], path: Path_, rng: np.random.Generator) -> str:
+    first = path[0]
+    if first == "inspirations":
+        ours, theirs = document["inspirations"], document["inspirations"][::-1]
+        mixed = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(ours, theirs, strict=True)]
+        return told({"inspirations": mixed}, path)
+    if first == "components":
+        parts = document["components"]
+        if path[-1] == "name":
+            return told({"components": [parts[0], *parts[:-1]]}, path)
+        strange = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(parts, other["components"], strict=False)]
+        return told({"components": strange}, path)
+    if first == "properties":
+        rows = [{**one, "basis": _praise(rng)} for one in document["properties"]]
+        return told({"properties": rows}, path)
+    if first in ("mechanisms", "fabrication", "risks") and rng.random() < 0.5:
+        said = document[first]
+        return told(
+            {first: [said[0], said[0], *said[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in said]}, path
+        )
+    if first == "summary" and rng.random() < 0.4:
+        return told({"summary": _praise(rng)}, path)
+    return told(other, path)
+
+
+def _praise(rng: np.random.Generator) -> str:
+    return EMPTY[int(rng.integers(len(EMPTY)))]
