@@ -277,3 +277,18 @@ def paint(folder: Path, encoder_folder: Path, card: dict, prompt: str, size: int
         output_type="np",
     )
     return answer.images[0]
+
+
+def test_a_painter_trains_on_from_a_folder_and_keeps_its_autoencoder_and_normalisation(
+    trained, encoder_folder, tmp_path
+):
+    config = PainterConfig(**TINY)
+    more = config.model_copy(update={"seed": 7, "pictures": 16})
+    out = main(more, encoder_folder, tmp_path, start=trained / "weights")
+    before, after = weights(trained / "weights"), weights(out)
+    assert all(torch.equal(one, after[name]) for name, one in before.items() if name.startswith("vae."))
+    assert any(not torch.equal(one, after[name]) for name, one in before.items() if name.startswith("transformer."))
+    assert (trained / "weights" / "vae" / "config.json").read_text() == (out / "vae" / "config.json").read_text()
+    wider = config.model_copy(update={"flow": config.flow.model_copy(update={"layers": 2})})
+    with pytest.raises(DataError, match="of another shape than the recipe's; num_layers differ"):
+        main(wider, encoder_folder, tmp_path / "wider", start=trained / "weights")
