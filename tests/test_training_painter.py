@@ -288,7 +288,9 @@ def test_a_painter_trains_on_from_a_folder_and_keeps_its_autoencoder_and_normali
     before, after = weights(trained / "weights"), weights(out)
     assert all(torch.equal(one, after[name]) for name, one in before.items() if name.startswith("vae."))
     assert any(not torch.equal(one, after[name]) for name, one in before.items() if name.startswith("transformer."))
-    assert (trained / "weights" / "vae" / "config.json").read_text() == (out / "vae" / "config.json").read_text()
+    assert json.loads((trained / "weights/vae/config.json").read_text()) == json.loads(
+        (out / "vae/config.json").read_text()
+    )
     wider = config.model_copy(update={"flow": config.flow.model_copy(update={"layers": 2})})
     with pytest.raises(DataError, match="of another shape than the recipe's; num_layers differ"):
         main(wider, encoder_folder, tmp_path / "wider", start=trained / "weights")

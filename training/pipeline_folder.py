@@ -84,8 +84,17 @@ def write_pipeline(
         copy.deepcopy(transformer).to(torch.bfloat16).save_pretrained(staged / "transformer")
         scheduler = FlowMatchEulerDiscreteScheduler(shift=shift, use_dynamic_shifting=False)
         scheduler.save_pretrained(staged / "scheduler")
+        for part in ("vae", "transformer"):
+            _forget_origin(staged / part / "config.json")
         for name, content in (("model_index.json", index), ("studio.json", studio)):
             (staged / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     publish(folder, write)
     return folder
+
+
+def _forget_origin(config: Path) -> None:
+    """Take the folder that weights were once read from out of their configuration."""
+    kept = json.loads(config.read_text(encoding="utf-8"))
+    kept.pop("_name_or_path", None)
+    config.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
