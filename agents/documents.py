@@ -156,7 +156,9 @@ class MaterialDesign(Document):
     title: Name = Field(description="A short title for the design")
     summary: Sentence = Field(description="What the design is and why it is useful")
     inspirations: list[Inspiration] = Field(min_length=1, max_length=4, description="The biological sources")
-    components: list[Component] = Field(min_length=2, max_length=6, description="The parts, all different")
+    components: list[Component] = Field(
+        min_length=2, max_length=6, description="The parts, all different", json_schema_extra={"x-items": 4}
+    )
     architecture: Architecture = Field(description="How the parts are arranged")
     mechanisms: list[Sentence] = Field(min_length=1, max_length=5, description="How the design resists or performs")
     properties: list[Property] = Field(min_length=1, max_length=6, description="The properties aimed at")

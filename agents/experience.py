@@ -60,4 +60,4 @@ def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
     rows = _examples(kind)
     meant = stems(told)
     like = sorted(range(len(rows)), key=lambda i: -len(meant & stems(rows[i][0])))[:_SHOWN]
-    return Shots(told, tuple(rows[i] for i in sorted(like)))
+    return Shots(told, tuple(rows[i] for i in sorted(like)), kind)

@@ -131,6 +131,16 @@ _ROWS = (
         shipped="models/weights/studio-micro-flux",
         note="embedded; bio-inspired microstructures, trained by training/ on drawn pictures",
     ),
+    Model(
+        id="studio-writer",
+        kind="adapter",
+        parameters=4_884_480,
+        size_bytes=0,
+        licence="Apache-2.0",
+        shipped="models/weights/studio-writer",
+        base="smollm2-135m-instruct",
+        note="embedded; writes conversations and designs, trained by training/ on the atlas",
+    ),
     # SmolLM and SmolLM2.
     Model(
         id="smollm2-135m",

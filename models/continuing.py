@@ -29,6 +29,7 @@ _GRAMMARS = {
     "phrase": rf" {_WORD}([,;]? ({_WORD}|{_FIGURE})){{5,35}}\n",
 }
 _TOKENS = {"name": 18, "sentence": 36, "prompt": 100, "phrase": 50, "number": 10}
+_LONGER = 1.5  # times as long may a sentence of a tuned model be, which ends them
 _TEMPERATURES = (0.6, 0.75, 0.9, 0.45)
 _GROUNDING = 0.5
 _SHORT = 300
@@ -73,7 +74,12 @@ class Pen:
         return sorted(range(len(spoken)), key=lambda i: -scores[i])
 
     def draft(
-        self, slots: Sequence[Slot], values: Mapping[Path, Any], attempt: int, seed: Callable[..., int]
+        self,
+        slots: Sequence[Slot],
+        values: Mapping[Path, Any],
+        attempt: int,
+        seed: Callable[..., int],
+        refused: Mapping[Path, Sequence[str]],
     ) -> list[tuple[Slot, list[Draft]]]:
         """Draft slots of any families in one batch.
 
@@ -85,6 +91,7 @@ class Pen:
             values: What the document holds already.
             attempt: Counts from 0; later attempts see the items before them and draw anew.
             seed: Makes a seed from the slot's place, the attempt and the draft's number.
+            refused: What was drafted for a list's item in vain, by its path.
         """
         families: dict[str, list[Slot]] = {}
         for slot in slots:
@@ -92,12 +99,12 @@ class Pen:
         asks: list[Ask] = []
         places: list[tuple[Slot, int, int]] = []
         for number, family in enumerate(families.values()):
-            alone = family[0].item is not None and (isinstance(family[0].path[-1], int) or family[0].path[-1] == "name")
+            alone = stands_alone(family[0])
             count = (_SPARE + _EACH * len(family)) if alone else _DRAFTS
             for slot in family:
                 if not alone or slot is family[0]:
                     start, seeds = len(asks), [seed(slot.where, attempt, n) for n in range(count)]
-                    asks += [self._ask(slot, values, attempt, one, number) for one in seeds]
+                    asks += [self._ask(slot, values, attempt, one, number, refused) for one in seeds]
                 places.append((slot, start, start + count))
         drafts = write([self._tape(family[0]) for family in families.values()], asks, self.avoid)
         return [(slot, drafts[start:end]) for slot, start, end in places]
@@ -110,11 +117,32 @@ class Pen:
             self._tapes[prefix].read(self.llm.encode(prefix))
         return self._tapes[prefix]
 
-    def _ask(self, slot: Slot, values: Mapping[Path, Any], attempt: int, seed: int, tape: int) -> Ask:
-        lead, kind, warmth = self.shots.lead(slot, values), _kind(slot), _TEMPERATURES[attempt]
+    def _ask(
+        self,
+        slot: Slot,
+        values: Mapping[Path, Any],
+        attempt: int,
+        seed: int,
+        tape: int,
+        refused: Mapping[Path, Sequence[str]],
+    ) -> Ask:
+        lead = self.shots.lead(slot, values, refused.get(slot.path, ()))
+        kind, warmth = _kind(slot), _TEMPERATURES[attempt]
         if kind == "number":
             return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, warmth + 0.2, tape=tape)
-        return Ask(lead, _GRAMMARS[kind], _TOKENS[kind], seed, warmth, 1.05, tape=tape)
+        tokens = round(_TOKENS[kind] * (_LONGER if self.shots.taught else 1))
+        return Ask(lead, _GRAMMARS[kind], tokens, seed, warmth, 1.05, tape=tape, copies=self.shots.taught)
+
+
+def stands_alone(slot: Slot) -> bool:
+    """Say whether a slot is a list's text or the name of its member, which builds on no sibling."""
+    return slot.item is not None and (isinstance(slot.path[-1], int) or slot.path[-1] == "name")
+
+
+def finished(slot: Slot, drafts: Sequence[Draft]) -> list[str]:
+    """The different texts of drafts that are whole."""
+    texts = (_finished(slot, one) for one in drafts)
+    return list(dict.fromkeys(text for text in texts if text))
 
 
 def _off_middle(figures: Sequence[float]) -> list[float]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.lora import fold_adapter, one_line
+from models.lora import fold_adapter, one_line, taught_by
 from models.sharing import share_prefixes
 from workspace.errors import DataError, ServiceError
 
@@ -29,12 +29,14 @@ class Engine:
         model: A transformers causal language model in evaluation mode.
         tokenizer: Its fast tokenizer, with a chat template.
         name: How the model is called in errors.
+        taught: The kinds of documents it is tuned to write.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str, taught: frozenset[str] = frozenset()) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
+        self.taught = taught
         config = model.config.get_text_config()
         self.context: int = getattr(config, "max_position_embeddings", None) or 2048
         self.vocabulary: int = config.vocab_size
@@ -85,7 +87,7 @@ class Engine:
             raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
         share_prefixes(model)
         quicken(model)
-        return cls(model, tokenizer, folder.name)
+        return cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
 
     @cached_property
     def stepper(self) -> Stepper | None:

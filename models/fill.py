@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -101,7 +101,9 @@ class _Work:
     ) -> None:
         self.engine, self.layout, self.seed, self.shots = llm.engine, layout, seed, shots
         self.avoid = llm.engine.single(llm.sampling.avoid)
-        self.pen = continuing.Pen(llm.engine, shots, self.avoid) if shots is not None else None
+        if shots is not None and shots.kind in llm.engine.taught:
+            self.shots = replace(shots, taught=True)
+        self.pen = continuing.Pen(llm.engine, self.shots, self.avoid) if self.shots is not None else None
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
@@ -172,12 +174,33 @@ class _Work:
             seed = _seed(self.seed, slot.where, 0, 0)
             self._settle(slot, self.pen.choose(slot, _choices(slot), self.values, seed))
         left = [slot for slot in left if slot.kind != "choice"]
+        for group in self._in_turn(left):
+            self._draft([slot for slot in group if slot.item not in self.dropped])
+
+    def _in_turn(self, slots: list[Slot]) -> list[list[Slot]]:
+        """What is drafted at once: everything; for a tuned model, which counts on earlier items, one item of each list."""
+        assert self.shots is not None  # only slots they show come here
+        if not self.shots.taught:
+            return [slots]
+        turns: dict[int, list[Slot]] = {}
+        for slot in slots:
+            turns.setdefault(next((part for part in reversed(slot.path) if isinstance(part, int)), 0), []).append(slot)
+        return [turns[number] for number in sorted(turns)]
+
+    def _draft(self, left: list[Slot]) -> None:
+        assert self.pen is not None and self.shots is not None  # there are examples
+        refused: dict[Path, list[str]] = {}
         for attempt in range(_ATTEMPTS):
             if not left:
                 return
-            pools = self.pen.draft(left, self.values, attempt, self._seed_of)
-            left = [slot for slot, drafts in pools if not self._accept(slot, self._ranked(slot, drafts))]
+            pools = self.pen.draft(left, self.values, attempt, self._seed_of, refused)
+            vain = [(slot, drafts) for slot, drafts in pools if not self._accept(slot, self._ranked(slot, drafts))]
+            left = [slot for slot, _ in vain]
             self.repairs += len(left)
+            if self.shots.taught:
+                for slot, drafts in vain:
+                    if continuing.stands_alone(slot):
+                        refused.setdefault(slot.path, []).extend(continuing.finished(slot, drafts)[:2])
         for slot in left:
             self._give_up(slot)
 

@@ -39,6 +39,7 @@ class Ask:
         penalty: Repetition penalty within the text and over ``known``.
         known: Token ids of texts already written.
         tape: Which of the tapes it continues.
+        copies: Whether it may say runs of tokens that stand in its tape.
     """
 
     suffix: str
@@ -49,6 +50,7 @@ class Ask:
     penalty: float = 1.0
     known: tuple[int, ...] = ()
     tape: int = 0
+    copies: bool = False
 
 
 @dataclass
@@ -136,7 +138,7 @@ def _write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int]) -> 
 
     llm = tapes[0].engine
     read = {tape: Runs([tapes[tape].ids], _COPIED) for tape in {ask.tape for ask in asks}}
-    rows = [_Row(ask, llm, read[ask.tape]) for ask in asks]
+    rows = [_Row(ask, llm, Runs((), 0) if ask.copies else read[ask.tape]) for ask in asks]
     fork = _fork(tapes, [(ask.tape, ask.suffix) for ask in asks])
     logits = fork.logits
     never = torch.zeros(logits.shape[-1], dtype=torch.bool)

@@ -43,6 +43,24 @@ def fold_adapter(model: Any, folder: Path) -> Any:
     return tuned.merge_and_unload()
 
 
+def taught_by(folder: Path) -> frozenset[str]:
+    """The kinds of documents an adapter was tuned to write, as its ``studio.json`` says; none where it has no such file.
+
+    Raises:
+        DataError: The file is no such list.
+    """
+    path = folder / "studio.json"
+    if not path.is_file():
+        return frozenset()
+    try:
+        kinds = json.loads(path.read_text(encoding="utf-8")).get("taught", [])
+    except (OSError, ValueError, AttributeError) as fault:
+        raise DataError(f"cannot read {path}: {one_line(fault)}") from fault
+    if not (isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)):
+        raise DataError(f"{path}: taught is {str(kinds)[:80]!r}; it must be a list of names")
+    return frozenset(kinds)
+
+
 def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)} - {"peft_type"}
     return {key: value for key, value in values.items() if key in names and value is not None}

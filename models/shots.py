@@ -25,10 +25,14 @@ class Shots:
     Args:
         about: What the new document is about, in the manner of the examples' own.
         examples: Pairs of what an example is about and its document as plain data.
+        kind: Which kind of document it is; a model tuned on that kind needs no examples.
+        taught: Whether the model is tuned on it: the examples then only say which fields are written this way.
     """
 
     about: str
     examples: tuple[tuple[str, Mapping[str, Any]], ...]
+    kind: str = ""
+    taught: bool = False
 
     @cached_property
     def grams(self) -> frozenset[tuple[str, ...]]:
@@ -44,17 +48,25 @@ class Shots:
             shown = [item for item in items if item]
             if shown:
                 blocks.append("\n".join([about, *shown]))
+        if self.taught and blocks:
+            return f"{self.about}\n"
         return "\n\n".join([*blocks, self.about]) + "\n" if blocks else None
 
-    def lead(self, slot: Slot, values: Mapping[Path, Any]) -> str:
-        """What of the new document stands before the field: earlier items of its list, then its own siblings."""
+    def lead(self, slot: Slot, values: Mapping[Path, Any], refused: Sequence[str] = ()) -> str:
+        """What of the new document stands before the field: earlier items of its list, then its own siblings.
+
+        A list's item that was refused stands there too, so that a model does not write it again.
+        """
         index = _index(slot.path)
         earlier = [_lines(slot.path, values.get, number) for number in range(index or 0)]
         own = _lines(slot.path, values.get, index or 0, open_end=True)
-        return "\n".join([*(item for item in earlier if item), own])
+        vain = [f"{label(slot.path)}: {text}" for text in refused]
+        return "\n".join([*(item for item in earlier if item), *vain, own])
 
     def echoes(self, text: str) -> bool:
         """Say whether a text says what an example says, rather than something of its own."""
+        if self.taught:
+            return False
         grams = _grams(text)
         plain = " ".join(re.findall(r"\w+", text.lower()))
         if any(plain == " ".join(re.findall(r"\w+", told.lower())) for _, d in self.examples for told in _texts(d)):

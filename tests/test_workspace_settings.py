@@ -317,3 +317,20 @@ def test_profiles_hold_only_what_differs_from_what_lies_below():
                 below = {} if path.stem == "embedded" else embedded.get(section, {})
                 assert below.get(key, model.model_fields[key].get_default()) != value, (path, section, key)
     assert Path(PROFILES).is_dir()
+
+
+def test_an_adapter_belongs_to_one_model(place, monkeypatch):
+    assert load_settings().chat.adapter == "studio-writer"
+    assert [load_settings(name).chat.adapter for name in ("gpu", "remote")] == [None, None]
+    other = load_settings(overrides={"chat.model": "smollm2-1.7b-instruct"})
+    assert other.chat.adapter is None
+    assert other.origins["chat.adapter"] == "another model at command line"
+    same = load_settings(overrides={"chat.model": "smollm2-135m-instruct"})
+    assert same.chat.adapter == "studio-writer"
+    own = load_settings(overrides={"chat.model": "smollm2-1.7b-instruct", "chat.adapter": "mine"})
+    assert own.chat.adapter == "mine"
+    _write(place, "home", '[chat]\nmodel = "mine"\nadapter = "for-mine"\n')
+    assert (load_settings().chat.model, load_settings().chat.adapter) == ("mine", "for-mine")
+    monkeypatch.setenv("STUDIO_CHAT__MODEL", "theirs")
+    assert (load_settings().chat.model, load_settings().chat.adapter) == ("theirs", None)
+    assert load_settings(overrides={"chat.adapter": "none"}).chat.adapter is None

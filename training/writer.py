@@ -28,6 +28,7 @@ from training.writer_rows import pairs, rows
 from workspace.errors import DataError
 from workspace.files import publish
 
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LONGEST = 1024
 _SAVE_EVERY = 20
 
@@ -160,11 +161,23 @@ def main(base: Path, out: Path, recipe: Recipe) -> Path:
     publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
     model, tokenizer = load(base, recipe.rank, recipe.seed)
     sft(model, tokenizer, out, recipe)
-    model.save_pretrained(out / "sft-adapter")
+    write(model, out / "sft-adapter")
     if recipe.dpo_steps:
         dpo(model, tokenizer, out, recipe)
-    model.save_pretrained(out / "adapter")
-    return out / "adapter"
+    return write(model, out / "adapter")
+
+
+def write(model: Any, folder: Path) -> Path:
+    """Publish the adapter as peft lays it out, in bfloat16, with what it was taught; whole or not at all."""
+    model.peft_config["default"].base_model_name_or_path = BASE
+
+    def lay(staged: Path) -> None:
+        model.save_pretrained(staged)
+        (staged / "README.md").unlink(missing_ok=True)
+        (staged / "studio.json").write_text(json.dumps({"taught": ["design", "picture"]}) + "\n", encoding="utf-8")
+
+    publish(folder, lay)
+    return folder
 
 
 if __name__ == "__main__":

@@ -245,9 +245,24 @@ def load_settings(
             layer.check(known, without=("home",))
         layers += mine
     layers += _profile_layers(layers, known)
+    for section in ("chat", "vision", "painter"):
+        _part_from_adapter(layers, section)
     settings = _validated(layers, home)
     settings._origins.update(_origins(settings, layers))
     return settings
+
+
+def _part_from_adapter(layers: list[Layer], section: str) -> None:
+    """Where a layer names another model than the one that a layer below has an adapter for, there is no adapter."""
+    model, adapter = f"{section}.model", f"{section}.adapter"
+    names = [number for number, layer in enumerate(layers) if layer.has(model)]
+    tuned = next((number for number, layer in enumerate(layers) if layer.has(adapter)), len(layers))
+    below = next((number for number in names if number >= tuned), None)
+    if names and names[0] < tuned and below is not None and layers[below].get(model) != layers[names[0]].get(model):
+        top = layers[names[0]]
+        layers.insert(
+            names[0] + 1, Layer.of_dotted({adapter: "none"}, f"another model at {top.place(model)}", top.folder)
+        )
 
 
 def _profile_layers(layers: list[Layer], known: frozenset[str]) -> list[Layer]:
