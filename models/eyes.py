@@ -1,5 +1,4 @@
-"""The eyes of a small vision model: a SigLIP tower and a LLaVA connector, from a picture's bytes to states of a language
-model. Knows pictures and weights; not what is asked of them.
+"""The eyes of a small vision model: a SigLIP tower and a LLaVA connector. Knows pictures; not what is asked of them.
 
 The tower's grid of states is averaged to a few tokens, which the language model reads before any text.
 """

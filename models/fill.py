@@ -178,7 +178,7 @@ class _Work:
             self._draft([slot for slot in group if slot.item not in self.dropped])
 
     def _in_turn(self, slots: list[Slot]) -> list[list[Slot]]:
-        """What is drafted at once: everything; for a tuned model, which counts on earlier items, one item of each list."""
+        """What is drafted at once: all of it; for a tuned model, which counts on earlier items, one item of each list."""
         assert self.shots is not None  # only slots they show come here
         if not self.shots.taught:
             return [slots]

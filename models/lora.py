@@ -44,7 +44,7 @@ def fold_adapter(model: Any, folder: Path) -> Any:
 
 
 def taught_by(folder: Path) -> frozenset[str]:
-    """The kinds of documents an adapter was tuned to write, as its ``studio.json`` says; none where it has no such file.
+    """The kinds of documents an adapter was tuned to write, as its ``studio.json`` says; none if it has none.
 
     Raises:
         DataError: The file is no such list.

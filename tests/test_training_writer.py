@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from agents.documents import Brief, MaterialDesign
 from agents.experience import shots
 from agents.programs import render, shipped
-from models.lora import fold_adapter, taught_by
+from models.lora import fold_adapter
 from tests.fixtures_local import trained_llama, word_tokenizer
 from training import writer
 from training.branches import Tree, lay_out, log_likelihoods

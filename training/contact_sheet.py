@@ -20,7 +20,7 @@ from diffusers import FluxPipeline
 from PIL import Image, ImageDraw, ImageFont
 
 from models.minilm import load_minilm
-from training.microstructures import FAMILIES, JOINS, PALETTES
+from training.wordings import FAMILIES, JOINS, PALETTES
 from workspace.files import publish
 
 MARGIN, LINE, SIDE = 4, 11, 192

@@ -15,6 +15,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -213,7 +214,7 @@ def _train(
     transformer.add_adapter(
         LoraConfig(
             r=config.rank,
-            lora_alpha=alpha,  # type: ignore[arg-type]  # any number scales
+            lora_alpha=alpha,  # any number scales
             init_lora_weights="gaussian",
             target_modules=TARGETS[config.targets],
         )
@@ -343,7 +344,7 @@ def _sample(
             true_cfg_scale=card.true_cfg,
             generator=torch.Generator("cpu").manual_seed(config.seed + number),
         ).images[0]
-        publish(folder / f"{step:06d}-{number}.png", lambda staged, image=image: image.save(staged, format="PNG"))
+        publish(folder / f"{step:06d}-{number}.png", partial(image.save, format="PNG"))
     pipe.transformer.train()
 
 

@@ -26,7 +26,8 @@ from torch.nn import functional
 
 from training import leaf_pictures
 from training.checkpoints import Trainee, flushed
-from training.microstructures import FAMILIES, draw, sample
+from training.microstructures import draw, sample
+from training.wordings import FAMILIES
 from workspace.errors import DataError
 from workspace.files import publish
 
@@ -163,7 +164,7 @@ def main(out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate
     out.mkdir(parents=True, exist_ok=True)
     pictures, told = _data(out, count)
     torch.manual_seed(0)
-    judge = Judge().to(memory_format=torch.channels_last)
+    judge = Judge()
     trainee = Trainee(judge, rate, 0.998, out / "checkpoint.safetensors")
     wanted = torch.zeros(count, len(NAMES))
     for number, (shown, _) in enumerate(told):

@@ -9,6 +9,7 @@ beside ``NNNN.txt``, the caption with ``[trigger]`` in it. Numbers make them; th
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def main(out: Path, count: int, size: int, seed: int) -> None:
     for number in range(count):
         pixels, text = numbered(seed, number, size)
         picture = Image.fromarray(pixels)
-        publish(out / f"{number:04d}.png", lambda staged, picture=picture: picture.save(staged, format="PNG"))
+        publish(out / f"{number:04d}.png", partial(picture.save, format="PNG"))
         publish(out / f"{number:04d}.txt", text + "\n")
 
 

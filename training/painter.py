@@ -157,9 +157,9 @@ def encode_pictures(
     path = out / "latents.safetensors"
     if not path.is_file():
         parts = []
-        for start in range(0, len(pictures), 64):
+        for begin in range(0, len(pictures), 64):
             with torch.autocast("cpu", torch.bfloat16):
-                parts.append(vae.encode(to_tensor(np.array(pictures[start : start + 64]))).latents.float())
+                parts.append(vae.encode(to_tensor(np.array(pictures[begin : begin + 64]))).latents.float())
         latents = torch.cat(parts)
         shift, scaling = float(latents.mean()), float(1 / latents.std())
         if start is not None:
@@ -224,13 +224,8 @@ def train_flow(
     painter to train on.
     """
     recipe = config.flow
-    torch.manual_seed(config.seed)
     side = config.size // 16
-    fresh = open_with_places(build_transformer(recipe), side) if start is None else _started(start, recipe)
-    model = quicken(fresh.bfloat16())
-    matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
-    path = out / "flow.safetensors"
-    trainee = Trainee(model, recipe.rate, recipe.average, path, matrices, recipe.matrix_rate)
+    model, trainee = _student(config, out, start)
     states, pooled = texts
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
@@ -271,6 +266,17 @@ def train_flow(
     _train(trainee, "flow", recipe.steps if steps is None else steps, loss_at, held_out_loss, config, out)
     trainee.use_average()
     return model.eval()
+
+
+def _student(config: PainterConfig, out: Path, start: Path | None) -> tuple[FluxTransformer2DModel, Trainee]:
+    """A transformer to train, with what trains it: a fresh one, or that of a painter's folder."""
+    recipe = config.flow
+    torch.manual_seed(config.seed)
+    fresh = open_with_places(build_transformer(recipe), config.size // 16) if start is None else _started(start, recipe)
+    model = quicken(fresh.bfloat16())
+    matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
+    path = out / "flow.safetensors"
+    return model, Trainee(model, recipe.rate, recipe.average, path, matrices, recipe.matrix_rate)
 
 
 def _started(start: Path, recipe: FlowRecipe) -> FluxTransformer2DModel:

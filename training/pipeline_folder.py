@@ -16,7 +16,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
-from training.microstructures import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, PALETTES, SCALES
+from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, PALETTES, SCALES
 from workspace.files import publish
 
 

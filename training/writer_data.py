@@ -186,7 +186,7 @@ def design(rng: Rng, wish: Mapping[str, Any], materials: Sequence[Material]) -> 
         Thing=str(wish["thing"]).title(),
     )  # fmt: skip
     arrangement = str(_one(rng, _one(rng, sources).table["arrangements"]))
-    document = {
+    document: dict[str, Any] = {
         "title": title[:80],
         "summary": _fit(str(_one(rng, _SUMMARIES)).format(**slots)),
         "inspirations": [{"name": one.name, "feature": one.feature, "principle": one.principle} for one in sources],
