@@ -12,19 +12,26 @@ from typing import Annotated, Any
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import Field, create_model, field_validator
 
-from agents.documents import Check, Critique
+from agents.documents import Check, Critique, Verdict
+from agents.experience import shots
 from agents.kit import Kit
 from agents.roles import wish
+from agents.scores import shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
+from agents.vocabulary import Vocabulary
 from workspace.events import CritiqueReady
 
 MOST_QUESTIONS = 8
+WIDE = 10
+"""A picture's width in the design's length units."""
+
+MICROMETRES = {"nanometre": 1e-3, "micrometre": 1.0, "millimetre": 1e3, "centimetre": 1e4}
 
 
 def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
     """The yes/no questions about a picture: motifs, palette, the inspirations' features, the target."""
-    questions = [f"Does the picture show {motif}?" for motif in made["motifs"]]
+    questions = [shows(motif) for motif in made["motifs"]]
     questions += [f"Are the main colours {made['palette']}?"]
     questions += [f"Can you see {source['feature']} as in {source['name']}?" for source in design["inspirations"]]
     questions += [f"Does the picture look like a {target}?"]
@@ -33,8 +40,8 @@ def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=32)
-def critique_schema(questions: tuple[str, ...]) -> type[Critique]:
-    """`Critique` that answers exactly these questions, matched by their words or else by their order."""
+def critique_schema(questions: tuple[str, ...]) -> type[Verdict]:
+    """`Verdict` that answers exactly these questions, matched by their words or else by their order."""
 
     def answered(checks: list[Check]) -> list[Check]:
         given = {check.question.strip().lower(): check.answer for check in checks}
@@ -45,9 +52,9 @@ def critique_schema(questions: tuple[str, ...]) -> type[Critique]:
     bounds = Field(min_length=len(questions), max_length=len(questions), description="The checklist, answered in order")
     validators: dict[str, Any] = {"answered": field_validator("checks")(answered)}
     return create_model(
-        "Critique",
-        __base__=Critique,
-        __doc__=Critique.__doc__,
+        "Verdict",
+        __base__=Verdict,
+        __doc__=Verdict.__doc__,
         __validators__=validators,
         checks=(Annotated[list[Check], bounds], ...),
     )
@@ -70,13 +77,38 @@ def critic(kit: Kit, state: DesignState) -> Json:
 
 
 def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tuple[str, ...]) -> Json:
-    url = "data:image/png;base64," + base64.b64encode(kit.read_picture(picture)).decode("ascii")
+    data = kit.read_picture(picture)
+    url = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
     text = prompt("critic_task", title=state["design"]["title"], questions=questions)
     blocks: list[str | dict[Any, Any]] = [
         {"type": "text", "text": text},
         {"type": "image_url", "image_url": {"url": url}},
     ]
     messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
-    hints = {"checks.question": questions}
-    seen = kit.document("critic", key, critique_schema(questions), messages, hints).value
-    return seen.model_copy(update={"picture": picture["index"]}).model_dump(mode="json")
+    made = state["prompts"][-1]
+    told = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
+    hints = {"checks.question": questions, **_choices(kit)}
+    verdict = kit.document("critic", key, critique_schema(questions), messages, hints, told).value
+    figures = kit.measure(data, width_of(state["design"])) if kit.measure else None
+    return Critique(**dict(verdict), picture=picture["index"], measures=figures).model_dump(mode="json")
+
+
+def _choices(kit: Kit) -> dict[str, list[str]]:
+    """What a critic may name where the painter knows only so many patterns and palettes."""
+    words = Vocabulary.of(kit.painter.vocabulary())
+    names = [row[0] for row in words.families]
+    choices = {
+        "sees.pattern": names,
+        "sees.second": [*names, "none"],
+        "sees.palette": [row[0] for row in words.palettes],
+    }
+    return {field: known for field, known in choices.items() if len(known) > 1}
+
+
+def width_of(design: Json) -> float | None:
+    """How many micrometres wide a picture of a design counts as: ten of the design's own length units.
+
+    None for designs of metres and more, which are measured in pixels alone.
+    """
+    unit = MICROMETRES.get(design["architecture"]["scale"])
+    return None if unit is None else WIDE * unit

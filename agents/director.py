@@ -1,21 +1,18 @@
 """The Director: what happens after the pictures, and what a person's answers mean. Knows scores, never a picture.
 
 Rules come first: rounds are bounded, a good picture ends the run, and whatever is tried afterwards the best picture of
-all rounds is the one that is returned. A model only words the change for another round.
+all rounds is the one that is returned. What changes in another round is what the critic would change.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-
-from agents.documents import Edit
 from agents.illustrator import reworded
 from agents.kit import Kit
 from agents.roles import rethink
+from agents.scores import score
 from agents.state import DesignState, Json
-from agents.templates import prompt
 from workspace.errors import UsageError
 from workspace.events import Decision, PromptReady
 
@@ -73,13 +70,6 @@ def question(kind: str, state: DesignState) -> Json:
     return {"kind": kind, "text": QUESTIONS[kind], "payload": payload}
 
 
-def score(critique: Json) -> float:
-    """A critique as one figure from 0 to 1: half the share of checks answered yes, half the fit."""
-    checks = critique["checks"]
-    yes = sum(check["answer"] == "yes" for check in checks) / len(checks)
-    return float(0.5 * yes + 0.05 * critique["fit"])
-
-
 def best(state: DesignState) -> int | None:
     """The best picture of all rounds; the earlier one of equals, the first if none was looked at."""
     if state["critiques"]:
@@ -116,17 +106,17 @@ def director(kit: Kit, state: DesignState) -> tuple[Json, AfterPainting]:
     """Decide what follows the pictures; a person's answer goes before the rules."""
     said = state["answer"]
     choice, reason = (said["choice"], "A person chose so.") if said else ruled(kit, state)
-    edit = _edit(kit, state) if choice != "finish" and "prompt" not in said else {}
-    changes = _decided(kit, state, choice, reason, edit.get("change", ""))
+    lacks, change = _wanted(state) if choice != "finish" and "prompt" not in said else ("", "")
+    changes = _decided(kit, state, choice, reason, change)
     changes |= {"best": best(state), "answer": {}}
     if choice == "finish":
         return changes, "__end__"
     changes["round"] = state["round"] + 1
     if choice == "rethink":
-        return changes | rethink(f"{edit['reason']} {edit['change']}"), "scientist"
+        return changes | rethink(f"{lacks} {change}".strip()), "scientist"
     if "prompt" in said:
         return changes | _reworded(kit, state, said["prompt"]), "painter"
-    return changes | {"change": edit["change"]}, "illustrator"
+    return changes | {"change": change}, "illustrator"
 
 
 def _decided(kit: Kit, state: DesignState, choice: str, reason: str, change: str) -> Json:
@@ -140,23 +130,9 @@ def _reworded(kit: Kit, state: DesignState, text: str) -> Json:
     return {"prompts": [made]}
 
 
-def _edit(kit: Kit, state: DesignState) -> Json:
-    """Why another round, and the one change it should make, worded by the Director's model."""
-    key = f"director/round-{state['round']}"
+def _wanted(state: DesignState) -> tuple[str, str]:
+    """What the round's best picture lacks, and the one change that its critic would make."""
     pictures = state["pictures"]
     seen = max((c for c in state["critiques"] if pictures[c["picture"]]["round"] == state["round"]), key=score)
-    task = prompt(
-        "director_task",
-        short=state["prompts"][-1]["short"],
-        failed=[check["question"] for check in seen["checks"] if check["answer"] == "no"],
-        seen=seen["seen"],
-        change=seen["change"],
-    )
-    messages: list[BaseMessage] = [SystemMessage(prompt("director")), HumanMessage(task)]
-
-    def write() -> Json:
-        return kit.document("director", key, Edit, messages).value.model_dump(mode="json")
-
-    return kit.step(
-        "director", key, "Deciding what to change", write, kind="edit", told=lambda made: str(made["change"])
-    )
+    failed = [check["question"] for check in seen["checks"] if check["answer"] == "no"]
+    return f"Answered with no: {' '.join(failed)}" if failed else "", str(seen["change"])

@@ -200,14 +200,31 @@ class Check(Document):
     answer: Literal["yes", "no"]
 
 
-class Critique(Document):
-    """What the critic saw in one picture."""
+class Sight(Document):
+    """What there is to see in one picture."""
 
-    picture: int = Field(default=0, ge=0, description="Index of the picture within the run")
+    pattern: Name = Field(description="The main pattern")
+    second: Name = Field(description="Another pattern that it shows, or none")
+    density: Literal["open", "medium", "dense"] = Field(description="How much of it is solid")
+    palette: Name = Field(description="The main colours")
+    gradient: Literal["even", "to one side", "to the centre"] = Field(description="Where it grows denser")
+
+
+class Verdict(Document):
+    """What the critic says of one picture."""
+
+    sees: Sight = Field(description="What there is to see")
     seen: str = Field(min_length=3, max_length=600, description="What the picture shows")
     checks: list[Check] = Field(min_length=1, max_length=10, description="The checklist, answered")
     fit: int = Field(ge=1, le=10, description="How well the picture fits the design")
     change: str = Field(min_length=3, max_length=300, description="The one change to the prompt that would help most")
+
+
+class Critique(Verdict):
+    """What the critic says of one picture, beside what is measured on it."""
+
+    picture: int = Field(default=0, ge=0, description="Index of the picture within the run")
+    measures: dict[str, Any] | None = Field(default=None, description="Figures from the pixels; see pipelines.measure")
 
 
 class Sources(Document):
@@ -228,10 +245,3 @@ class Review(Document):
 
     verdict: Literal["approve", "revise"] = Field(description="Whether the draft may go on")
     comments: Sentence = Field(description="What is good, or what must change")
-
-
-class Edit(Document):
-    """What the Director wants changed in the picture."""
-
-    reason: Sentence = Field(description="What the picture lacks")
-    change: Sentence = Field(description="The one change to the picture")

@@ -16,6 +16,7 @@ from agents.documents import DANGLING, ImagePrompt
 from agents.experience import shots
 from agents.kit import Hints, Kit
 from agents.roles import wish
+from agents.scores import score, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
@@ -37,12 +38,14 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     words = Vocabulary.of(kit.painter.vocabulary())
     hints = _chosen(kit, state, words)
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
+    missed = missing(state) if state["change"] and state["prompts"] and hints else []
     messages = _task(kit, state, hints, shapes)
     examples = _examples(kit, state, hints, shapes)
 
     def write() -> Json:
         written = kit.document("illustrator", key, ImagePrompt, messages, hints, examples).value
-        return composed(written, hints, shapes, kit.painter.trigger).model_dump(mode="json")
+        again = [shape for motif in missed if (shape := words.shape(motif))]
+        return composed(written, hints, shapes, kit.painter.trigger, again).model_dump(mode="json")
 
     made = kit.step(
         "illustrator", key, "Finding the picture", write, kind="prompt", told=lambda made: str(made["short"])
@@ -52,7 +55,13 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
 
 
 def _chosen(kit: Kit, state: DesignState, words: Vocabulary) -> dict[str, list[str]]:
-    """Motifs and palette from the painter's vocabulary that lie nearest to the design; nothing if it has none."""
+    """Motifs and palette from the painter's vocabulary that lie nearest to the design; nothing if it has none.
+
+    A picture that is painted again keeps them; the motifs that the critic missed come first.
+    """
+    if state["change"] and state["prompts"] and words.families:
+        last, missed = state["prompts"][-1], missing(state)
+        return {"motifs": sorted(last["motifs"], key=lambda one: one not in missed), "palette": [last["palette"]]}
     design, brief = state["design"], wish(kit, state)
     sources = [(source["name"], source["feature"]) for source in design["inspirations"]]
     hints: dict[str, list[str]] = {}
@@ -63,6 +72,16 @@ def _chosen(kit: Kit, state: DesignState, words: Vocabulary) -> dict[str, list[s
     if palette:
         hints["palette"] = [palette]
     return hints
+
+
+def missing(state: DesignState) -> list[str]:
+    """The motifs that the critic did not find in the last round's best picture."""
+    if not state["critiques"]:
+        return []
+    last = max(state["pictures"][one["picture"]]["round"] for one in state["critiques"])
+    seen = max((one for one in state["critiques"] if state["pictures"][one["picture"]]["round"] == last), key=score)
+    refused = {check["question"] for check in seen["checks"] if check["answer"] == "no"}
+    return [motif for motif in state["prompts"][-1]["motifs"] if shows(motif) in refused]
 
 
 def _examples(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> Shots:
@@ -90,11 +109,14 @@ def _task(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> 
     return [SystemMessage(prompt("illustrator")), HumanMessage(text)]
 
 
-def composed(written: ImagePrompt, hints: Hints, shapes: Sequence[str], trigger: str | None) -> ImagePrompt:
+def composed(
+    written: ImagePrompt, hints: Hints, shapes: Sequence[str], trigger: str | None, stressed: Sequence[str] = ()
+) -> ImagePrompt:
     """The written prompt with motifs, palette and trigger in place and the short one within its limits.
 
     For a painter with a vocabulary both open with motifs and palette, the long one also with the shapes by which the
-    painter knows the motifs: a small painter reads only the first words.
+    painter knows the motifs: a small painter reads only the first words. What is ``stressed`` stands in the short one
+    too.
     """
     taught = bool(hints.get("motifs"))
     motifs = list(hints.get("motifs") or written.motifs)
@@ -108,7 +130,7 @@ def composed(written: ImagePrompt, hints: Hints, shapes: Sequence[str], trigger:
     for body in (written.short, ""):
         try:
             return ImagePrompt(
-                short=_triggered(cut(opened(body, []), _room(trigger)), trigger),
+                short=_triggered(cut(opened(body, stressed), _room(trigger)), trigger),
                 long=_triggered(cut(opened(written.long, shapes), LONG_WORDS, LONG_CHARACTERS), trigger),
                 motifs=motifs,
                 palette=palette,

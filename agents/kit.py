@@ -99,6 +99,7 @@ class Kit:
         emit: Takes events.
         publish_picture: Image, spec and index in the run to ``{path, seed, sha256, pixels_sha256, ...}`` as plain JSON.
         read_picture: The published picture's PNG bytes, for the critic.
+        measure: Figures from a picture's PNG bytes and its width in micrometres, where that is known; None for none.
         rank: How near each choice is to a text in meaning, or None to compare words only.
         images: Pictures a round.
         rounds: Picture rounds at most.
@@ -119,6 +120,7 @@ class Kit:
     emit: Callable[[Event], None]
     publish_picture: Callable[[Image, Any, int], dict[str, Any]]
     read_picture: Callable[[dict[str, Any]], bytes]
+    measure: Callable[[bytes, float | None], dict[str, Any] | None] | None = None
     rank: Callable[[str, Sequence[str]], Sequence[float]] | None = None
     images: int = 2
     rounds: int = 1

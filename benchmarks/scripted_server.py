@@ -72,6 +72,13 @@ def material_design(request: dict[str, Any]) -> dict[str, Any]:
 def critique(request: dict[str, Any]) -> dict[str, Any]:
     questions = re.findall(r"^\d+\. (.+)$", text_of(request["messages"][-1]), re.MULTILINE)
     return {
+        "sees": {
+            "pattern": "lines",
+            "second": "none",
+            "density": "open",
+            "palette": f"{colour(request)} on white",
+            "gradient": "even",
+        },
         "seen": f"A {colour(request)} picture of lines.",
         "checks": [{"question": question, "answer": "yes"} for question in questions or ["Are there lines?"]],
         "fit": 9,
@@ -90,11 +97,10 @@ def document(name: str, request: dict[str, Any]) -> dict[str, Any]:
         },
         "Sources": {"names": ["bone", "bamboo"]},
         "Review": {"verdict": "approve", "comments": "The draft answers the brief well and names its parts."},
-        "Edit": {"reason": "The picture lacks thin lines.", "change": f"Draw the lines thinner and in {tint}."},
     }
     if name == "MaterialDesign":
         return material_design(request)
-    return critique(request) if name == "Critique" else fixed[name]
+    return critique(request) if name == "Verdict" else fixed[name]
 
 
 def answer(request: dict[str, Any]) -> str:

@@ -26,9 +26,21 @@ def chat_model(call: RoleCall, home: Path, *, seed: int | None = None) -> BaseCh
         from models.remote_chat import remote
 
         return remote(call, seed=seed)
+    from models.eyes import base_of
     from models.fetch import locate
     from models.local_chat import LocalChat
+    from models.vision_chat import VisionChat
 
+    folder = locate(call.chat.model, home)
+    if (base := base_of(folder)) is not None:
+        return VisionChat(
+            folder=locate(base, home, kind="chat"),
+            adapter=folder,
+            dtype=call.chat.dtype,
+            device=call.chat.device,
+            sampling=call.sampling,
+            seed=seed,
+        )
     adapter = locate(call.chat.adapter, home, kind="adapter") if call.chat.adapter else None
     return LocalChat(
         folder=locate(call.chat.model, home, kind="chat"),

@@ -56,10 +56,11 @@ class Pen:
         llm: The model.
         shots: The examples.
         avoid: Tokens that are not used.
+        begun: Makes a tape on which a prefix is read: an empty one, or one that has seen a picture.
     """
 
-    def __init__(self, llm: Engine, shots: Shots, avoid: Sequence[int] = ()) -> None:
-        self.llm, self.shots, self.avoid = llm, shots, avoid
+    def __init__(self, llm: Engine, shots: Shots, avoid: Sequence[int], begun: Callable[[], Tape]) -> None:
+        self.llm, self.shots, self.avoid, self.begun = llm, shots, avoid, begun
         self._tapes: dict[str, Tape] = {}
 
     def choose(self, slot: Slot, spoken: Sequence[str], values: Mapping[Path, Any], seed: int) -> list[int]:
@@ -113,7 +114,7 @@ class Pen:
         prefix = self.shots.prefix(slot)
         assert prefix is not None  # the caller asked `shown`
         if prefix not in self._tapes:
-            self._tapes[prefix] = Tape(self.llm)
+            self._tapes[prefix] = self.begun()
             self._tapes[prefix].read(self.llm.encode(prefix))
         return self._tapes[prefix]
 

@@ -162,6 +162,16 @@ class Tape:
         logits: torch.Tensor = out.logits[0, -1].float().cpu()
         return logits
 
+    def look(self, states: torch.Tensor) -> None:
+        """Read what stands for a picture, (tokens, width); its tokens' ids are those of padding."""
+        import torch
+
+        model = self.engine.model
+        self.ids.extend([min(self.engine.stops)] * len(states))
+        with torch.inference_mode():
+            seen = states[None].to(device=model.device, dtype=model.dtype)
+            model(inputs_embeds=seen, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+
     def _step(self, stepper: Stepper) -> torch.Tensor:
         from models.steps import Room
 

@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 4096 * 4096
 WEIGHTS = "eyes.safetensors"
+CONFIG = "config.json"
+MODEL_TYPE: Literal["studio-eyes"] = "studio-eyes"
 
 
 class Shape(BaseModel):
-    """The sizes of a tower and its connector, as they stand in ``eyes.json``."""
+    """The sizes of a tower and its connector, and whose eyes they are, as they stand in ``config.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    model_type: Literal["studio-eyes"] = MODEL_TYPE
+    base: str = Field("smollm2-135m-instruct", description="the language model's catalogue id, or its folder")
     size: int = Field(128, ge=16, le=1024, description="pixels a side")
     patch: int = Field(16, ge=2, le=64, description="pixels a side")
     width: int = Field(192, ge=8, le=2048)
@@ -105,11 +109,21 @@ def decoded(data: bytes) -> Image.Image:
         raise DataError(f"cannot read the picture: {' '.join(str(fault).split())[:160]}") from fault
 
 
+def base_of(folder: Path) -> str | None:
+    """The language model that a folder holds eyes for; none if it holds something else."""
+    path = folder / CONFIG
+    try:
+        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError):
+        return None
+    return str(told["base"]) if isinstance(told, dict) and told.get("model_type") == MODEL_TYPE else None
+
+
 def load_eyes(folder: Path, words: int) -> Eyes:
     """The eyes in a folder, float32.
 
     Args:
-        folder: With ``eyes.json`` and ``eyes.safetensors``.
+        folder: With ``config.json`` and ``eyes.safetensors``.
         words: Width of the language model that they are for.
 
     Raises:
@@ -119,7 +133,7 @@ def load_eyes(folder: Path, words: int) -> Eyes:
     from safetensors.torch import load_file
 
     try:
-        shape = Shape.model_validate(json.loads((folder / "eyes.json").read_text(encoding="utf-8")))
+        shape = Shape.model_validate(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         eyes = Eyes(shape)
         eyes.load_state_dict({name: one.float() for name, one in load_file(folder / WEIGHTS).items()})
     except (OSError, ValueError, ValidationError, SafetensorError, RuntimeError) as fault:
@@ -135,4 +149,4 @@ def lay_eyes(eyes: Eyes, folder: Path) -> None:
 
     weights: dict[str, Any] = {name: one.detach().bfloat16().contiguous() for name, one in eyes.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
-    (folder / "eyes.json").write_text(eyes.shape.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(eyes.shape.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_core.messages import BaseMessage
@@ -103,13 +103,16 @@ class _Work:
         self.avoid = llm.engine.single(llm.sampling.avoid)
         if shots is not None and shots.kind in llm.engine.taught:
             self.shots = replace(shots, taught=True)
-        self.pen = continuing.Pen(llm.engine, self.shots, self.avoid) if self.shots is not None else None
+        self.pen = None
+        if self.shots is not None:
+            self.pen = continuing.Pen(llm.engine, self.shots, self.avoid, partial(llm.begun, messages))
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
         self.grams: Counter[tuple[str, ...]] = Counter()
         self.repairs = 0
         self.turns = llm.turns(messages, _CONTEXT)
+        self.begun = partial(llm.begun, messages)
 
     @cached_property
     def asking(self) -> tuple[Tape, str]:
@@ -124,7 +127,7 @@ class _Work:
     def _tape(self, turns: list[dict[str, str]]) -> tuple[Tape, str]:
         text = self.engine.prompt([*turns, {"role": "user", "content": _MARK}])
         before, after = text.split(_MARK)
-        tape = Tape(self.engine)
+        tape = self.begun()
         tape.read(self.engine.encode(before))
         return tape, after
 
@@ -157,7 +160,7 @@ class _Work:
 
         def step(family: str) -> int:
             slot = families[family][0]
-            names = helpers(str(slot.path[-1])) if slot.item is not None and isinstance(slot.path[-1], str) else ()
+            names = helpers(str(slot.path[-1])) if isinstance(slot.path[-1], str) else ()
             before = [".".join([*family.split(".")[:-1], name]) for name in names]
             return max((step(name) + 1 for name in before if name in families and name != family), default=0)
 
@@ -178,7 +181,7 @@ class _Work:
             self._draft([slot for slot in group if slot.item not in self.dropped])
 
     def _in_turn(self, slots: list[Slot]) -> list[list[Slot]]:
-        """What is drafted at once: all of it; for a tuned model, which counts on earlier items, one item of each list."""
+        """What is drafted at once: all; for a tuned model, which counts on earlier items, one item of each list."""
         assert self.shots is not None  # only slots they show come here
         if not self.shots.taught:
             return [slots]

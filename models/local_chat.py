@@ -157,7 +157,7 @@ class LocalChat(BaseChatModel):
         llm, sampling = self.engine, self._sampling(kwargs)
         prompt, notices = self.fit(messages, sampling.max_tokens)
         generator = self._generator(kwargs.get("seed"))
-        tape, answer, refused = Tape(llm), _Answer([]), _Refused(llm, messages, sampling)
+        tape, answer, refused = self.begun(messages), _Answer([]), _Refused(llm, messages, sampling)
         logits = tape.read(prompt)
         for _ in range(sampling.max_tokens):
             token = _next(logits, sampling, answer.ids, generator, refused)
@@ -232,7 +232,7 @@ class LocalChat(BaseChatModel):
         """
         llm = self.engine
         turns, notices = _shortened(
-            llm, [plain(message) for message in messages], llm.context - min(room, llm.context // 2)
+            llm, [self.plain(message) for message in messages], llm.context - min(room, llm.context // 2)
         )
         for notice in notices:
             _LOG.warning(notice)
@@ -241,7 +241,15 @@ class LocalChat(BaseChatModel):
     def turns(self, messages: Sequence[BaseMessage], limit: int) -> list[dict[str, str]]:
         """The conversation as plain turns, shortened to about ``limit`` tokens."""
         llm = self.engine
-        return _shortened(llm, [plain(message) for message in messages], min(limit, llm.context // 2))[0]
+        return _shortened(llm, [self.plain(message) for message in messages], min(limit, llm.context // 2))[0]
+
+    def begun(self, messages: Sequence[BaseMessage]) -> Tape:
+        """A tape on which stands what is read before any text: nothing, for a model that reads only text."""
+        return Tape(self.engine)
+
+    def plain(self, message: BaseMessage) -> dict[str, str]:
+        """A message as ``{"role", "content"}``."""
+        return plain(message)
 
     def _sampling(self, kwargs: dict[str, Any]) -> SamplingSettings:
         given = {k: v for k, v in kwargs.items() if k in SamplingSettings.model_fields and v is not None}

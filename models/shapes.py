@@ -23,6 +23,7 @@ from workspace.errors import UsageError
 Path = tuple[str | int, ...]
 _ITEMS = 3
 _NAME_LENGTH = 100
+_FEW = 12  # integers that are chosen from rather than written
 
 
 @dataclass
@@ -167,6 +168,10 @@ def _kinded(slot: Slot, bare: Any, schema: dict[str, Any]) -> Slot:
         slot.kind, slot.choices = "choice", tuple(member.value for member in bare)
     elif schema.get("type") in ("integer", "number"):
         slot.kind = "number"
+        if schema["type"] == "integer" and {"minimum", "maximum"} <= schema.keys():
+            span = range(schema["minimum"], schema["maximum"] + 1)
+            if len(span) <= _FEW:
+                slot.kind, slot.choices = "choice", tuple(span)
     elif schema.get("type") != "string":
         raise UsageError(f"{slot.where} has a type that cannot be written field by field: {bare}")
     elif "pattern" in schema:

@@ -105,7 +105,7 @@ def _lines(path: Path, read: Any, number: int, *, open_end: bool = False) -> str
     """The field of one item as ``Label: value`` after its item's name; empty if there is no such item."""
     spot = _at(path, number)
     parts: list[str] = []
-    if isinstance(spot[-1], str) and _index(spot) is not None:
+    if isinstance(spot[-1], str):
         for sibling in helpers(spot[-1]):
             value = read((*spot[:-1], sibling))
             if value is not None:
@@ -123,6 +123,8 @@ def helpers(name: str) -> tuple[str, ...]:
         "principle": ("name", "feature"),
         "material": ("name",),
         "role": ("name", "material"),
+        "answer": ("question",),
+        "second": ("pattern",),
     }
     return helpful.get(name, ("name", "value", "unit")[: {"value": 1, "unit": 2, "basis": 3}.get(name, 0)])
 

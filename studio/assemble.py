@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,21 @@ def publisher(run_id: str, folder: Path, ledger: Ledger) -> Callable[[Image, Pic
     return publish_picture
 
 
+def figures(data: bytes, width: float | None) -> dict[str, Any] | None:
+    """What is measured on a picture, as plain data; nothing on one that is too small to measure."""
+    from PIL import Image
+
+    from pipelines.measure import measure
+    from workspace.errors import UsageError
+
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        try:
+            scale = None if width is None else width / image.width
+            return measure(image, micrometres_per_pixel=scale).model_dump(mode="json")
+        except UsageError:
+            return None
+
+
 def _quiet() -> None:
     """Keep libraries from writing between a run's lines; what matters comes as an error or a notice."""
     from transformers.utils import logging
@@ -119,6 +135,7 @@ def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, fol
         emit=emit,
         publish_picture=publisher(row.run_id, folder, ledger),
         read_picture=lambda picture: (folder / picture["path"]).read_bytes(),
+        measure=figures,
         rank=ranker(settings.home),
         images=flow.images,
         rounds=flow.rounds,

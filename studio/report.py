@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +105,29 @@ def _pictures(run: Design) -> list[str]:
         )
     for critique in run.critiques:
         checks = "\n".join(f"- {check.question} {check.answer}" for check in critique.checks)
+        measured = figures_line(critique.measures)
         parts.append(
             f"### Critique of picture {critique.picture + 1}: {critique.fit} of 10\n\n{critique.seen}\n\n{checks}"
+            f"\n\nChange: {critique.change}" + (f"\n\nMeasured: {measured}" if measured else "")
         )
     return parts
+
+
+def figures_line(measures: Mapping[str, Any] | None) -> str:
+    """What was measured on a picture in one line; empty where nothing was."""
+    if not measures:
+        return ""
+    parts = [f"{measures['solid_fraction']:.0%} solid"]
+    for name, key in (("pitch", "pitch"), ("thickness", "thickness")):
+        pixels, real = measures[key], measures[f"{key}_micrometres"]
+        if pixels is not None:
+            parts.append(f"{name} {pixels:.3g} px" + (f" ({real:.3g} um)" if real is not None else ""))
+    angle = measures["orientation_degrees"]
+    along = "" if angle is None else f" along {angle:.0f} degrees"
+    parts.append(f"anisotropy {measures['anisotropy']:.2f}{along}")
+    parts.append(f"{measures['pores']} pores")
+    parts.append("colours " + ", ".join(colour["name"] for colour in measures["palette"]))
+    return ", ".join(parts)
 
 
 def _markdown(run: Design) -> bytes:

@@ -82,6 +82,13 @@ def critique(messages: Sequence[BaseMessage], seed: int) -> dict[str, Any]:
     text = next(str(block["text"]) for block in messages[-1].content if isinstance(block, dict) and "text" in block)
     questions = re.findall(r"^\d+\. (.+)$", text, re.MULTILINE)
     return {
+        "sees": {
+            "pattern": "lines",
+            "second": "none",
+            "density": "open",
+            "palette": f"{colour(seed)} on white",
+            "gradient": "even",
+        },
         "seen": f"A {colour(seed)} picture of lines.",
         "checks": [{"question": question, "answer": "yes"} for question in questions],
         "fit": 9,
@@ -93,13 +100,9 @@ Maker = Callable[[Sequence[BaseMessage], int], dict[str, Any]]
 MAKERS: dict[str, Maker] = {
     "MaterialDesign": design,
     "ImagePrompt": image_prompt,
-    "Critique": critique,
+    "Verdict": critique,
     "Sources": lambda messages, seed: {"names": ["bone", "bamboo"]},
     "Review": lambda messages, seed: {"verdict": "approve", "comments": "The draft answers the brief well."},
-    "Edit": lambda messages, seed: {
-        "reason": "The picture lacks thin lines.",
-        "change": f"Draw the lines thinner and in {colour(seed)}.",
-    },
 }
 
 

@@ -23,7 +23,7 @@ POOR = {"seen": "Grey noise.", "fit": 1, "change": "Draw lines."}
 
 def poor(messages: Any, seed: int) -> dict[str, Any]:
     made = critique(messages, seed)
-    return {**POOR, "checks": [check | {"answer": "no"} for check in made["checks"]]}
+    return {**made, **POOR, "checks": [check | {"answer": "no"} for check in made["checks"]]}
 
 
 def middling(messages: Any, seed: int) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_reviews_are_bounded(desk: Desk, limit: int) -> None:
 
 @pytest.mark.parametrize("rounds", [1, 2, 4])
 def test_rounds_are_bounded_and_the_best_picture_is_kept(desk: Desk, rounds: int) -> None:
-    documents = {"Critique": [middling, poor]}
+    documents = {"Verdict": [middling, poor]}
 
     state = run(desk, critic_enabled=True, rounds=rounds, documents=documents)
     assert state["round"] == rounds and len(state["pictures"]) == 2 * rounds == len(state["critiques"])
@@ -82,7 +82,7 @@ def test_rounds_are_bounded_and_the_best_picture_is_kept(desk: Desk, rounds: int
 
 
 def test_poor_pictures_lead_to_one_rethink(desk: Desk) -> None:
-    state = run(desk, critic_enabled=True, rounds=3, documents={"Critique": poor})
+    state = run(desk, critic_enabled=True, rounds=3, documents={"Verdict": poor})
     assert [decision["choice"] for decision in state["decisions"]] == ["rethink", "repaint", "finish"]
     assert state["draft"] == 2 and "engineer/design-2" in steps(desk)
     assert "We looked at a picture" in state["messages"][-2]["content"]

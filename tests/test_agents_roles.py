@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import ValidationError
 
 from agents import director, illustrator, roles
-from agents.critic import checklist, critic, critique_schema
+from agents.critic import checklist, critic, critique_schema, width_of
 from agents.documents import Brief, ImagePrompt
 from agents.experience import quantities
 from agents.illustrator import SHORT_WORDS, composed, cut, reworded
@@ -228,9 +228,12 @@ def test_the_critic_sees_the_picture_and_answers_every_question(desk: Desk) -> N
     assert base64.b64decode(url.removeprefix("data:image/png;base64,")) == b"png bytes"
 
 
+SEES = {"pattern": "lines", "second": "none", "density": "open", "palette": "red", "gradient": "even"}
+
+
 def test_a_critique_that_skips_a_question_is_refused() -> None:
     schema = critique_schema(("Is it red?", "Is it round?"))
-    base = {"seen": "A red disc.", "fit": 5, "change": "None at all."}
+    base = {"sees": SEES, "seen": "A red disc.", "fit": 5, "change": "None at all."}
     answers = [{"question": "is it round?", "answer": "no"}, {"question": "Is it red?", "answer": "yes"}]
     made = schema.model_validate(base | {"checks": answers})
     assert [(check.question, check.answer) for check in made.checks] == [("Is it red?", "yes"), ("Is it round?", "no")]
@@ -292,3 +295,39 @@ def test_answers_are_understood(kind: str, answer: Any, meaning: dict[str, str])
 def test_other_answers_are_refused_with_the_choices(answer: Any) -> None:
     with pytest.raises(UsageError, match=r"repaint\|rethink\|finish"):
         director.understood("after_critique", answer)
+
+
+def test_a_repainted_prompt_keeps_its_colours_and_begins_with_what_the_critic_missed(desk: Desk) -> None:
+    first = illustrator.illustrator(desk.kit(), _state(prompts=[]))["prompts"][0]
+    checks = [{"question": f"Does the picture show {one}?", "answer": "yes"} for one in first["motifs"]]
+    checks[1]["answer"] = "no"
+    seen = {"picture": 0, "sees": SEES, "seen": "Waves.", "checks": checks, "fit": 4, "change": "Draw larger cells."}
+    poorer = seen | {"picture": 1, "checks": [one | {"answer": "no"} for one in checks]}
+    state = _state(
+        prompts=[first],
+        pictures=[{"round": 1, "index": 0}, {"round": 1, "index": 1}],
+        critiques=[seen, poorer],
+        round=2,
+        change="Say indigo on pale blue at the start.",
+    )
+    assert illustrator.missing(state) == ["leaf venation"]
+    again = illustrator.illustrator(desk.kit(), state)["prompts"][0]
+    assert again["palette"] == first["palette"]
+    assert again["motifs"] == ["leaf venation", "wavy collagen fibres"]
+    opening = "leaf venation combined with wavy collagen fibres, emerald green on cream, branching lines, "
+    assert again["short"].startswith(opening)
+
+
+def test_the_critic_hands_on_what_is_measured(desk: Desk) -> None:
+    asked: list[Any] = []
+
+    def measure(data: bytes, width: float | None) -> dict[str, Any]:
+        asked.append((data, width))
+        return {"solid_fraction": 0.4}
+
+    desk.files["images/00.png"] = b"png bytes"
+    kit = desk.kit(critic_enabled=True, measure=measure)
+    [critique] = critic(kit, _state(pictures=[{"path": "images/00.png", "round": 1, "index": 0}]))["critiques"]
+    assert critique["measures"] == {"solid_fraction": 0.4}
+    assert asked == [(b"png bytes", 10.0)]
+    assert width_of({"architecture": {"scale": "kilometre"}}) is None

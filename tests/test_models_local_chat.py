@@ -176,7 +176,6 @@ class TestPicking:
         assert pick(torch.tensor([0.0, 3.0, 2.9]), temperature=0, penalty=1.3, written=[1]) == 2
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft asks for it
 class TestFolders:
     def test_an_adapter_changes_the_answers(
         self, tiny_chat: LocalChat, tiny_adapter: Callable[..., Path], word_llama: Path

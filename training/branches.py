@@ -100,17 +100,21 @@ def attend(
 AttentionInterface.register("studio-branches", attend)
 
 
-def log_likelihoods(model: Any, laid: Laid) -> torch.Tensor:
+def log_likelihoods(model: Any, laid: Laid, seen: torch.Tensor | None = None) -> torch.Tensor:
     """The log-probability of every learned token, (n,).
 
     Args:
         model: A causal language model with ``attn_implementation="studio-branches"``, or such a model under peft.
         laid: The tree.
+        seen: States that stand for the first tokens of the stem, (tokens, width): a picture's.
     """
     body = model.get_base_model() if hasattr(model, "get_base_model") else model
     mask = torch.zeros(laid.sight.shape, dtype=body.dtype).masked_fill(~laid.sight, torch.finfo(body.dtype).min)
+    words = body.model.embed_tokens(laid.ids)
+    if seen is not None:
+        words = torch.cat([seen[None].to(words.dtype), words[:, len(seen) :]], dim=1)
     states = body.model(
-        input_ids=laid.ids, position_ids=laid.places, attention_mask=mask, use_cache=False
+        inputs_embeds=words, position_ids=laid.places, attention_mask=mask, use_cache=False
     ).last_hidden_state
     logits = body.lm_head(states[0, laid.before]).float()
     return -functional.cross_entropy(logits, laid.learned, reduction="none")

@@ -36,6 +36,7 @@ NAMES = tuple(FAMILIES)
 SHIPPED = Path(__file__).parents[1] / "models" / "weights" / "studio-judge"
 _WIDTHS = (32, 64, 96, 160)
 _STYLED = 0.1
+_HELD_OUT = 400
 _SEED = 2_000_003
 
 
@@ -151,6 +152,11 @@ def distorted(pictures: torch.Tensor, source: torch.Generator) -> torch.Tensor:
     return pictures * draw_one(0.7, 1.1) + draw_one(-0.15, 0.15) + rough
 
 
+def _told(step: int, loss: float, seconds: float) -> None:
+    if step % 25 == 0:
+        print(f"step {step} loss {loss:.3f} {seconds:.0f} s", flush=True)
+
+
 @flushed()
 def main(out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate: float = 2e-3) -> Path:
     """Train the judge and publish it.
@@ -170,7 +176,7 @@ def main(out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate
     for number, (shown, _) in enumerate(told):
         wanted[number, shown] = 1 / len(shown)
     styles = torch.tensor([float(styled) for _, styled in told])
-    usable, began = count - 400, time.monotonic()
+    usable, began = count - _HELD_OUT, time.monotonic()
     while trainee.step < steps:
         source = torch.Generator().manual_seed(trainee.step)
         chosen = torch.randint(usable, (batch,), generator=source)
@@ -183,8 +189,8 @@ def main(out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate
         if not math.isfinite(float(loss.detach())):
             raise DataError(f"the loss is {float(loss.detach())} at step {trainee.step}", hint="lower --rate")
         trainee.update(loss, min(1, (trainee.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
+        _told(trainee.step, float(loss.detach()), time.monotonic() - began)
         if trainee.step % 50 == 0 or trainee.step == steps:
-            print(f"step {trainee.step} loss {float(loss.detach()):.3f} {time.monotonic() - began:.0f} s", flush=True)
             trainee.save()
     trainee.use_average()
     judge.eval()

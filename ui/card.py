@@ -11,6 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from studio.report import figures_line
+
 if TYPE_CHECKING:
     from agents.documents import MaterialDesign
     from studio.runs import Design, RunSummary
@@ -88,6 +90,8 @@ def _pictures(run: Design) -> list[RenderableType]:
     for critique in run.critiques:
         words = f"picture {critique.picture + 1}: fit {critique.fit} of 10; {critique.seen}"
         parts.append(Text.assemble(("critique  ", "dim"), words))
+        if measured := figures_line(critique.measures):
+            parts.append(Text.assemble(("measured  ", "dim"), measured))
     return parts
 
 

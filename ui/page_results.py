@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from studio.report import figures_line
 from ui.page_view import View
 from workspace.events import PictureReady
 
@@ -74,9 +75,11 @@ def _critique(view: View, picture: PictureReady) -> str:
         f'<li class="{escape(check["answer"])}">{escape(check["question"])} <b>{escape(check["answer"])}</b></li>'
         for check in item["checks"]
     )
+    told = figures_line(item.get("measures"))
+    measured = f"<p>Measured: {escape(told)}</p>" if told else ""
     return (
         f'<details class="critique"><summary>Critique: fit {int(item["fit"])} of 10</summary>'
-        f"<p>{escape(item['seen'])}</p><ul>{checks}</ul></details>"
+        f"<p>{escape(item['seen'])}</p><ul>{checks}</ul>{measured}</details>"
     )
 
 

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from workspace.errors import UsageError, unknown
 from workspace.layers import Layer, environment, flatten, profile_layer, toml_layer
 
-ROLES = ("scientist", "reviewer", "engineer", "illustrator", "critic", "director")
+ROLES = ("scientist", "reviewer", "engineer", "illustrator", "critic")
 DEFAULT_PROFILE = "embedded"
 
 

@@ -1,0 +1,17 @@
+"""How critiques are read: the score of a picture, and the question whether it shows a motif. Knows no model."""
+
+from __future__ import annotations
+
+from agents.state import Json
+
+
+def score(critique: Json) -> float:
+    """A critique as one figure from 0 to 1: half the share of checks answered yes, half the fit."""
+    checks = critique["checks"]
+    yes = sum(check["answer"] == "yes" for check in checks) / len(checks)
+    return float(0.5 * yes + 0.05 * critique["fit"])
+
+
+def shows(motif: str) -> str:
+    """The question of the checklist that asks for a motif."""
+    return f"Does the picture show {motif}?"
