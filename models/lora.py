@@ -62,7 +62,10 @@ def taught_by(folder: Path) -> frozenset[str]:
 
 
 def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)} - {"peft_type"}
+    names = {field.name for field in fields(kind)} - {
+        "peft_type",
+        "base_model_name_or_path",
+    }  # where the base was once read from
     return {key: value for key, value in values.items() if key in names and value is not None}
 
 

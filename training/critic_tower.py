@@ -43,6 +43,7 @@ _TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gradient", tuple(GRADIENTS)),
 )
 _SEED = 4_000_003
+_USUAL = Shape()
 _HELD_OUT = 400
 
 
@@ -146,7 +147,14 @@ def disturbed(pictures: torch.Tensor, source: torch.Generator) -> torch.Tensor:
 
 @flushed()
 def main(
-    out: Path, folder: Path | None, count: int, steps: int, batch: int = 48, rate: float = 1e-3, matrix: float = 6e-3
+    out: Path,
+    folder: Path | None,
+    count: int,
+    steps: int,
+    batch: int = 48,
+    rate: float = 1e-3,
+    matrix: float = 6e-3,
+    shape: Shape = _USUAL,
 ) -> Path:
     """Train the tower.
 
@@ -157,7 +165,6 @@ def main(
         DataError: The loss stops being a number.
     """
     out.mkdir(parents=True, exist_ok=True)
-    shape = Shape()
     pictures, truths, drawn_count = data(out, count, shape.size, folder)
     wanted = targets(truths)
     torch.manual_seed(0)

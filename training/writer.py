@@ -169,15 +169,22 @@ def main(base: Path, out: Path, recipe: Recipe) -> Path:
 
 def write(model: Any, folder: Path) -> Path:
     """Publish the adapter as peft lays it out, in bfloat16, with what it was taught; whole or not at all."""
-    model.peft_config["default"].base_model_name_or_path = BASE
 
     def lay(staged: Path) -> None:
-        model.save_pretrained(staged)
-        (staged / "README.md").unlink(missing_ok=True)
+        lay_adapter(model, staged)
         (staged / "studio.json").write_text(json.dumps({"taught": ["design", "picture"]}) + "\n", encoding="utf-8")
 
     publish(folder, lay)
     return folder
+
+
+def lay_adapter(model: Any, folder: Path) -> None:
+    """Write an adapter into a folder as peft lays it out, for the base as the hub calls it."""
+    model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    told = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": BASE}
+    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""The critic's training: rows that say the truth, eyes that learn, a folder that the studio sees with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import BaseModel, Field
+
+from agents.critic import checklist
+from agents.documents import Check, Sight, Verdict
+from agents.experience import shots
+from models.eyes import Shape
+from models.vision_chat import VisionChat
+from tests.fixtures_local import trained_llama, word_tokenizer
+from training import critic, critic_rows, critic_tower, painted
+from training.branches import lay_out
+from training.critic_rows import NONE, Truth, Wanted, called, coloured, critique, prompt_of, score, wanted_of
+from training.microstructures import sample
+from training.wordings import FAMILIES
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_a_row_is_a_valid_verdict_that_says_the_truth(number: int) -> None:
+    rng = np.random.default_rng(number)
+    truth = Truth.of(sample(rng))
+    wanted = wanted_of(truth, rng, matching=number % 2 == 0)
+    made = Verdict.model_validate(critique(truth, wanted, rng))
+    names = [called(name) for name in truth.families]
+    assert [made.sees.pattern, made.sees.second] == (names if len(names) > 1 else [*names, NONE])
+    assert all(name in made.seen for name in names)
+    answers = {check.question: check.answer for check in made.checks}
+    for name in wanted.families:
+        asked = f"Does the picture show {called(name)}?"
+        assert answers[asked] == ("yes" if name in truth.families else "no")
+    if number % 2 == 0:
+        assert made.fit == 10 and "no" not in [check.answer for check in made.checks[:-1]]
+    else:
+        assert made.fit < 10
+
+
+def test_a_better_match_fits_better() -> None:
+    truth = Truth(("leaf", "web"), "open", "gold", "none")
+    both, one, none = (
+        score(truth, Wanted(families, "gold")) for families in (("leaf", "web"), ("leaf",), ("bone", "nacre"))
+    )
+    assert both > one > none
+    assert score(truth, Wanted(("leaf", "web"), "coral")) < both
+
+
+def test_rows_ask_as_the_critic_asks() -> None:
+    tokenizer, rng = word_tokenizer(), np.random.default_rng(3)
+    truth = Truth.of(sample(rng))
+    wanted = wanted_of(truth, rng, matching=True)
+    tree = critic_rows.tree(truth, wanted, np.random.default_rng(5), tokenizer, 16)
+    made = {
+        "short": prompt_of(wanted, np.random.default_rng(0)),
+        "motifs": [called(name) for name in wanted.families],
+        "palette": coloured(wanted.palette),
+    }
+    asked = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.").about
+    text = tokenizer.decode(tree.stem[16:])
+    assert text.split("\n", 1)[1] == asked.split("\n", 1)[1] + "\n" and text.startswith("Wanted: ")
+    told = [tokenizer.decode([token for tokens, _ in branch for token in tokens]) for branch in tree.branches]
+    assert told[1].startswith(f"Pattern: {called(truth.families[0])}\nSecond: ")
+    design = {"inspirations": []}
+    assert checklist(design, made, "city")[0] in told[-1]
+    learned = [tokenizer.decode(tokens) for tokens, learns in tree.branches[-1] if learns]
+    assert set(learned) <= {" yes\n", " no\n"} and len(learned) >= 3
+
+
+SMALL = Shape(size=128, patch=32, width=16, layers=1, heads=2, grid=2, words=64)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A critic trained for a moment on a tiny language model: its folder, and the base's."""
+    root = tmp_path_factory.mktemp("critic")
+    tokenizer = word_tokenizer()
+    trained_llama(tokenizer, steps=0).bfloat16().save_pretrained(root / "base")
+    tokenizer.save_pretrained(root / "base")
+    pictures = [np.asarray(critic_tower.drawn(128, number)[0]) for number in range(4)]
+    (root / "painted").mkdir()
+    np.save(root / "painted" / "000000.npy", np.stack(pictures))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (critic, critic_tower):
+            patch.setattr(module, "_HELD_OUT", 4)
+        patch.setattr(critic, "LONGEST", 900)
+        critic_tower.main(root / "tower", root / "painted", count=16, steps=4, batch=4, shape=SMALL)
+        recipe = critic.Recipe(steps=10, batch=1, rank=4, rate=0.1, count=16)
+        folder = critic.main(root / "base", root / "tower", root / "painted", root / "out", recipe)
+        yield folder, root / "base"
+
+
+def test_the_critic_learns_to_speak(trained: tuple[Path, Path]) -> None:
+    rows = [json.loads(line) for line in (trained[0].parent / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows]
+    assert len(losses) == 10 and np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.05
+
+
+class Glance(BaseModel):
+    """What of a verdict a model can say that has hardly learned to speak: everything that is chosen."""
+
+    sees: Sight
+    checks: list[Check] = Field(min_length=2, max_length=2)
+    fit: int = Field(ge=1, le=10)
+
+
+def test_the_trained_folder_sees_through_the_usual_interface(trained: tuple[Path, Path]) -> None:
+    from models.structured import structured
+    from tests.test_models_vision_chat import shown, url
+
+    folder, base = trained
+    chat = VisionChat(folder=base, adapter=folder, dtype="float32", device="cpu", seed=1)
+    questions = ("Does the picture show leaf venation?", "Are the main colours gold on black?")
+    told = shots("critique", "leaf venation, gold on black", "leaf venation", "Colours are gold on black.")
+    hints = {"checks.question": questions, "sees.pattern": [called(name) for name in FAMILIES]}
+    hints |= {"sees.second": ["honeycomb", NONE], "sees.palette": ["gold on black", "coral on deep teal"]}
+    made = structured(chat, Glance, shown(url(1)), seed=3, hints=hints, shots=told).value
+    assert made == structured(chat, Glance, shown(url(1)), seed=3, hints=hints, shots=told).value
+    assert [check.question for check in made.checks] == list(questions)
+    assert made.sees.pattern in hints["sees.pattern"] and 1 <= made.fit <= 10
+
+
+def test_painted_pictures_keep_what_was_asked_for(tmp_path: Path) -> None:
+    np.save(tmp_path / "000000.npy", np.zeros((3, 128, 128, 3), dtype=np.uint8))
+    pictures, specs = painted.load(tmp_path)
+    assert len(pictures) == len(specs) == 3
+    assert specs[1] == painted.spec_of(1)[0] and painted.spec_of(1)[1] == painted.spec_of(1)[1]
+
+
+def test_rows_lay_out_behind_the_picture() -> None:
+    rng = np.random.default_rng(1)
+    truth = Truth.of(sample(rng))
+    laid = lay_out(critic_rows.tree(truth, wanted_of(truth, rng, True), rng, word_tokenizer(), 16), 2000)
+    assert laid.ids[0, :16].tolist() == [0] * 16
+    assert int(laid.before.min()) >= 16
+    assert torch.all(laid.sight[0, 0, 16:, :16])

@@ -1,0 +1,186 @@
+"""Teach the embedded critic to speak of what its eyes see: a connector and a LoRA adapter of SmolLM2-135M-Instruct.
+
+The second half of the critic, after `training.critic_tower`. The tower stays as it is; its states of every picture are
+made once. Each row is a picture and a brief, half of the time another picture's, laid out as the critic is asked.
+Killed at any moment, the same command goes on from its last checkpoint.
+
+    python -m training.critic --base ~/.studio/models/smollm2-135m-instruct --tower DIR --painted DIR --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.eyes import Eyes, lay_eyes
+from training.branches import Laid, lay_out, log_likelihoods
+from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
+from training.critic_rows import Truth, tree, wanted_of
+from training.critic_tower import NAMES, Seer, data, load_seer, to_input
+from training.writer import lay_adapter, load
+from workspace.errors import DataError
+from workspace.files import publish
+
+LONGEST = 512
+_SAVE_EVERY = 25
+_HELD_OUT = 400
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the critic learns to speak: steps, pictures a step, the adapter's rank, rates."""
+
+    steps: int = 600
+    batch: int = 6
+    rank: int = 8
+    rate: float = 8e-4
+    count: int = 14000
+    painted_share: float = 0.5
+    seed: int = 42
+
+
+class Speaker(torch.nn.Module):
+    """What learns: the connector and, inside the language model, the adapter."""
+
+    def __init__(self, connector: torch.nn.Module, model: Any) -> None:
+        super().__init__()
+        self.connector, self.model = connector, model
+
+
+@torch.no_grad()
+def looked_at(seer: Seer, pictures: np.ndarray[Any, Any], path: Path) -> torch.Tensor:
+    """The tower's states of every picture, (n, tokens, width) in half precision; made once."""
+    if not path.is_file():
+        parts = [seer.eyes.look(to_input(pictures[start : start + 64])).half() for start in range(0, len(pictures), 64)]
+        save_tensors(path, {"states": torch.cat(parts)})
+    return load_tensors(path)[0]["states"]
+
+
+@torch.no_grad()
+def believable(seer: Seer, states: torch.Tensor, truths: Sequence[Truth], drawn: int) -> list[int]:
+    """The painted pictures in which the tower sees what was asked for; in the others the painter went astray."""
+    kept = []
+    for number in range(drawn, len(truths)):
+        chances = seer.heads(states[number][None].float())[0][0].sigmoid()
+        if all(chances[NAMES.index(name)] > 0.15 for name in truths[number].families):
+            kept.append(number)
+    return kept
+
+
+@flushed()
+def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recipe) -> Path:
+    """Train connector and adapter and publish the critic.
+
+    Args:
+        base: Folder of SmolLM2-135M-Instruct.
+        tower: Output folder of `training.critic_tower`.
+        painted: Output folder of `training.painted`.
+        out: Folder for checkpoints, metrics.jsonl and the result; the same folder resumes.
+        recipe: How.
+
+    Returns:
+        The folder ``out/critic``: eyes, adapter and what it was taught.
+
+    Raises:
+        DataError: If the loss stops being a number.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
+    seer = load_seer(tower / "seer.safetensors")
+    pictures, truths, drawn = data(tower, recipe.count, seer.eyes.shape.size, painted)
+    states = looked_at(seer, pictures, out / "states.safetensors")
+    sure = believable(seer, states, truths, drawn)
+    print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
+    model, tokenizer = load(base, recipe.rank, recipe.seed)
+    speaker = Speaker(seer.eyes.connector.bfloat16().requires_grad_(True), model)
+    trainee = Trainee(speaker, recipe.rate, 0.98, out / "critic.safetensors")
+    tokens = states.shape[1]
+
+    def rows(step: int) -> list[tuple[int, Laid]]:
+        rng = np.random.default_rng([recipe.seed, step])
+        made = []
+        for _ in range(recipe.batch):
+            from_painted = bool(sure) and rng.random() < recipe.painted_share
+            number = sure[int(rng.integers(len(sure)))] if from_painted else int(rng.integers(drawn - _HELD_OUT))
+            truth = truths[number]
+            wanted = wanted_of(truth, rng, matching=rng.random() < 0.5)
+            made.append((number, lay_out(tree(truth, wanted, rng, tokenizer, tokens), LONGEST)))
+        return made
+
+    def losses(step: int) -> list[Callable[[], torch.Tensor]]:
+        made = rows(step)
+        total = sum(len(laid.learned) for _, laid in made)
+
+        def one(number: int, laid: Laid) -> torch.Tensor:
+            seen = speaker.connector(states[number].bfloat16())
+            return -log_likelihoods(model, laid, seen).sum() / total
+
+        return [lambda number=number, laid=laid: one(number, laid) for number, laid in made]  # type: ignore[misc]
+
+    _train(trainee, recipe.steps, losses, out)
+    trainee.use_average()
+    return write(model, seer.eyes, out / "critic")
+
+
+def _train(trainee: Trainee, steps: int, losses: Callable[[int], list[Callable[[], torch.Tensor]]], out: Path) -> None:
+    began = time.monotonic()
+    while trainee.step < steps:
+        parts = losses(trainee.step)
+        value = 0.0
+        for place, part in enumerate(parts):
+            loss = part()
+            value += float(loss.detach())
+            if place < len(parts) - 1:
+                loss.backward()  # type: ignore[no-untyped-call]
+        if not math.isfinite(value):
+            raise DataError(
+                f"the loss is {value} at step {trainee.step}; the last good checkpoint is kept at {trainee.path}",
+                hint="lower the rate",
+            )
+        share = min(1.0, (trainee.step + 1) / 20) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
+        trainee.update(loss, share)
+        row = {"step": trainee.step, "of": steps, "loss": round(value, 4)}
+        row["seconds"] = round(time.monotonic() - began, 1)
+        with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        if trainee.step % _SAVE_EVERY == 0 or trainee.step == steps:
+            trainee.save()
+
+
+def write(model: Any, eyes: Eyes, folder: Path) -> Path:
+    """Publish the critic: the adapter as peft lays it out, the eyes, and what it was taught; whole or not at all."""
+
+    def lay(staged: Path) -> None:
+        lay_adapter(model, staged)
+        lay_eyes(eyes, staged)
+        (staged / "studio.json").write_text(json.dumps({"taught": ["critique"]}) + "\n", encoding="utf-8")
+
+    publish(folder, lay)
+    return folder
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--tower", type=Path, required=True)
+    parser.add_argument("--painted", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    for field in fields(Recipe):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            help=str(field.default),
+        )
+    told = vars(parser.parse_args())
+    print(main(told.pop("base"), told.pop("tower"), told.pop("painted"), told.pop("out"), Recipe(**told)))
