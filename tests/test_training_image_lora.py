@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from pipelines.painter import Painter
 from tests.fixtures_flux import MicroFlux
-from training import image_lora
+from training import image_lora, leaf_pictures
 from training.checkpoints import Trainee, load_tensors
 from training.image_lora import ImageLoraConfig, load_config, main
 from training.picture_folder import read_folder, same_caption, square
@@ -192,3 +192,19 @@ def test_a_faulty_config_is_refused_by_key(tmp_path: Path, text: str, fault: str
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(DataError, match=fault):
         load_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("name", ["leaf-adapter", "leaf-flux"])
+def test_the_shipped_training_files_are_valid(name: str) -> None:
+    plan = load_config(Path(image_lora.__file__).parent / "configs" / f"{name}.yaml")
+    assert plan.trigger == TRIGGER
+    assert (plan.rank, plan.alpha) == (16, 16)
+
+
+def test_leaf_pictures_are_a_folder_to_train_from(tmp_path: Path) -> None:
+    leaf_pictures.main(tmp_path, 4, 64, 7)
+    read = read_folder(tmp_path, TRIGGER)
+    assert len(read) == 4 and all(TRIGGER in one.caption for one in read)
+    first = (tmp_path / "0000.png").read_bytes()
+    leaf_pictures.main(tmp_path, 1, 64, 7)
+    assert (tmp_path / "0000.png").read_bytes() == first
