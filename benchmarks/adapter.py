@@ -1,4 +1,4 @@
-"""The leaf adapter: how often its style is recognised at three scales, by a classifier that saw drawings alone. Prints JSON.
+"""The leaf adapter: how often a classifier that saw drawings alone recognises its style at three scales. Prints JSON.
 
 The same prompts, with the trigger, and the same seeds at every scale; scale 0 is the bare painter.
 """

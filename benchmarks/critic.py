@@ -1,8 +1,8 @@
 """The embedded critic on drawings and paintings it never saw, against matching and mismatched briefs. Prints JSON.
 
 - ``critic_attributes_renders``, ``critic_attributes_painted``: share of the attributes (patterns, density, palette,
-  gradient) that it names rightly, over held-out drawings and over paintings in held-out wordings; a painting counts with
-  what was asked for, its density with what is measured on it;
+  gradient) that it names rightly, over held-out drawings and over paintings in held-out wordings; a painting counts as
+  what was asked for, its density as what is measured on it;
 - ``critic_auroc``: how well its score (the Director's: half the checklist, half the fit) parts pictures with their own
   brief from pictures with another's;
 - ``critic_valid``: share of critiques that are valid by the schema; ``critic_seconds``: median a picture.

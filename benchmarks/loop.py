@@ -1,0 +1,140 @@
+"""Two rounds of the picture loop over many briefs: is the second better than the first? Prints JSON.
+
+Every brief is a design's sources without the design: the Illustrator's prompt is put together from the painter's words,
+round one is painted and criticised, the Director decides, round two is painted with the changed prompt. Of every round
+so far the best picture stands (the Director's rule). It is scored twice: by the critic, and by a classifier that saw
+drawings alone (the chance of the wanted families). The change is tested by Wilcoxon's signed-rank test, one-sided.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from home import fresh_home
+
+SEED = 900
+
+
+def state_of(number: int) -> dict[str, Any]:
+    """The state after the Engineer, for two of the atlas's held-out materials."""
+    from agents.documents import Brief
+    from agents.state import initial_state
+    from training.writer_data import row
+
+    made = row(SEED, number, held_out=True)
+    brief = Brief(text=made["brief"], inspirations=made["inspirations"])
+    return {**initial_state(brief), "design": made["document"], "inspirations": made["inspirations"]}
+
+
+def kit_of(home: Path, seed: int, shelf: dict[str, Any]) -> Any:
+    from agents.kit import Kit
+    from agents.programs import load_program
+    from models.chat import chat_model
+    from models.structured import structured
+    from pipelines.painter import Painter
+    from studio.assemble import KitPainter, figures, ranker
+    from workspace.settings import load_settings, resolved
+
+    settings = load_settings("embedded", {"home": str(home)})
+
+    def publish(image: Any, spec: Any, index: int) -> dict[str, Any]:
+        import io
+
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        shelf[f"{index}"] = (image, file.getvalue())
+        return {"path": f"{index}", "seed": spec.seed, "sha256": "", "pixels_sha256": ""}
+
+    return Kit(
+        program=load_program("relate-and-design"),
+        seed=seed,
+        chat=lambda role, seed: chat_model(resolved(settings, role), home, seed=seed),
+        structured=structured,
+        painter=KitPainter(Painter.load(settings.painter, home), lambda event: None),
+        once=lambda key, compute, *, kind: (json.loads(json.dumps(compute())), False),
+        emit=lambda event: None,
+        publish_picture=publish,
+        read_picture=lambda picture: shelf[picture["path"]][1],
+        measure=figures,
+        rank=ranker(home),
+        images=2,
+        rounds=2,
+        critic_enabled=True,
+    )
+
+
+def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
+    """One brief: the best picture after each round, scored by the critic and by the judge."""
+    from agents import critic, director, illustrator, painting
+    from agents.scores import score
+    from training.judge import NAMES, judged
+    from training.wordings import FAMILIES
+
+    shelf: dict[str, Any] = {}
+    kit, state = kit_of(home, SEED + number, shelf), state_of(number)
+    wanted: list[int] = []
+    told: dict[str, Any] = {"number": number, "critic": [], "judge": []}
+    for turn in (1, 2):
+        for key, value in illustrator.illustrator(kit, state).items():
+            state[key] = [*state["prompts"], *value] if key == "prompts" else value
+        if not wanted:
+            motifs = state["prompts"][0]["motifs"]
+            wanted = [place for place, name in enumerate(NAMES) if FAMILIES[name].biological[0] in motifs]
+        state["pictures"] = [*state["pictures"], *painting.painter(kit, state)["pictures"]]
+        state["critiques"] = [*state["critiques"], *critic.critic(kit, state)["critiques"]]
+        chosen = director.best(state)
+        top = next(one for one in state["critiques"] if one["picture"] == chosen)
+        chances, _ = judged(judge, [shelf[str(chosen)][0]])
+        told["critic"].append(score(top))
+        told["judge"].append(float(chances[0][wanted].sum()))
+        changes, goto = director.director(kit, state)
+        if turn == 1 and goto != "illustrator":
+            told["ended"] = changes["decisions"][0]["reason"]
+            told["critic"].append(told["critic"][0])
+            told["judge"].append(told["judge"][0])
+            break
+        state |= {key: changes[key] for key in ("change", "round") if key in changes}
+    return told
+
+
+def figures(home: Path, briefs: int = 30) -> dict[str, Any]:
+    """Both rounds of every brief, and the paired tests."""
+    from scipy.stats import wilcoxon
+
+    from training.judge import load_judge
+
+    judge, rows = load_judge(), []
+    for number in range(briefs):
+        rows.append(one(home, number, judge))
+        print(f"loop {number + 1} of {briefs}: {rows[-1]}", file=sys.stderr, flush=True)
+    told: dict[str, Any] = {"loop_briefs": briefs, "ended_early": sum("ended" in row for row in rows)}
+    for name in ("critic", "judge"):
+        first, second = (np.array([row[name][turn] for row in rows]) for turn in (0, 1))
+        gain = second - first
+        p = float(wilcoxon(gain, alternative="greater").pvalue) if np.any(gain) else 1.0
+        told[name] = {
+            "round1": round(float(first.mean()), 3),
+            "round2": round(float(second.mean()), 3),
+            "p": round(p, 5),
+        }
+    told["round2_minus_round1"] = round(told["judge"]["round2"] - told["judge"]["round1"], 3)
+    told["round2_p"] = told["judge"]["p"]
+    told["never_worse"] = all(row["critic"][1] >= row["critic"][0] for row in rows)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--briefs", type=int, default=30)
+    options = parser.parse_args()
+    with fresh_home() as home:
+        print(json.dumps({"benchmark": "loop", **figures(home, options.briefs)}))
+
+
+if __name__ == "__main__":
+    main()
