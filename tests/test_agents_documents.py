@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agents.documents import Brief, Critique, ImagePrompt, MaterialDesign, Name, Sentence, repeats
+from agents.documents import Brief, ImagePrompt, MaterialDesign, Name, Sentence, Verdict, repeats
 
 NAME = TypeAdapter(Name)
 SENTENCE = TypeAdapter(Sentence)
@@ -126,5 +126,5 @@ def test_bounds_stand_in_every_schema() -> None:
             for place, value in enumerate(node):
                 walk(value, f"{path}/{place}")
 
-    for document in (Brief, MaterialDesign, ImagePrompt, Critique):
+    for document in (Brief, MaterialDesign, ImagePrompt, Verdict):
         walk(document.model_json_schema(), document.__name__)

@@ -51,7 +51,7 @@ def test_studio_commands_run_as_they_stand(embedded_home: Path, tmp_path: Path) 
         if not line.startswith(("studio ", "python ")):
             continue
         words = shlex.split(line if line not in ELSEWHERE else f"{line} --help")
-        words = [run if word == "RUN" else word for word in words]
+        words = [run if word == "RUN" else word.replace("~", str(tmp_path)) for word in words]
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         if words[1] == "design":
