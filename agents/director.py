@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 from agents.illustrator import reworded
 from agents.kit import Kit
 from agents.roles import rethink
-from agents.scores import score
+from agents.scores import latest, score
 from agents.state import DesignState, Json
 from workspace.errors import UsageError
 from workspace.events import Decision, PromptReady
@@ -132,7 +132,6 @@ def _reworded(kit: Kit, state: DesignState, text: str) -> Json:
 
 def _wanted(state: DesignState) -> tuple[str, str]:
     """What the round's best picture lacks, and the one change that its critic would make."""
-    pictures = state["pictures"]
-    seen = max((c for c in state["critiques"] if pictures[c["picture"]]["round"] == state["round"]), key=score)
+    seen = latest(state)
     failed = [check["question"] for check in seen["checks"] if check["answer"] == "no"]
     return f"Answered with no: {' '.join(failed)}" if failed else "", str(seen["change"])

@@ -16,7 +16,7 @@ from agents.documents import DANGLING, ImagePrompt
 from agents.experience import shots
 from agents.kit import Hints, Kit
 from agents.roles import wish
-from agents.scores import score, shows
+from agents.scores import latest, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
@@ -36,9 +36,9 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     number = state["round"]
     key = f"illustrator/prompt-{len(state['prompts']) + 1}"
     words = Vocabulary.of(kit.painter.vocabulary())
-    hints = _chosen(kit, state, words)
+    missed = missing(state) if state["change"] and state["prompts"] else []
+    hints = _chosen(kit, state, words, missed)
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
-    missed = missing(state) if state["change"] and state["prompts"] and hints else []
     messages = _task(kit, state, hints, shapes)
     examples = _examples(kit, state, hints, shapes)
 
@@ -54,13 +54,13 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     return {"prompts": [made], "change": ""}
 
 
-def _chosen(kit: Kit, state: DesignState, words: Vocabulary) -> dict[str, list[str]]:
+def _chosen(kit: Kit, state: DesignState, words: Vocabulary, missed: Sequence[str]) -> dict[str, list[str]]:
     """Motifs and palette from the painter's vocabulary that lie nearest to the design; nothing if it has none.
 
     A picture that is painted again keeps them; the motifs that the critic missed come first.
     """
     if state["change"] and state["prompts"] and words.families:
-        last, missed = state["prompts"][-1], missing(state)
+        last = state["prompts"][-1]
         return {"motifs": sorted(last["motifs"], key=lambda one: one not in missed), "palette": [last["palette"]]}
     design, brief = state["design"], wish(kit, state)
     sources = [(source["name"], source["feature"]) for source in design["inspirations"]]
@@ -78,9 +78,7 @@ def missing(state: DesignState) -> list[str]:
     """The motifs that the critic did not find in the last round's best picture."""
     if not state["critiques"]:
         return []
-    last = max(state["pictures"][one["picture"]]["round"] for one in state["critiques"])
-    seen = max((one for one in state["critiques"] if state["pictures"][one["picture"]]["round"] == last), key=score)
-    refused = {check["question"] for check in seen["checks"] if check["answer"] == "no"}
+    refused = {check["question"] for check in latest(state)["checks"] if check["answer"] == "no"}
     return [motif for motif in state["prompts"][-1]["motifs"] if shows(motif) in refused]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.state import Json
+from agents.state import DesignState, Json
 
 
 def score(critique: Json) -> float:
@@ -15,3 +15,10 @@ def score(critique: Json) -> float:
 def shows(motif: str) -> str:
     """The question of the checklist that asks for a motif."""
     return f"Does the picture show {motif}?"
+
+
+def latest(state: DesignState) -> Json:
+    """The best critique of the last round that was looked at."""
+    rounds = [state["pictures"][one["picture"]]["round"] for one in state["critiques"]]
+    last = max(rounds)
+    return max((one for one, number in zip(state["critiques"], rounds, strict=True) if number == last), key=score)

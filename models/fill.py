@@ -103,16 +103,16 @@ class _Work:
         self.avoid = llm.engine.single(llm.sampling.avoid)
         if shots is not None and shots.kind in llm.engine.taught:
             self.shots = replace(shots, taught=True)
+        self.begun = partial(llm.begun, messages)
         self.pen = None
         if self.shots is not None:
-            self.pen = continuing.Pen(llm.engine, self.shots, self.avoid, partial(llm.begun, messages))
+            self.pen = continuing.Pen(llm.engine, self.shots, self.avoid, self.begun)
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
         self.grams: Counter[tuple[str, ...]] = Counter()
         self.repairs = 0
         self.turns = llm.turns(messages, _CONTEXT)
-        self.begun = partial(llm.begun, messages)
 
     @cached_property
     def asking(self) -> tuple[Tape, str]:

@@ -61,11 +61,11 @@ def taught_by(folder: Path) -> frozenset[str]:
     return frozenset(kinds)
 
 
+_ASIDE = frozenset({"peft_type", "base_model_name_or_path"})  # known already, and where the base was once read
+
+
 def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)} - {
-        "peft_type",
-        "base_model_name_or_path",
-    }  # where the base was once read from
+    names = {field.name for field in fields(kind)} - _ASIDE
     return {key: value for key, value in values.items() if key in names and value is not None}
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,12 +24,10 @@ from training.branches import Laid, lay_out, log_likelihoods
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.critic_rows import Truth, tree, wanted_of
 from training.critic_tower import NAMES, Seer, data, load_seer, to_input
-from training.writer import lay_adapter, load
-from workspace.errors import DataError
+from training.writer import lay_adapter, load, train
 from workspace.files import publish
 
 LONGEST = 512
-_SAVE_EVERY = 25
 _HELD_OUT = 400
 
 
@@ -126,35 +122,9 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
 
         return [lambda number=number, laid=laid: one(number, laid) for number, laid in made]  # type: ignore[misc]
 
-    _train(trainee, recipe.steps, losses, out)
+    train(trainee, "critic", recipe.steps, losses, out)
     trainee.use_average()
     return write(model, seer.eyes, out / "critic")
-
-
-def _train(trainee: Trainee, steps: int, losses: Callable[[int], list[Callable[[], torch.Tensor]]], out: Path) -> None:
-    began = time.monotonic()
-    while trainee.step < steps:
-        parts = losses(trainee.step)
-        value = 0.0
-        for place, part in enumerate(parts):
-            loss = part()
-            value += float(loss.detach())
-            if place < len(parts) - 1:
-                loss.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(value):
-            raise DataError(
-                f"the loss is {value} at step {trainee.step}; the last good checkpoint is kept at {trainee.path}",
-                hint="lower the rate",
-            )
-        share = min(1.0, (trainee.step + 1) / 20) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
-        trainee.update(loss, share)
-        row = {"step": trainee.step, "of": steps, "loss": round(value, 4)}
-        row["seconds"] = round(time.monotonic() - began, 1)
-        with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-        if trainee.step % _SAVE_EVERY == 0 or trainee.step == steps:
-            trainee.save()
 
 
 def write(model: Any, eyes: Eyes, folder: Path) -> Path:

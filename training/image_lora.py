@@ -214,7 +214,7 @@ def _train(
     transformer.add_adapter(
         LoraConfig(
             r=config.rank,
-            lora_alpha=alpha,  # any number scales
+            lora_alpha=alpha,
             init_lora_weights="gaussian",
             target_modules=TARGETS[config.targets],
         )

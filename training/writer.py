@@ -74,7 +74,7 @@ def sft(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
         total = sum(len(one.learned) for one in laid)
         return [lambda one=one: -log_likelihoods(model, one).sum() / total for one in laid]  # type: ignore[misc]
 
-    _train(trainee, "sft", recipe.steps, losses, out)
+    train(trainee, "sft", recipe.steps, losses, out)
     trainee.use_average()
 
 
@@ -89,7 +89,7 @@ def dpo(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
     trees = [pairs(seed, number, tokenizer) for number in range(recipe.dpo_steps * batch)]
     laid = [lay_out(tree, LONGEST) for tree in trees]
     path = out / "reference.safetensors"
-    if not path.is_file():
+    if not path.is_file() or len(load_tensors(path)[0]) < len(laid):
         with torch.no_grad():
             known = [_by_branch(log_likelihoods(model, one), one.branch) for one in laid]
         save_tensors(path, {str(number): one for number, one in enumerate(known)})
@@ -105,7 +105,7 @@ def dpo(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
     def losses(step: int) -> list[Callable[[], torch.Tensor]]:
         return [lambda number=step * batch + n: loss_of(number) for n in range(batch)]  # type: ignore[misc]
 
-    _train(trainee, "dpo", recipe.dpo_steps, losses, out)
+    train(trainee, "dpo", recipe.dpo_steps, losses, out)
     trainee.use_average()
 
 
@@ -114,7 +114,7 @@ def _by_branch(found: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
     return torch.zeros(int(branch.max()) + 1).index_add(0, branch, found)
 
 
-def _train(
+def train(
     trainee: Trainee, stage: str, steps: int, losses: Callable[[int], list[Callable[[], torch.Tensor]]], out: Path
 ) -> None:
     """Step until done, with a line of JSON a step and a checkpoint every so often; stop at a loss that is no number."""
