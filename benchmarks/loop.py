@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from home import fresh_home
+from team import kit_for
 
 SEED = 900
 
@@ -32,36 +33,23 @@ def state_of(number: int) -> dict[str, Any]:
 
 
 def kit_of(home: Path, seed: int, shelf: dict[str, Any]) -> Any:
-    from agents.kit import Kit
-    from agents.programs import load_program
-    from models.chat import chat_model
-    from models.structured import structured
-    from pipelines.painter import Painter
-    from studio.assemble import KitPainter, figures, ranker
-    from workspace.settings import load_settings, resolved
+    """A kit whose pictures stand on a shelf: two a round, two rounds, a critic."""
+    import io
 
-    settings = load_settings("embedded", {"home": str(home)})
+    from studio.assemble import figures as measured
 
     def publish(image: Any, spec: Any, index: int) -> dict[str, Any]:
-        import io
-
         file = io.BytesIO()
         image.save(file, "PNG")
         shelf[f"{index}"] = (image, file.getvalue())
         return {"path": f"{index}", "seed": spec.seed, "sha256": "", "pixels_sha256": ""}
 
-    return Kit(
-        program=load_program("relate-and-design"),
-        seed=seed,
-        chat=lambda role, seed: chat_model(resolved(settings, role), home, seed=seed),
-        structured=structured,
-        painter=KitPainter(Painter.load(settings.painter, home), lambda event: None),
-        once=lambda key, compute, *, kind: (json.loads(json.dumps(compute())), False),
-        emit=lambda event: None,
+    return kit_for(
+        home,
+        seed,
         publish_picture=publish,
         read_picture=lambda picture: shelf[picture["path"]][1],
-        measure=figures,
-        rank=ranker(home),
+        measure=measured,
         images=2,
         rounds=2,
         critic_enabled=True,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from home import fresh_home
+from team import kit_for
 
 WANTS = (
     "a tough panel for helmets",
@@ -106,32 +107,11 @@ def one(kit: Any, text: str, sources: list[str]) -> dict[str, Any]:
     return {"design": made["design"], "repairs": made["repairs"], "seconds": time.perf_counter() - begun}
 
 
-def kit_for(home: Path, tokens: int) -> Any:
-    from agents.kit import Kit
-    from agents.programs import load_program
-    from models.chat import chat_model
-    from models.structured import structured
-    from tests.fixtures_run import InstantPainter
-    from workspace.settings import load_settings, resolved
-
-    settings = load_settings("embedded", {"home": str(home), "roles.scientist.max_tokens": tokens})
-    return Kit(
-        program=load_program("relate-and-design"),
-        seed=7,
-        chat=lambda role, seed: chat_model(resolved(settings, role), home, seed=seed),
-        structured=structured,
-        painter=InstantPainter(vocabulary={}),
-        once=lambda key, compute, *, kind: (json.loads(json.dumps(compute())), False),
-        emit=lambda event: None,
-        publish_picture=lambda image, spec, index: {},
-        read_picture=lambda picture: b"",
-    )
-
-
 def main() -> None:
     from pydantic import ValidationError
 
     from agents.documents import MaterialDesign
+    from tests.fixtures_run import InstantPainter
     from workspace.errors import StudioError
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -142,7 +122,8 @@ def main() -> None:
     wanted = briefs(options.count)
     made = {row["number"]: row for row in _lines(options.out)}
     with fresh_home() as home:
-        kit = kit_for(home, options.tokens)
+        changes = {"roles.scientist.max_tokens": options.tokens}
+        kit = kit_for(home, 7, changes, painter=InstantPainter(vocabulary={}))
         for number, (text, sources) in enumerate(wanted, 1):
             if number in made:
                 continue

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from home import fresh_home
+from team import kit_for
 
 SEED = 9
 PROGRAMS = {"material microstructure": "relate-and-design", "building": "architecture", "city": "city"}
@@ -71,30 +72,6 @@ def prompt_fits(short: str, vocabulary: dict[str, list[str]], count: Any) -> boo
     told = stems(short)
     known = [name for name, phrases in vocabulary.items() if any(stems(phrase) <= told for phrase in phrases)]
     return len(known) >= 2 and count(short) <= 77
-
-
-def kit_for(home: Path, adapter: str) -> Any:
-    from agents.kit import Kit
-    from agents.programs import load_program
-    from models.chat import chat_model
-    from models.structured import structured
-    from pipelines.painter import Painter
-    from studio.assemble import KitPainter, ranker
-    from workspace.settings import load_settings, resolved
-
-    settings = load_settings("embedded", {"home": str(home), "chat.adapter": adapter})
-    return Kit(
-        program=load_program("relate-and-design"),
-        seed=SEED,
-        chat=lambda role, seed: chat_model(resolved(settings, role), home, seed=seed),
-        structured=structured,
-        painter=KitPainter(Painter.load(settings.painter, home), lambda event: None),
-        once=lambda key, compute, *, kind: (json.loads(json.dumps(compute())), False),
-        emit=lambda event: None,
-        publish_picture=lambda image, spec, index: {},
-        read_picture=lambda picture: b"",
-        rank=ranker(home),
-    )
 
 
 def written(kit: Any, number: int) -> dict[str, Any]:
@@ -150,7 +127,7 @@ def run(home: Path, adapter: str, pairs: int, out: Path | None = None) -> list[d
     """Write so many designs; a file of them resumes."""
     known = out.read_text(encoding="utf-8").splitlines() if out and out.is_file() else []
     rows = {row["number"]: row for row in map(json.loads, known)}
-    kit = kit_for(home, adapter)
+    kit = kit_for(home, SEED, {"chat.adapter": adapter})
     for number in range(pairs):
         if number not in rows:
             rows[number] = written(kit, number)

@@ -39,6 +39,10 @@ _VARIED = 0.6
 _LISTED = 3  # words between commas; more make it a sentence
 _DRAFTS = 4
 _SPARE, _EACH = 2, 2
+_LEAST = 5  # words of a sentence
+_DANGLING = re.compile(
+    r"(an?|and|as|at|but|by|for|from|in(to)?|is|o[fnr]|so|tha[nt]|then?|to|wh(en|ich|ile)|with)", re.I
+)
 
 Take = Callable[[Slot, str], bool]
 Loss = Callable[[str], float]
@@ -191,3 +195,14 @@ def _finished(slot: Slot, one: Draft) -> str | None:
     if slot.kind == "name":
         return tidy_name(text, ended=True)
     return text
+
+
+def mended(slot: Slot, one: Draft) -> str | None:
+    """A draft's text; a sentence that did not come to its end ends after its last whole word that may stand there."""
+    text = _finished(slot, one)
+    if text is not None or slot.kind not in ("sentence", "prompt") or one.ended:
+        return text
+    said = one.text.split()[:-1]
+    while said and _DANGLING.fullmatch(said[-1]):
+        said.pop()
+    return " ".join(said).rstrip(".,;:") + "." if len(said) >= _LEAST else None

@@ -22,7 +22,7 @@ from models import continuing
 from models.asking import Question, question
 from models.engine import Tape
 from models.leaves import Ask, Draft, likelihoods, write
-from models.shapes import Layout, Path, Slot, figures, lay_out, put, round_figures, settle
+from models.shapes import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
 from models.shots import Shots, helpers
 from workspace.errors import DataError
 
@@ -112,6 +112,7 @@ class _Work:
         self.dropped: set[Path] = set()
         self.grams: Counter[tuple[str, ...]] = Counter()
         self.repairs = 0
+        self.poor: dict[Path, list[tuple[float, str]]] = {}
         self.turns = llm.turns(messages, _CONTEXT)
 
     @cached_property
@@ -175,7 +176,7 @@ class _Work:
         left = [slot for slot in slots if slot.item not in self.dropped]
         for slot in [slot for slot in left if slot.kind == "choice"]:
             seed = _seed(self.seed, slot.where, 0, 0)
-            self._settle(slot, self.pen.choose(slot, _choices(slot), self.values, seed))
+            self._settle(slot, self.pen.choose(slot, spoken(slot), self.values, seed))
         left = [slot for slot in left if slot.kind != "choice"]
         for group in self._in_turn(left):
             self._draft([slot for slot in group if slot.item not in self.dropped])
@@ -213,6 +214,8 @@ class _Work:
     def _ranked(self, slot: Slot, drafts: list[Draft]) -> list[str]:
         assert self.shots is not None  # only a family they show comes here
         texts = continuing.ranked(self.shots, slot, drafts, self._overlap)
+        for draft in drafts:
+            self._set_aside(slot, draft, continuing.mended(slot, draft))
         return [text for text in texts if not self._stale(slot, text)]
 
     def _given(self, slot: Slot, given: Mapping[str, list[str]]) -> bool:
@@ -284,9 +287,15 @@ class _Work:
         rated = []
         for draft in drafts:
             text = asked.finish(draft)
+            self._set_aside(slot, draft, text)
             if text is not None and not self._stale(slot, text):
                 rated.append((draft.score - self._overlap(text), text))
         return self._accept(slot, [text for _, text in sorted(rated, reverse=True)])
+
+    def _set_aside(self, slot: Slot, draft: Draft, text: str | None) -> None:
+        """Remember a text that taste may refuse: a document with a dull field is better than none."""
+        if text is not None:
+            self.poor.setdefault(slot.path, []).append((draft.score - self._overlap(text), text))
 
     def _accept(self, slot: Slot, texts: list[str]) -> bool:
         """Keep the first text that the field's own check and its bounds accept."""
@@ -331,7 +340,7 @@ class _Work:
 
     def _choose(self, slot: Slot) -> None:
         asked = question(slot, self.values)
-        words = _choices(slot)
+        words = spoken(slot)
         tape, after = self.asking
         texts = [(asked.ask + after + asked.lead, self.engine.encode(" " + word)) for word in words]
         plain = question(slot, {})
@@ -358,7 +367,7 @@ class _Work:
             self.values[slot.path] = None
         elif item is not None and self._items(item[:-1]) > self.layout.lists[item[:-1]]:
             self.dropped.add(item)
-        else:
+        elif not self._accept(slot, [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True)]):
             raise DataError(
                 f"the model could not write {slot.where} validly in {_ATTEMPTS} attempts",
                 hint="try another seed or a larger model",
@@ -382,16 +391,6 @@ def _family(path: Path) -> str:
 def _seed(seed: int, where: str, attempt: int, number: int) -> int:
     digest = hashlib.sha256(f"{seed}/{where}/{attempt}/{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def _choices(slot: Slot) -> list[str]:
-    return [_spoken(choice) for choice in slot.choices]
-
-
-def _spoken(choice: Any) -> str:
-    if isinstance(choice, bool):
-        return "yes" if choice else "no"
-    return f"{choice:g}" if isinstance(choice, float) else str(choice)
 
 
 def _number(text: str, slot: Slot) -> float | int:

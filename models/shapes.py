@@ -260,3 +260,14 @@ def round_figures(low: float, high: float) -> tuple[float, ...]:
             if low <= figure <= high:
                 found.append(figure)
     return tuple(found) or (low,)
+
+
+def spoken(slot: Slot) -> list[str]:
+    """A slot's choices as a model says them."""
+    return [_spoken(choice) for choice in slot.choices]
+
+
+def _spoken(choice: Any) -> str:
+    if isinstance(choice, bool):
+        return "yes" if choice else "no"
+    return f"{choice:g}" if isinstance(choice, float) else str(choice)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from agents.documents import ImagePrompt, MaterialDesign
 from models.asking import question
-from models.continuing import ranked
+from models.continuing import mended, ranked
 from models.fill import fill
 from models.leaves import Ask, Draft, write
 from models.local_chat import LocalChat
@@ -119,6 +119,13 @@ class TestRefusals:
         with pytest.raises(DataError, match=r"inner\.text"):
             fill(tiny_chat, TALK, Outer, 1)
 
+    def test_a_text_that_says_a_sibling_again_is_better_than_no_document(self, tiny_chat: LocalChat) -> None:
+        class Twins(BaseModel):
+            first: str = Field(pattern="^AB$")
+            second: str = Field(pattern="^AB$")
+
+        assert fill(tiny_chat, TALK, Twins, 1).value == Twins(first="AB", second="AB")
+
     def test_repairs_are_counted(self, tiny_chat: LocalChat) -> None:
         seen: list[str] = []
 
@@ -206,3 +213,21 @@ class TestRanking:
         whole = "Silk, bone and glass are wound into one rope that bends."
         drafts = [Draft(text, True, 9.0), Draft(whole, True, 0.0)]
         assert ranked(shots, slot, drafts, lambda text: 0.0) == [whole]
+
+
+class TestMending:
+    @pytest.mark.parametrize(
+        ("text", "ended", "whole"),
+        [
+            (
+                "Fine ribs carry the load along the crack and the fib",
+                False,
+                "Fine ribs carry the load along the crack.",
+            ),
+            ("Fine ribs carry the load.", True, "Fine ribs carry the load."),
+            ("Fine ribs carry", False, None),
+        ],
+    )
+    def test_a_sentence_without_an_end_gets_one(self, text: str, ended: bool, whole: str | None) -> None:
+        slot = next(slot for slot in lay_out(Everything, {}).slots if slot.where == "text")
+        assert mended(slot, Draft(text=text, ended=ended)) == whole

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,42 +216,43 @@ def test_every_field_has_a_name_and_pictures_have_words(page: Any, address: str,
 
 
 @pytest.fixture
-def embedded(embedded_home: Path) -> Iterator[str]:
+def embedded(embedded_home: Path) -> Iterator[tuple[str, Path]]:
     """The page as a user starts it, on the embedded models, in a process of its own."""
     pytest.importorskip("gradio")
-    server = subprocess.Popen(
-        [sys.executable, "-c", "from ui.app import serve; serve(port=0)"],
-        cwd=ROOT,
-        env=os.environ | {"STUDIO_HOME": str(embedded_home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert server.stdout is not None
-    told = ""
-    for line in server.stdout:
-        told += line
-        if found := re.search(r"Studio is at (http://\S+)", line):
-            yield found[1]
-            break
-    else:
-        pytest.fail(f"the page did not come up: {told}")
+    said = embedded_home / "server.log"
+    with said.open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", "from ui.app import serve; serve(port=0)"],
+            cwd=ROOT,
+            env=os.environ | {"STUDIO_HOME": str(embedded_home), "PYTHONUNBUFFERED": "1"},
+            stdout=log,
+            stderr=log,
+        )
+    until = time.monotonic() + 120
+    while not (found := re.search(r"Studio is at (http://\S+)", said.read_text(encoding="utf-8"))):
+        if server.poll() is not None or time.monotonic() > until:
+            server.kill()
+            pytest.fail(f"the page did not come up: {said.read_text(encoding='utf-8')}")
+        threading.Event().wait(0.2)
+    yield found[1], embedded_home
     server.terminate()
-    server.stdout.close()
     server.wait(20)
 
 
 @pytest.mark.slow
 @pytest.mark.embedded
 @pytest.mark.timeout(2400)
-def test_an_embedded_design_is_watched_to_its_end_through_a_refresh(page: Any, embedded: str) -> None:
-    run_id = _submit(page, embedded, "A tough panel inspired by nacre and leaves")
+def test_an_embedded_design_is_watched_to_its_end_through_a_refresh(page: Any, embedded: tuple[str, Path]) -> None:
+    address, home = embedded
+    run_id = _submit(page, address, "A tough panel inspired by nacre and leaves")
     page.locator("#talk .turn.scientist").first.wait_for(timeout=300_000)
     page.reload()
     page.locator("#talk .turn.scientist").first.wait_for()
     assert run_id in page.url
-    page.locator("#card h2").wait_for(timeout=1_200_000)
-    page.locator("#status .is-finished").wait_for(timeout=600_000)
+    page.locator("#status .is-finished, #status .is-failed, #status .is-interrupted").wait_for(timeout=900_000)
+    logs = [home / "server.log", home / "logs" / f"{run_id}.log"]
+    shown = page.locator("#status").inner_text() + "".join(log.read_text(encoding="utf-8")[-2000:] for log in logs)
+    assert page.locator("#status .is-finished").count() == 1, shown
     assert page.locator("#card h2").inner_text().strip()
     assert page.locator("#pictures figure").count() >= 1
     page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(i => i.naturalWidth >= 64)")

@@ -117,7 +117,8 @@ def _wire(gr: Any, page: Any, made: dict[str, Any], desk: Desk) -> None:
     outputs = [made[name] for name in names]
     held = [made["run"], made["shown"]]
     asked = [made[name] for name in ("brief", "inspirations", "program", "images", "rounds", "seed")]
-    quiet = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+    # Plain requests: an answer lost on a queue's stream would leave the clock waiting for it forever.
+    quiet = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private", "queue": False}
 
     def opened(run_id: str) -> list[Any]:
         return write(desk.open(run_id))

@@ -22,6 +22,7 @@ from ui import admin
 from ui.asking import ask_person
 from ui.train import train_app
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, Unfinished, UsageError
+from workspace.process import mind_manners
 
 if TYPE_CHECKING:
     from studio.runs import Design
@@ -308,7 +309,7 @@ def _fail(error: StudioError) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     signal.signal(signal.SIGTERM, _stop)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    mind_manners()
     Session.run_id, Session.json = "", False
     command = typer.main.get_command(app)
     from typer.exceptions import Abort, TyperException
