@@ -18,6 +18,7 @@ from training.microstructures import (
     draw,
     sample,
 )
+from training.phrases import DENSITY_PHRASES, PHRASES, expand, wordings
 from workspace.errors import UsageError
 
 
@@ -31,7 +32,7 @@ def solid_share(picture: np.ndarray, palette: str) -> np.ndarray:
 
 def words_of(name: str) -> tuple[str, ...]:
     row = FAMILIES[name]
-    return (*row.biological, *row.geometric, row.network)
+    return (*row.biological, *row.geometric, row.network, *(text for one in PHRASES[name] for text in wordings(one)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -117,6 +118,24 @@ def test_captions_name_the_family_in_both_voices(family):
     assert any(word in text for text in texts for word in FAMILIES[family].biological)
     assert any(word in text for text in texts for word in FAMILIES[family].geometric)
     assert max(len(text.split()) for text in texts) <= 45
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_held_out_wordings_are_never_said_in_training(family):
+    said = {text.lower() for name in FAMILIES for text in words_of(name)}
+    assert len(set(words_of(family))) >= 100
+    for text in FAMILIES[family].held_out:
+        assert not any(text.lower() in other for other in said)
+
+
+@pytest.mark.parametrize(
+    "phrase", [one for table in (PHRASES, DENSITY_PHRASES) for row in table.values() for one in row]
+)
+def test_a_phrase_says_only_its_wordings(phrase):
+    rng = np.random.default_rng(1)
+    every = set(wordings(phrase))
+    assert {expand(phrase, rng) for _ in range(30)} <= every
+    assert all(text and "[" not in text and "|" not in text and text == " ".join(text.split()) for text in every)
 
 
 def test_samples_are_repeatable_and_reach_every_row_of_every_table():

@@ -88,7 +88,7 @@ def test_both_stages_log_every_step_and_measure_the_held_out_pictures(trained):
 def test_the_autoencoder_learns(encoder_folder, tmp_path):
     config = PainterConfig(**TINY)
     config = config.model_copy(update={"autoencoder": config.autoencoder.model_copy(update={"steps": 30})})
-    pictures, _ = painter.render(config, tmp_path, 32, 12)
+    pictures = painter.render(config, tmp_path, 32, 12)
     torch.manual_seed(config.seed)
     before = painter.build_autoencoder(config.autoencoder).state_dict()
     after = painter.train_autoencoder(config, pictures, tmp_path).state_dict()
@@ -151,7 +151,7 @@ def test_a_killed_training_resumes_to_the_same_weights(trained, encoder_folder, 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     config = PainterConfig(**TINY)
-    pictures, _ = painter.render(config, tmp_path, 32, 12)
+    pictures = painter.render(config, tmp_path, 32, 12)
     honest, calls = painter.reconstruction_loss, []
 
     def poisoned(*arguments):

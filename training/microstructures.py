@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.families import Array, Field, Rng
-from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, JOINS, PALETTES, SCALES, Family
+from training.phrases import DENSITY_PHRASES, PHRASES, expand
+from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, JOINS, PALETTES, SCALES
 from workspace.errors import DataError, UsageError, unknown
 
 UNITS = 128.0
@@ -118,8 +119,8 @@ def draw(spec: Microstructure, size: int, rng: np.random.Generator) -> NDArray[n
     background, solid, tint = (np.asarray(colour, dtype=np.float32) for colour in _colours(spec.palette))
     if spec.join == "over" and spec.second is not None:
         height, tone = _surface(spec.family, spec, x, y, max(cell, 22.0) * 1.2, rng)
-        below, _ = _surface(spec.second, spec, x, y, 14.0, rng)
-        ground = _mix(background, tint, _cover(below, sharpness))
+        below, _ = _surface(spec.second, spec, x, y, 18.0, rng)
+        ground = _mix(background, tint + 0.25 * (solid - tint), _cover(below, sharpness))
     else:
         height, tone = _surface(spec.family, spec, x, y, cell, rng)
         if spec.second is not None:
@@ -144,17 +145,19 @@ def _pick(words: tuple[str, ...], rng: Rng) -> str:
 def _subject(spec: Microstructure, rng: Rng) -> str:
     """The family or the pair of families, in a voice drawn at random; a hybrid may mix the two voices."""
 
-    def name(family: Family) -> str:
-        voice = rng.random()
-        if voice < 0.15:
+    def name(key: str) -> str:
+        family, voice = FAMILIES[key], rng.random()
+        if voice < 0.08:
             return family.network
-        return _pick(family.biological if voice < 0.6 else family.geometric, rng)
+        if voice < 0.4:
+            return _pick(family.biological if voice < 0.26 else family.geometric, rng)
+        return expand(_pick(PHRASES[key], rng), rng)
 
     first = FAMILIES[spec.family]
     if spec.second is None or spec.join is None:
         both = f"{_pick(first.biological, rng)}, {_pick(first.geometric, rng)}"
-        return both if rng.random() < 0.2 else name(first)
-    return _pick(JOINS[spec.join], rng).format(a=name(first), b=name(FAMILIES[spec.second]))
+        return both if rng.random() < 0.12 else name(spec.family)
+    return _pick(JOINS[spec.join], rng).format(a=name(spec.family), b=name(spec.second))
 
 
 def caption(spec: Microstructure, rng: np.random.Generator) -> str:
@@ -173,8 +176,9 @@ def caption(spec: Microstructure, rng: np.random.Generator) -> str:
     _check(spec)
     palette = _pick(PALETTES[spec.palette].words, rng)
     extras = []
-    if rng.random() < 0.6:
-        extras.append(_pick(DENSITIES[spec.density], rng))
+    if (said := rng.random()) < 0.85:
+        known = said < 0.4
+        extras.append(expand(_pick((DENSITIES if known else DENSITY_PHRASES)[spec.density], rng), rng))
     if rng.random() < 0.6:
         extras.append(_pick(SCALES[spec.scale][1], rng))
     if rng.random() < 0.6 and (FAMILIES[spec.family].directed or FAMILIES[spec.second or spec.family].directed):
@@ -211,13 +215,21 @@ def sample(rng: np.random.Generator) -> Microstructure:
     )
 
 
-def numbered(seed: int, number: int, size: int, captions: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """The numbered picture of a training set and its captions; the same design and words at every size."""
+def numbered(seed: int, number: int, size: int) -> NDArray[np.uint8]:
+    """The numbered picture of a training set; the same design at every size."""
     rng = np.random.default_rng([seed, number])
-    spec = sample(rng)
-    picture = draw(spec, size, rng)
-    words = np.random.default_rng([seed, number, 1])
-    return picture, [caption(spec, words) for _ in range(captions)]
+    return draw(sample(rng), size, rng)
+
+
+def asked(seed: int, number: int) -> Microstructure:
+    """What a training set's numbered picture shows."""
+    return sample(np.random.default_rng([seed, number]))
+
+
+def told(seed: int, number: int, captions: int) -> list[str]:
+    """The captions of a training set's numbered picture."""
+    spec, words = asked(seed, number), np.random.default_rng([seed, number, 1])
+    return [caption(spec, words) for _ in range(captions)]
 
 
 def odds_of(seed: int, count: int, emphasis: Mapping[str, float]) -> list[float]:
@@ -229,5 +241,5 @@ def odds_of(seed: int, count: int, emphasis: Mapping[str, float]) -> list[float]
     for name in emphasis:
         if name not in FAMILIES:
             raise DataError(f"flow.emphasis: {unknown('family', name, FAMILIES)}")
-    drawn = (sample(np.random.default_rng([seed, number])) for number in range(count))
+    drawn = (asked(seed, number) for number in range(count))
     return [max(emphasis.get(name, 1.0) for name in (one.family, one.second or one.family)) for one in drawn]

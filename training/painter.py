@@ -10,6 +10,7 @@ output folder and is skipped when its file is there; the two trainings resume fr
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -29,9 +30,10 @@ from torch.nn import functional
 from models.minilm import load_minilm
 from training.attention import quicken
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.microstructures import numbered, odds_of
+from training.microstructures import asked, numbered, odds_of, told
 from training.opening import open_with_places
 from training.pipeline_folder import write_pipeline
+from training.reading import codes, teach, wishes
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
 from workspace.errors import DataError
 from workspace.files import publish
@@ -51,22 +53,20 @@ def one_cycle(step: int, steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def render(config: PainterConfig, out: Path, size: int, count: int) -> tuple[np.ndarray[Any, Any], list[list[str]]]:
-    """Draw ``count`` pictures on all cores: uint8 (count, size, size, 3), memory-mapped, and each one's captions."""
-    pixels, words = out / f"pictures-{size}.npy", out / f"captions-{size}.json"
-    if not words.is_file():
+def render(config: PainterConfig, out: Path, size: int, count: int) -> np.ndarray[Any, Any]:
+    """Draw ``count`` pictures on all cores: uint8 (count, size, size, 3), memory-mapped."""
+    pixels = out / f"pictures-{size}.npy"
+    if not pixels.is_file():
         shape = (count, size, size, 3)
         canvas = np.lib.format.open_memmap(out / "pictures.part", mode="w+", dtype=np.uint8, shape=shape)
-        said = []
-        one = partial(numbered, config.seed, size=size, captions=config.captions)
+        one = partial(numbered, config.seed, size=size)
         with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as hands:
-            for number, (picture, captions) in enumerate(hands.map(one, range(count), chunksize=32)):
+            for number, picture in enumerate(hands.map(one, range(count), chunksize=32)):
                 canvas[number] = picture
-                said.append(captions)
         canvas.flush()
         os.replace(out / "pictures.part", pixels)
-        publish(words, json.dumps(said))
-    return np.load(pixels, mmap_mode="r"), json.loads(words.read_text(encoding="utf-8"))
+    drawn: np.ndarray[Any, Any] = np.load(pixels, mmap_mode="r")
+    return drawn
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderTiny:
@@ -173,12 +173,12 @@ def encode_pictures(
 
 
 @torch.no_grad()
-def encode_captions(config: PainterConfig, captions: list[list[str]], text_encoder: Path, out: Path) -> Any:
+def encode_captions(config: PainterConfig, text_encoder: Path, out: Path) -> Any:
     """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384)."""
-    path = out / "texts.safetensors"
+    lines = [line for number in range(config.pictures) for line in told(config.seed, number, config.captions)] + [""]
+    path = out / f"texts-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]}.safetensors"
     if not path.is_file():
         encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens)
-        lines = [line for wordings in captions for line in wordings] + [""]
         ids = tokenizer(lines, padding="longest", truncation=True, max_length=config.tokens, return_tensors="pt")
         states, pooled = [], []
         for batch in ids.input_ids.split(128):
@@ -225,8 +225,8 @@ def train_flow(
     """
     recipe = config.flow
     side = config.size // 16
-    model, trainee = _student(config, out, start)
     states, pooled = texts
+    model, trainee = _student(config, pooled, out, start)
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
     usable = len(latents) - config.held_out
@@ -268,15 +268,34 @@ def train_flow(
     return model.eval()
 
 
-def _student(config: PainterConfig, out: Path, start: Path | None) -> tuple[FluxTransformer2DModel, Trainee]:
+def _student(
+    config: PainterConfig, pooled: torch.Tensor, out: Path, start: Path | None
+) -> tuple[FluxTransformer2DModel, Trainee]:
     """A transformer to train, with what trains it: a fresh one, or that of a painter's folder."""
     recipe = config.flow
     torch.manual_seed(config.seed)
     fresh = open_with_places(build_transformer(recipe), config.size // 16) if start is None else _started(start, recipe)
+    _learn_to_read(fresh.time_text_embed.text_embedder, config, pooled, out)
     model = quicken(fresh.bfloat16())
     matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
     path = out / "flow.safetensors"
     return model, Trainee(model, recipe.rate, recipe.average, path, matrices, recipe.matrix_rate)
+
+
+def _learn_to_read(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path) -> None:
+    """Teach the text embedder what captions ask for, once; it is not trained any more after that."""
+    path, steps = out / "reader.safetensors", config.flow.reading
+    if not steps:
+        return
+    if not path.is_file():
+        every = wishes([asked(config.seed, number) for number in range(config.pictures - config.held_out)])
+        known = pooled[: len(every) * config.captions]
+        vectors = codes(embedder, every.repeat_interleave(config.captions, 0), known, config.seed)
+        losses = teach(embedder, every, vectors, known, pooled[-1], steps)
+        print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
+        save_tensors(path, dict(embedder.state_dict()), {})
+    embedder.load_state_dict(load_tensors(path)[0])
+    embedder.requires_grad_(False)
 
 
 def _started(start: Path, recipe: FlowRecipe) -> FluxTransformer2DModel:
@@ -352,12 +371,10 @@ def main(
     if start is not None:
         vae = AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32).eval()
     else:
-        vae = train_autoencoder(
-            config, render(config, out, config.autoencoder.size, config.autoencoder.pictures)[0], out
-        )
-    pictures, captions = render(config, out, config.size, config.pictures)
+        vae = train_autoencoder(config, render(config, out, config.autoencoder.size, config.autoencoder.pictures), out)
+    pictures = render(config, out, config.size, config.pictures)
     latents, normal = encode_pictures(config, vae, pictures, out, start)
-    texts = encode_captions(config, captions, text_encoder, out)
+    texts = encode_captions(config, text_encoder, out)
     transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start)
     return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling_defaults(config))
 

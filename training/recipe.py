@@ -45,6 +45,9 @@ class FlowRecipe(_Section):
     rate: float = Field(3e-3, gt=0, description="of AdamW, for everything but the blocks' matrices")
     matrix_rate: float = Field(1e-2, gt=0, description="of Muon, for the blocks' matrices")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights")
+    reading: int = Field(
+        1500, ge=0, description="steps in which the text embedder learns to read before the flow; 0 trains it along"
+    )
     caption_dropout: float = Field(0.1, ge=0, le=1)
     emphasis: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="families trained on more often than their share: how many times"
