@@ -293,8 +293,8 @@ def _learn_to_read(embedder: Any, config: PainterConfig, pooled: torch.Tensor, o
         vectors = codes(embedder, every.repeat_interleave(config.captions, 0), known, config.seed)
         losses = teach(embedder, every, vectors, known, pooled[-1], steps)
         print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
-        save_tensors(path, dict(embedder.state_dict()), {})
-    embedder.load_state_dict(load_tensors(path)[0])
+        save_tensors(path, {**embedder.state_dict(), "vectors": vectors})
+    embedder.load_state_dict({name: one for name, one in load_tensors(path)[0].items() if name != "vectors"})
     embedder.requires_grad_(False)
 
 

@@ -25,7 +25,7 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "join": [*JOINS],
 }
 _BATCH = 1024
-_STRENGTH = 0.5  # of a wish's own vectors beside what the embedder said of it before
+_STRENGTH = 1.5  # of a wish's own vectors beside what the embedder said of it before
 
 
 def wishes(specs: Sequence[Microstructure]) -> torch.Tensor:
