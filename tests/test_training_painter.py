@@ -31,7 +31,7 @@ TINY = {
     "autoencoder": {"width": 8, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]}
     | {"size": 32, "pictures": 12, "steps": 6, "batch": 4, "crop": 32, "rate": 5e-3},
     "flow": {"layers": 1, "single_layers": 1, "heads": 2, "head_width": 16, "rope": [4, 6, 6]}
-    | {"steps": 6, "batch": 4, "rate": 5e-3, "average": 0.5},
+    | {"steps": 6, "batch": 4, "rate": 5e-3, "average": 0.5, "reading": 20},
 }
 
 

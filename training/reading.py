@@ -59,9 +59,9 @@ def codes(embedder: Any, asked: torch.Tensor, pooled: torch.Tensor, seed: int) -
         usual = torch.linalg.solve(rows.T @ rows + 1e-4 * len(rows) * torch.eye(rows.shape[1]), rows.T @ said[best])
         best = (said - asked @ usual).square().sum(1).argsort()[: len(asked) // 2]
     source = torch.Generator().manual_seed(seed)
-    own, _ = torch.linalg.qr(torch.randn(said.shape[1], asked.shape[1], generator=source))
+    own = torch.nn.init.orthogonal_(torch.empty(asked.shape[1], said.shape[1]), generator=source)
     size = (said - said.mean(0)).norm(dim=1).mean()
-    return torch.as_tensor(usual + _STRENGTH * size * own.T)
+    return torch.as_tensor(usual + _STRENGTH * size * own)
 
 
 def teach(
