@@ -193,14 +193,14 @@ def caption(spec: Microstructure, rng: np.random.Generator) -> str:
     return ", ".join(parts)
 
 
-def sample(rng: np.random.Generator) -> Microstructure:
-    """One microstructure at random: every family and palette alike, one in five a hybrid, one in four graded."""
+def sample(rng: np.random.Generator, hybrids: float = 0.2) -> Microstructure:
+    """One microstructure at random: every family and palette alike, a share of hybrids, one in four graded."""
 
     def key(table: Mapping[str, object]) -> str:
         return _pick(tuple(table), rng)
 
     first, second, join = key(FAMILIES), None, None
-    if rng.random() < 0.2:
+    if rng.random() < hybrids:
         second = _pick(tuple(name for name in FAMILIES if name != first), rng)
         join = key(JOINS)
     return Microstructure(
