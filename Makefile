@@ -11,10 +11,10 @@ PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
 CODE := workspace models pipelines agents training studio ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo ui test check bench clean
+.PHONY: help setup dev demo ui test check bench bench-embedded clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: Studio needs Python 3.11, 3.12 or 3.13; none was found on PATH"; exit 69; }
@@ -52,6 +52,9 @@ check: $(DEV_STAMP) ## Format, lint, types
 bench: dev ## The benchmarks, each printing one JSON object
 	@for b in startup overhead design structured kill_resume; do \
 		echo "== benchmarks/$$b.py" >&2; $(BIN)/python benchmarks/$$b.py || exit 1; done
+
+bench-embedded: dev ## Every figure of the embedded models, half an hour; the last line is JSON
+	@$(BIN)/python benchmarks/embedded.py
 
 clean: ## Remove the virtual environment and caches (designs and models in STUDIO_HOME stay)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
