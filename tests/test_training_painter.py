@@ -1,6 +1,7 @@
 """The painter's training learns, resumes bit for bit, refuses what does not fit; FluxPipeline loads the result."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,19 @@ def test_an_unchanged_pipeline_paints_with_the_result(trained, encoder_folder):
     again = paint(trained / "weights", encoder_folder, card, "leaf venation, gold on black", 32)
     assert picture.shape == (32, 32, 3)
     assert np.array_equal(picture, again)
+
+
+def test_captions_in_other_wordings_are_read_anew_to_the_same_codes(trained, encoder_folder, tmp_path, monkeypatch):
+    shutil.copytree(trained, tmp_path / "out")
+    before, _ = load_tensors(tmp_path / "out" / "reader.safetensors")
+    monkeypatch.setattr(painter, "told", lambda seed, number, captions: [f"leaf {number % 3}"] * captions)
+    painter.main(PainterConfig(**TINY), encoder_folder, tmp_path / "out")
+    after, _ = load_tensors(tmp_path / "out" / "reader.safetensors")
+    assert torch.equal(before["vectors"], after["vectors"])
+    assert not torch.equal(before["linear_1.weight"], after["linear_1.weight"])
+    shipped = load_file(tmp_path / "out" / "weights" / "transformer" / "diffusion_pytorch_model.safetensors")
+    weight = shipped["time_text_embed.text_embedder.linear_1.weight"]
+    assert torch.equal(weight, after["linear_1.weight"].bfloat16())
 
 
 def test_the_card_names_every_family_and_palette(trained):

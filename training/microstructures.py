@@ -233,13 +233,18 @@ def told(seed: int, number: int, captions: int) -> list[str]:
 
 
 def odds_of(seed: int, count: int, emphasis: Mapping[str, float]) -> list[float]:
-    """How often each of a training set's first pictures is trained on: the emphasis on the families it shows.
+    """How often each of a training set's first pictures is trained on: the emphasis on what it shows.
+
+    Args:
+        seed: Of the training set.
+        count: Of pictures.
+        emphasis: How many times as often, by family, or for a join of two by its name; the largest counts.
 
     Raises:
-        DataError: If the emphasis names no family.
+        DataError: If the emphasis names no family and no join.
     """
     for name in emphasis:
-        if name not in FAMILIES:
-            raise DataError(f"flow.emphasis: {unknown('family', name, FAMILIES)}")
+        if name not in FAMILIES and name not in JOINS:
+            raise DataError(f"flow.emphasis: {unknown('family', name, [*FAMILIES, *JOINS])}")
     drawn = (asked(seed, number) for number in range(count))
-    return [max(emphasis.get(name, 1.0) for name in (one.family, one.second or one.family)) for one in drawn]
+    return [max(emphasis.get(name or "", 1.0) for name in (one.family, one.second, one.join)) for one in drawn]

@@ -283,19 +283,29 @@ def _student(
 
 
 def _learn_to_read(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path) -> None:
-    """Teach the text embedder what captions ask for, once; it is not trained any more after that."""
+    """Teach the text embedder what captions ask for; it is not trained any more after that.
+
+    Captions in other wordings teach it anew, and what it says of a wish stays the same: the flow need not learn again.
+    """
     path, steps = out / "reader.safetensors", config.flow.reading
     if not steps:
         return
-    if not path.is_file():
-        every = wishes([asked(config.seed, number) for number in range(config.pictures - config.held_out)])
-        known = pooled[: len(every) * config.captions]
+    digest = hashlib.sha256(pooled.numpy().tobytes()).hexdigest()[:12]
+    kept: dict[str, torch.Tensor] = {}
+    if path.is_file():
+        kept, note = load_tensors(path)
+        embedder.load_state_dict({name: one for name, one in kept.items() if name != "vectors"})
+        if note.get("captions") == digest:
+            embedder.requires_grad_(False)
+            return
+    every = wishes([asked(config.seed, number) for number in range(config.pictures - config.held_out)])
+    known = pooled[: len(every) * config.captions]
+    vectors = kept.get("vectors")
+    if vectors is None:
         vectors = codes(embedder, every.repeat_interleave(config.captions, 0), known, config.seed)
-        losses = teach(embedder, every, vectors, known, pooled[-1], steps)
-        print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
-        save_tensors(path, {**embedder.state_dict(), "vectors": vectors})
-    embedder.load_state_dict({name: one for name, one in load_tensors(path)[0].items() if name != "vectors"})
-    embedder.requires_grad_(False)
+    losses = teach(embedder, every, vectors, known, pooled[-1], steps)
+    print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
+    save_tensors(path, {**embedder.state_dict(), "vectors": vectors}, {"captions": digest})
 
 
 def _started(start: Path, recipe: FlowRecipe) -> FluxTransformer2DModel:

@@ -50,7 +50,7 @@ class FlowRecipe(_Section):
     )
     caption_dropout: float = Field(0.1, ge=0, le=1)
     emphasis: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="families trained on more often than their share: how many times"
+        {}, description="families and joins trained on more often than their share: how many times"
     )
     noisiness: float = Field(0.0, ge=-2, le=2, description="mean of the logit of the times trained on")
     shift: float = Field(1.0, gt=0, description="of the sampling schedule")
