@@ -197,7 +197,7 @@ class _Work:
         for attempt in range(_ATTEMPTS):
             if not left:
                 return
-            pools = self.pen.draft(left, self.values, attempt, self._seed_of, refused)
+            pools = self.pen.draft(left, self.values, attempt, partial(_seed, self.seed), refused)
             vain = [(slot, drafts) for slot, drafts in pools if not self._accept(slot, self._ranked(slot, drafts))]
             left = [slot for slot, _ in vain]
             self.repairs += len(left)
@@ -207,9 +207,6 @@ class _Work:
                         refused.setdefault(slot.path, []).extend(continuing.finished(slot, drafts)[:2])
         for slot in left:
             self._give_up(slot)
-
-    def _seed_of(self, where: str, attempt: int, number: int) -> int:
-        return _seed(self.seed, where, attempt, number)
 
     def _ranked(self, slot: Slot, drafts: list[Draft]) -> list[str]:
         assert self.shots is not None  # only a family they show comes here
@@ -367,11 +364,16 @@ class _Work:
             self.values[slot.path] = None
         elif item is not None and self._items(item[:-1]) > self.layout.lists[item[:-1]]:
             self.dropped.add(item)
-        elif not self._accept(slot, [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True)]):
+        elif not self._accept(slot, self._poor_ones(slot)):
             raise DataError(
                 f"the model could not write {slot.where} validly in {_ATTEMPTS} attempts",
                 hint="try another seed or a larger model",
             )
+
+    def _poor_ones(self, slot: Slot) -> list[str]:
+        """What was set aside for a slot, best first, but for what another item of its list says word for word."""
+        said = {str(value).lower() for path, value in self.values.items() if _family(path) == slot.family}
+        return [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True) if text.lower() not in said]
 
     def _items(self, path: Path) -> int:
         depth = len(path)
