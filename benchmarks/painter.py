@@ -103,6 +103,12 @@ def painted(painter: Any, rows: list[dict[str, Any]], out: Path | None) -> tuple
     return images, seconds
 
 
+def median_seconds(painter: Any, count: int) -> float:
+    """What a picture takes, one at a time, after a first one that warms up."""
+    seconds = painted(painter, asked(1)[: count + 1], None)[1]
+    return round(float(np.median(seconds[1:])), 2)
+
+
 def figures(home: Path, each: int = 12, pairs: int = 40, out: Path | None = None, weights: str = "") -> dict[str, Any]:
     """Paint, judge and measure."""
     from scipy.stats import spearmanr
