@@ -98,6 +98,7 @@ def alone(home: Path) -> dict[str, Any]:
     """The times that have a bar, on all cores: a few pictures, a few critiques."""
     import critic
     import painter
+
     from models.catalogue import MODELS
     from pipelines.painter import Painter
     from workspace.settings import load_settings
