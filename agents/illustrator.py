@@ -1,7 +1,8 @@
 """The Illustrator: from a design to what a painter is told. Knows no painter and no model.
 
 The Illustrator's model writes the words; motifs and palette come from the painter's vocabulary where it has one, and
-the short prompt is composed so that motifs, palette and the adapter's trigger always stand in it and it fits CLIP.
+the short prompt is composed so that motifs, palette and the adapter's trigger always stand in it and it fits CLIP. For
+a painter with a vocabulary it holds words of that alone, with how full the design is to be.
 """
 
 from __future__ import annotations
@@ -38,14 +39,17 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     words = Vocabulary.of(kit.painter.vocabulary())
     missed = missing(state) if state["change"] and state["prompts"] else []
     hints = _chosen(kit, state, words, missed)
+    if hints.get("motifs"):
+        hints["short"] = [" combined with ".join(hints["motifs"])]  # it is composed, not written
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
+    tones = _tones(words, state)
     messages = _task(kit, state, hints, shapes)
     examples = _examples(kit, state, hints, shapes)
 
     def write() -> Json:
         written = kit.document("illustrator", key, ImagePrompt, messages, hints, examples).value
         again = [shape for motif in missed if (shape := words.shape(motif))]
-        return composed(written, hints, shapes, kit.painter.trigger, again).model_dump(mode="json")
+        return composed(written, hints, shapes, kit.painter.trigger, again, tones).model_dump(mode="json")
 
     made = kit.step(
         "illustrator", key, "Finding the picture", write, kind="prompt", told=lambda made: str(made["short"])
@@ -72,6 +76,28 @@ def _chosen(kit: Kit, state: DesignState, words: Vocabulary, missed: Sequence[st
     if palette:
         hints["palette"] = [palette]
     return hints
+
+
+def _tones(words: Vocabulary, state: DesignState) -> list[str]:
+    """What of the painter's words the change names, and the word for how full the design is to be."""
+    named = [one for one in words.attributes if one.lower() in state["change"].lower()]
+    known = {word for row in words.densities for word in row}
+    fraction = solid_fraction(state["design"])
+    if fraction is None or known & set(named):
+        return named
+    return [*named, *filter(None, [words.density(fraction)])]
+
+
+def solid_fraction(design: Json) -> float | None:
+    """The share of solid that a design's properties ask for, if one of them does: its porosity or its density."""
+    for one in design["properties"]:
+        name, value = one["name"].lower(), one["value"]
+        if value is None or not ("porosity" in name or "solid fraction" in name or "relative density" in name):
+            continue
+        share = value / 100 if one["unit"] == "%" else value
+        if 0 < share < 1:
+            return float(1 - share if "porosity" in name else share)
+    return None
 
 
 def missing(state: DesignState) -> list[str]:
@@ -108,13 +134,18 @@ def _task(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> 
 
 
 def composed(
-    written: ImagePrompt, hints: Hints, shapes: Sequence[str], trigger: str | None, stressed: Sequence[str] = ()
+    written: ImagePrompt,
+    hints: Hints,
+    shapes: Sequence[str],
+    trigger: str | None,
+    stressed: Sequence[str] = (),
+    tones: Sequence[str] = (),
 ) -> ImagePrompt:
     """The written prompt with motifs, palette and trigger in place and the short one within its limits.
 
-    For a painter with a vocabulary both open with motifs and palette, the long one also with the shapes by which the
-    painter knows the motifs: a small painter reads only the first words. What is ``stressed`` stands in the short one
-    too.
+    For a painter with a vocabulary both open with motifs, palette and tones, the long one also with the shapes by which
+    the painter knows the motifs: a small painter reads only the first words, and other words than its own mislead it.
+    What is ``stressed`` stands in the short one too.
     """
     taught = bool(hints.get("motifs"))
     motifs = list(hints.get("motifs") or written.motifs)
@@ -125,11 +156,11 @@ def composed(
         lead += [*([] if not taught and contains(text, palette) else [palette]), *known]
         return ", ".join([*lead, _continued(text) if lead else text] if text else lead)
 
-    for body in (written.short, ""):
+    for body in ("",) if taught else (written.short, ""):
         try:
             return ImagePrompt(
-                short=_triggered(cut(opened(body, stressed), _room(trigger)), trigger),
-                long=_triggered(cut(opened(written.long, shapes), LONG_WORDS, LONG_CHARACTERS), trigger),
+                short=_triggered(cut(opened(body, [*stressed, *tones]), _room(trigger)), trigger),
+                long=_triggered(cut(opened(written.long, [*tones, *shapes]), LONG_WORDS, LONG_CHARACTERS), trigger),
                 motifs=motifs,
                 palette=palette,
             )

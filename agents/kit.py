@@ -76,7 +76,7 @@ class PainterLike(Protocol):
         """The word that wakes the adapter, if there is one."""
 
     def vocabulary(self) -> Mapping[str, Any]:
-        """``{"vocabulary": ..., "palettes": ...}``: tables or lists of the phrases it knows; empty if it knows all."""
+        """The phrases it knows, as `agents.vocabulary.Vocabulary.of` reads them; empty if it knows all."""
 
     def spec(self, prompt: str, *, long_prompt: str, seed: int, size: int | None = None) -> Any:
         """All that determines one picture."""

@@ -18,6 +18,7 @@ _PLAIN = """a an and as at bio by cell design fine for from high in inspired int
 open or over small that the thick thin to with"""
 
 _SMALL = frozenset(_PLAIN.split())
+_FULLNESS = (0.38, 0.55)  # solid fractions that part open from medium from dense; families differ
 
 
 @lru_cache(maxsize=4096)
@@ -42,15 +43,18 @@ def contains(text: str, phrase: str) -> bool:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Families of phrases and palettes; each row's first phrase is its name."""
+    """Families of phrases, palettes and densities (open to dense), each row's first phrase its name; and the rest."""
 
     families: tuple[tuple[str, ...], ...]
     palettes: tuple[tuple[str, ...], ...]
+    densities: tuple[tuple[str, ...], ...] = ()
+    attributes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, words: Mapping[str, Any]) -> Vocabulary:
-        """Read a painter's ``{"vocabulary": ..., "palettes": ...}``, each a table or a list of phrases."""
-        return cls(_rows(words.get("vocabulary")), _rows(words.get("palettes")))
+        """Read a painter's ``vocabulary``, ``palettes``, ``densities`` (tables or lists of phrases), ``attributes``."""
+        families, palettes, densities = (_rows(words.get(name)) for name in ("vocabulary", "palettes", "densities"))
+        return cls(families, palettes, densities, tuple(words.get("attributes") or ()))
 
     def named_in(self, text: str) -> list[str]:
         """The families whose words stand in a text, in the order of the text."""
@@ -84,6 +88,11 @@ class Vocabulary:
             if any(wanted & stems(phrase) for phrase in row[:3]):
                 return self.shape(row[0]) or row[0]
         return ""
+
+    def density(self, fraction: float) -> str:
+        """The word for a solid fraction, if the painter has words for it."""
+        place = sum(fraction > bound for bound in _FULLNESS)
+        return self.densities[place][0] if len(self.densities) == len(_FULLNESS) + 1 else ""
 
     def palette(self, wish: str, rank: Rank | None) -> str | None:
         """The palette nearest to a wish, if there are any."""

@@ -82,6 +82,8 @@ class Card(Defaults):
 
     vocabulary: Any = None
     palettes: Any = None
+    densities: Any = None
+    attributes: Any = None
     text_encoder: str = "all-minilm-l6-v2"
 
 

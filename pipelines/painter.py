@@ -86,8 +86,9 @@ class Painter:
         return Defaults(**known | {name: value for name, value in wanted.items() if value is not None})
 
     def vocabulary(self) -> dict[str, Any]:
-        """The words and palettes the model was trained on; empty for one that knows them all."""
-        known = {"vocabulary": self.card.vocabulary, "palettes": self.card.palettes}
+        """The words, palettes and so on that the model was trained on; empty for one that knows them all."""
+        names = ("vocabulary", "palettes", "densities", "attributes")
+        known = {name: getattr(self.card, name) for name in names}
         return {name: value for name, value in known.items() if value is not None}
 
     def set_adapter(self, name: str | None, scale: float = 1.0) -> None:

@@ -33,6 +33,8 @@ VOCABULARY = {
         "collagen": ["wavy collagen fibres", "a stack of waves"],
     },
     "palettes": {"emerald": ["emerald green on cream"], "gold": ["gold on black", "amber on black"]},
+    "densities": {"open": ["open and airy"], "medium": ["medium density"], "dense": ["dense with thick walls"]},
+    "attributes": ["open and airy", "medium density", "dense with thick walls", "large cells"],
 }
 
 

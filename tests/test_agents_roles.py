@@ -147,7 +147,7 @@ def test_the_engineer_passes_hints_on(desk: Desk) -> None:
 def test_the_illustrator_takes_motifs_and_palette_from_the_vocabulary(desk: Desk) -> None:
     made = illustrator.illustrator(desk.kit(), _state(prompts=[]))["prompts"][0]
     assert made["motifs"] == ["wavy collagen fibres", "leaf venation"]
-    assert made["short"].startswith("wavy collagen fibres combined with leaf venation, emerald green on cream, ")
+    assert made["short"] == "wavy collagen fibres combined with leaf venation, emerald green on cream"
     assert made["palette"] == "emerald green on cream"
     lead = (
         "wavy collagen fibres combined with leaf venation, emerald green on cream, a stack of waves, branching lines, "
@@ -179,9 +179,13 @@ def test_a_long_short_prompt_is_cut_to_fit() -> None:
     short = " ".join(["lines"] + [f"word{place}" for place in range(30)])
     written = ImagePrompt(long="Lines that cross in many places.", short=short, motifs=["lines"], palette="red on blue")
     hints = {"motifs": ["leaf venation", "spider orb web"], "palette": ["gold on black"]}
-    made = composed(written, hints, ["branching lines"], "<leaf microstructure>")
-    assert len(made.short.split()) <= SHORT_WORDS and len(made.short) <= 240
-    assert all(contains(made.short, phrase) for phrase in ["leaf venation", "spider orb web", "gold on black"])
+    free = composed(written, {"palette": ["gold on black"]}, [], "<leaf microstructure>")
+    assert len(free.short.split()) <= SHORT_WORDS and len(free.short) <= 240
+    assert contains(free.short, "gold on black") and "word9" in free.short
+    made = composed(written, hints, ["branching lines"], "<leaf microstructure>", tones=["open and airy"])
+    known = "<leaf microstructure> leaf venation combined with spider orb web, gold on black, open and airy"
+    assert made.short == known
+    assert made.long == f"{known}, branching lines, {written.long}"
     assert cut("many small lines and the cells", 5) == "many small lines"
     assert reworded(written.model_dump(), "a plain red square", "<t>")["short"] == "<t> a plain red square"
 
@@ -314,8 +318,29 @@ def test_a_repainted_prompt_keeps_its_colours_and_begins_with_what_the_critic_mi
     again = illustrator.illustrator(desk.kit(), state)["prompts"][0]
     assert again["palette"] == first["palette"]
     assert again["motifs"] == ["leaf venation", "wavy collagen fibres"]
-    opening = "leaf venation combined with wavy collagen fibres, emerald green on cream, branching lines, "
-    assert again["short"].startswith(opening)
+    known = "leaf venation combined with wavy collagen fibres, emerald green on cream, branching lines"
+    assert again["short"] == known
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "change", "tone"),
+    [
+        ("Porosity", 75.0, "%", "", "open and airy"),
+        ("Porosity", 0.3, "", "", "dense with thick walls"),
+        ("Relative density", 45.0, "%", "", "medium density"),
+        ("Porosity", 75.0, "%", "Say dense with thick walls.", "dense with thick walls"),
+        ("Porosity", 75.0, "%", "Say large cells.", "large cells, open and airy"),
+        ("Porosity", None, "", "", ""),
+        ("Toughness", 20.0, "MJ/m3", "", ""),
+    ],
+)
+def test_a_prompt_says_how_full_the_design_is_and_what_the_critic_names(
+    desk: Desk, name: str, value: float | None, unit: str, change: str, tone: str
+) -> None:
+    state = _state(prompts=[], change=change)
+    state["design"]["properties"] = [{"name": name, "value": value, "unit": unit, "basis": "It was aimed at."}]
+    made = illustrator.illustrator(desk.kit(), state)["prompts"][0]
+    assert made["short"].partition("emerald green on cream")[2].strip(", ") == tone
 
 
 def test_the_critic_hands_on_what_is_measured(desk: Desk) -> None:

@@ -129,7 +129,7 @@ def _change(truth: Truth, wanted: Wanted, rng: Rng) -> str:
         return f"Say {coloured(wanted.palette)} at the start."
     if strange:
         return f"Leave out {called(strange[0])}."
-    fuller = {"open": "Ask for thicker lines.", "medium": "Ask for larger cells.", "dense": "Ask for more open space."}
+    fuller = {"open": "Say dense with thick walls.", "medium": "Say large cells.", "dense": "Say open and airy."}
     return fuller[truth.density]
 
 

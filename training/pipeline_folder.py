@@ -73,6 +73,7 @@ def write_pipeline(
         **defaults,
         "vocabulary": vocabulary(),
         "attributes": attributes(),
+        "densities": {name: list(words) for name, words in DENSITIES.items()},
         "palettes": [row.words[0] for row in PALETTES.values()],
     }
 
