@@ -118,7 +118,7 @@ def lanes() -> dict[str, Any]:
         subprocess.Popen(
             [sys.executable, __file__, "--only", *lane],
             stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": half, "OMP_WAIT_POLICY": "PASSIVE"},
+            env=os.environ | {"OMP_NUM_THREADS": half},
         )
         for lane in (["writer"], [name for name in names if name != "writer"])
     ]

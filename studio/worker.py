@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from types import FrameType
 
 from workspace.errors import Interrupted, StudioError, UsageError
-from workspace.process import mind_manners
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     """Execute the run named on the command line and return the exit code."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    mind_manners()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         if len(arguments) not in (1, 2):
             raise UsageError("python -m studio.worker takes a run id and perhaps an answer as JSON")

@@ -30,10 +30,10 @@ from torch.nn import functional
 from models.minilm import load_minilm
 from training.attention import quicken
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.microstructures import asked, numbered, odds_of, told
+from training.microstructures import numbered, odds_of, told
 from training.opening import open_with_places
 from training.pipeline_folder import write_pipeline
-from training.reading import codes, teach, wishes
+from training.reading import learn
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
 from workspace.errors import DataError
 from workspace.files import publish
@@ -65,8 +65,7 @@ def render(config: PainterConfig, out: Path, size: int, count: int) -> np.ndarra
                 canvas[number] = picture
         canvas.flush()
         os.replace(out / "pictures.part", pixels)
-    drawn: np.ndarray[Any, Any] = np.load(pixels, mmap_mode="r")
-    return drawn
+    return np.asarray(np.load(pixels, mmap_mode="r"))
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderTiny:
@@ -275,37 +274,11 @@ def _student(
     recipe = config.flow
     torch.manual_seed(config.seed)
     fresh = open_with_places(build_transformer(recipe), config.size // 16) if start is None else _started(start, recipe)
-    _learn_to_read(fresh.time_text_embed.text_embedder, config, pooled, out)
+    learn(fresh.time_text_embed.text_embedder, config, pooled, out)
     model = quicken(fresh.bfloat16())
     matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
     path = out / "flow.safetensors"
     return model, Trainee(model, recipe.rate, recipe.average, path, matrices, recipe.matrix_rate)
-
-
-def _learn_to_read(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path) -> None:
-    """Teach the text embedder what captions ask for; it is not trained any more after that.
-
-    Captions in other wordings teach it anew, and what it says of a wish stays the same: the flow need not learn again.
-    """
-    path, steps = out / "reader.safetensors", config.flow.reading
-    if not steps:
-        return
-    digest = hashlib.sha256(pooled.numpy().tobytes()).hexdigest()[:12]
-    kept: dict[str, torch.Tensor] = {}
-    if path.is_file():
-        kept, note = load_tensors(path)
-        embedder.load_state_dict({name: one for name, one in kept.items() if name != "vectors"})
-        if note.get("captions") == digest:
-            embedder.requires_grad_(False)
-            return
-    every = wishes([asked(config.seed, number) for number in range(config.pictures - config.held_out)])
-    known = pooled[: len(every) * config.captions]
-    vectors = kept.get("vectors")
-    if vectors is None:
-        vectors = codes(embedder, every.repeat_interleave(config.captions, 0), known, config.seed)
-    losses = teach(embedder, every, vectors, known, pooled[-1], steps)
-    print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
-    save_tensors(path, {**embedder.state_dict(), "vectors": vectors}, {"captions": digest})
 
 
 def _started(start: Path, recipe: FlowRecipe) -> FluxTransformer2DModel:

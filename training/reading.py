@@ -7,13 +7,17 @@ thousand a step; the painting, which costs far more, then learns from few pictur
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from training.microstructures import Microstructure
+from training.checkpoints import load_tensors, save_tensors
+from training.microstructures import Microstructure, asked
+from training.recipe import PainterConfig
 from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, JOINS, PALETTES, SCALES
 
 _TABLES: Mapping[str, Sequence[str]] = {
@@ -26,6 +30,32 @@ _TABLES: Mapping[str, Sequence[str]] = {
 }
 _BATCH = 1024
 _STRENGTH = 1.5  # of a wish's own vectors beside what the embedder said of it before
+
+
+def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path) -> None:
+    """Teach the text embedder what captions ask for; it is not trained any more after that.
+
+    Captions in other wordings teach it anew, and what it says of a wish stays the same: the flow need not learn again.
+    """
+    path, steps = out / "reader.safetensors", config.flow.reading
+    if not steps:
+        return
+    digest = hashlib.sha256(pooled.numpy().tobytes()).hexdigest()[:12]
+    kept: dict[str, torch.Tensor] = {}
+    if path.is_file():
+        kept, note = load_tensors(path)
+        embedder.load_state_dict({name: one for name, one in kept.items() if name != "vectors"})
+        if note.get("captions") == digest:
+            embedder.requires_grad_(False)
+            return
+    every = wishes([asked(config.seed, number) for number in range(config.pictures - config.held_out)])
+    known = pooled[: len(every) * config.captions]
+    vectors = kept.get("vectors")
+    if vectors is None:
+        vectors = codes(embedder, every.repeat_interleave(config.captions, 0), known, config.seed)
+    losses = teach(embedder, every, vectors, known, pooled[-1], steps)
+    print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
+    save_tensors(path, {**embedder.state_dict(), "vectors": vectors}, {"captions": digest})
 
 
 def wishes(specs: Sequence[Microstructure]) -> torch.Tensor:

@@ -22,7 +22,6 @@ from ui import admin
 from ui.asking import ask_person
 from ui.train import train_app
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, Unfinished, UsageError
-from workspace.process import mind_manners
 
 if TYPE_CHECKING:
     from studio.runs import Design
@@ -309,7 +308,7 @@ def _fail(error: StudioError) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     signal.signal(signal.SIGTERM, _stop)
-    mind_manners()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     Session.run_id, Session.json = "", False
     command = typer.main.get_command(app)
     from typer.exceptions import Abort, TyperException
