@@ -12,11 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-_LINKING = """a an and are as at because but by for from in into is its of on or that the their this to via was were
-which with"""
-
-DANGLING = frozenset(_LINKING.split())
-"""Words that call for another: no text ends with one."""
+from models.shapes import DANGLING
 
 
 def _tidy(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import ValidationError
 
-from agents.documents import DANGLING, ImagePrompt
+from agents.documents import ImagePrompt
 from agents.experience import shots
 from agents.kit import Hints, Kit
 from agents.roles import wish
@@ -21,6 +21,7 @@ from agents.scores import latest, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
+from models.shapes import DANGLING
 from models.shots import Shots
 from workspace.events import PromptReady
 

@@ -8,7 +8,8 @@ Illustrator, as in a design. What comes out is judged here by rules of this file
 - ``units``: every property with a number has a unit;
 - ``repetition``: no four words in a row stand more than three times in the document;
 - ``prompt``: the short prompt has words of two of the painter's families and at most 77 tokens (counted by MiniLM's
-  tokenizer, which is at hand where CLIP's is not and cuts words smaller).
+  tokenizer, which is at hand where CLIP's is not and cuts words smaller). The Illustrator puts it together from the
+  painter's words, so this holds for any writer.
 """
 
 from __future__ import annotations
@@ -109,8 +110,8 @@ def written(kit: Any, number: int) -> dict[str, Any]:
 def rates(rows: list[dict[str, Any]], vocabulary: dict[str, list[str]], count: Any) -> dict[str, Any]:
     """The share of rows that keep each rule, and the mean time."""
 
-    def share(keeps: Any) -> float:
-        return round(sum(bool(keeps(row)) for row in rows) / max(1, len(rows)), 3)
+    def share(keeps: Any) -> float | None:
+        return round(sum(bool(keeps(row)) for row in rows) / len(rows), 3) if rows else None
 
     return {
         "pairs": len(rows),

@@ -16,7 +16,7 @@ from typing import Any
 from models.asking import NAME_WORDS, digits, tidy_name
 from models.engine import Engine, Tape
 from models.leaves import Ask, Draft, likelihoods, write
-from models.shapes import Path, Slot
+from models.shapes import DANGLING, Path, Slot
 from models.shots import Shots
 
 _WORD = r"[A-Za-z][a-z']{0,15}(-[A-Za-z][a-z']{1,15})?"
@@ -40,9 +40,6 @@ _LISTED = 3  # words between commas; more make it a sentence
 _DRAFTS = 4
 _SPARE, _EACH = 2, 2
 _LEAST = 5  # words of a sentence
-_DANGLING = re.compile(
-    r"(an?|and|as|at|but|by|for|from|in(to)?|is|o[fnr]|so|tha[nt]|then?|to|wh(en|ich|ile)|with)", re.I
-)
 
 Take = Callable[[Slot, str], bool]
 Loss = Callable[[str], float]
@@ -199,12 +196,15 @@ def _finished(slot: Slot, one: Draft) -> str | None:
     return text
 
 
-def mended(slot: Slot, one: Draft) -> str | None:
-    """A draft's text; a sentence that did not come to its end ends after its last whole word that may stand there."""
+def mended(shots: Shots, slot: Slot, one: Draft) -> str | None:
+    """A draft's text, if it is no echo; an unfinished sentence ends after its last whole word that may stand there."""
     text = _finished(slot, one)
-    if text is not None or slot.kind not in ("sentence", "prompt") or one.ended:
-        return text
-    said = one.text.split()[:-1]
-    while said and _DANGLING.fullmatch(said[-1]):
+    if text is None and slot.kind in ("sentence", "prompt") and not one.ended:
+        text = _ended(one.text.split()[:-1])
+    return None if text is None or shots.echoes(text) else text
+
+
+def _ended(said: list[str]) -> str | None:
+    while said and said[-1].lower() in DANGLING:
         said.pop()
     return " ".join(said).rstrip(".,;:") + "." if len(said) >= _LEAST else None

@@ -212,7 +212,7 @@ class _Work:
         assert self.shots is not None  # only a family they show comes here
         texts = continuing.ranked(self.shots, slot, drafts, self._overlap)
         for draft in drafts:
-            self._set_aside(slot, draft, continuing.mended(slot, draft))
+            self._set_aside(slot, draft, continuing.mended(self.shots, slot, draft))
         return [text for text in texts if not self._stale(slot, text)]
 
     def _given(self, slot: Slot, given: Mapping[str, list[str]]) -> bool:

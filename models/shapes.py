@@ -25,6 +25,12 @@ _ITEMS = 3
 _NAME_LENGTH = 100
 _FEW = 12  # integers that are chosen from rather than written
 
+_LINKING = """a an and are as at because but by for from in into is its of on or that the their this to via was were
+which with"""
+
+DANGLING = frozenset(_LINKING.split())
+"""Words that call for another: no text ends with one."""
+
 
 @dataclass
 class Slot:

@@ -230,4 +230,10 @@ class TestMending:
     )
     def test_a_sentence_without_an_end_gets_one(self, text: str, ended: bool, whole: str | None) -> None:
         slot = next(slot for slot in lay_out(Everything, {}).slots if slot.where == "text")
-        assert mended(slot, Draft(text=text, ended=ended)) == whole
+        assert mended(Shots("About ribs.", ()), slot, Draft(text=text, ended=ended)) == whole
+
+    def test_an_example_is_never_said_again(self) -> None:
+        slot = next(slot for slot in lay_out(Everything, {}).slots if slot.where == "text")
+        told = "Fine ribs carry the load along the crack."
+        shots = Shots("About silk.", (("About ribs.", {"text": told}),))
+        assert mended(shots, slot, Draft(told, True)) is None

@@ -74,34 +74,34 @@ def wishes(specs: Sequence[Microstructure]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def codes(embedder: Any, asked: torch.Tensor, pooled: torch.Tensor, seed: int) -> torch.Tensor:
+def codes(embedder: Any, wanted: torch.Tensor, pooled: torch.Tensor, seed: int) -> torch.Tensor:
     """A vector for each column of `wishes`: what the embedder says of it now, and one of its own.
 
     Args:
         embedder: As it is; of a fresh transformer its answers say little, and its own vectors decide.
-        asked: Wishes of captions, (n, columns).
+        wanted: Wishes of captions, (n, columns).
         pooled: Sentence vectors of those captions, (n, 384).
         seed: Of the own vectors, which are at right angles to each other.
     """
-    said, best = embedder(pooled.float()), torch.arange(len(asked))
+    said, best = embedder(pooled.float()), torch.arange(len(wanted))
     for _ in range(3):  # trimmed least squares: wordings it cannot read yet must not water down those it can
-        rows = asked[best]
+        rows = wanted[best]
         usual = torch.linalg.solve(rows.T @ rows + 1e-4 * len(rows) * torch.eye(rows.shape[1]), rows.T @ said[best])
-        best = (said - asked @ usual).square().sum(1).argsort()[: len(asked) // 2]
+        best = (said - wanted @ usual).square().sum(1).argsort()[: len(wanted) // 2]
     source = torch.Generator().manual_seed(seed)
-    own = torch.nn.init.orthogonal_(torch.empty(asked.shape[1], said.shape[1]), generator=source)
+    own = torch.nn.init.orthogonal_(torch.empty(wanted.shape[1], said.shape[1]), generator=source)
     size = (said - said.mean(0)).norm(dim=1).mean()
     return torch.as_tensor(usual + _STRENGTH * size * own)
 
 
 def teach(
-    embedder: Any, asked: torch.Tensor, vectors: torch.Tensor, pooled: torch.Tensor, empty: torch.Tensor, steps: int
+    embedder: Any, wanted: torch.Tensor, vectors: torch.Tensor, pooled: torch.Tensor, empty: torch.Tensor, steps: int
 ) -> list[float]:
     """Train the embedder in place to give each caption the sum of its wish's vectors; freeze it after.
 
     Args:
         embedder: The transformer's ``time_text_embed.text_embedder``, in float32.
-        asked: The wish of every picture, (pictures, columns).
+        wanted: The wish of every picture, (pictures, columns).
         vectors: From `codes`.
         pooled: Sentence vectors of the pictures' captions, one after the other, (pictures x wordings, 384).
         empty: The empty caption's sentence vector (384,), whose answer stays as it is.
@@ -110,8 +110,8 @@ def teach(
     Returns:
         The loss at every step: the squared error's share of the codes' variance.
     """
-    wordings = len(pooled) // len(asked)
-    targets = asked @ vectors
+    wordings = len(pooled) // len(wanted)
+    targets = wanted @ vectors
     spread = targets.var(0).sum()
     with torch.no_grad():
         nothing = embedder(empty.float()[None])
