@@ -57,7 +57,7 @@ class Model:
         gated: Whether the hub asks that a licence be accepted first.
         wheel: Where it comes from without a hub.
         shipped: Its folder within this project.
-        base: For an adapter, the catalogue id it belongs to.
+        base: For an adapter, or a vision model that lends its eyes to a chat model, the catalogue id it belongs to.
         trigger: Words that wake an adapter.
         note: What else to know.
     """

@@ -24,6 +24,7 @@ class Need:
 
 def named_models(settings: Settings) -> list[tuple[str, str]]:
     """List every local model that the settings name as ``(purpose, model)``, each model once a purpose."""
+    from models.catalogue import MODELS
     from workspace.settings import ROLES, resolved
 
     named: dict[str, str] = {}
@@ -33,6 +34,8 @@ def named_models(settings: Settings) -> list[tuple[str, str]]:
         chat = resolved(settings, role).chat
         if chat.server is None:
             named.setdefault(chat.model, "vision" if role == "critic" else "chat")
+            if chat.model in MODELS and (base := MODELS[chat.model].base):
+                named.setdefault(base, "chat")
             if chat.adapter:
                 named.setdefault(chat.adapter, "chat adapter")
     named.setdefault(settings.painter.model, "painter")

@@ -17,7 +17,7 @@ def test_every_row_is_sound(model: Model) -> None:
     assert model.hub or model.wheel or model.shipped
     assert model.parameters > 0 and (model.size_bytes > 0 or model.shipped) and model.licence
     assert model.hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", model.hub)
-    assert (model.kind == "adapter") == (model.base is not None)
+    assert (model.kind == "adapter") <= (model.base is not None) <= (model.kind in ("adapter", "vision"))
     if model.base:
         assert find(model.base).kind in ("painter", "chat")
     for pattern in model.hub_files:
