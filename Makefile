@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(DEV_STAMP): $(STAMP)
 	@echo "Installing the test and lint packages ..."
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev,train]'
 	@touch $@
 
 setup: $(STAMP) ## Virtual environment, pinned packages, embedded models fetched and verified

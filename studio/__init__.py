@@ -32,6 +32,7 @@ __all__ = [
     "resume",
     "stream",
     "submit",
+    "train_corpus",
     "train_image_lora",
     "watch",
 ]
@@ -155,6 +156,31 @@ def export(
     from studio.report import export as write_export
 
     return write_export(run_id, format, _settings(settings), None if target is None else Path(target))
+
+
+def train_corpus(
+    inputs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    settings: Settings | None = None,
+    listener: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Turn papers into clean passages with their sources; the same call goes on where it was stopped.
+
+    Args:
+        inputs: PDF, Markdown and text files, folders of them, or lists of references.
+        out: Folder for the passages and the report.
+        settings: Where the home is.
+        listener: Takes a dictionary for every document read.
+        options: Further fields of `training.corpus.CorpusConfig`.
+
+    Returns:
+        The report: documents, passages, words, and what was dropped by which gate.
+    """
+    from studio.training import corpus
+
+    return corpus([Path(one) for one in inputs], Path(out), options, _settings(settings), listener)
 
 
 def train_image_lora(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workspace.errors import UsageError
 from workspace.settings import Settings
 
 
@@ -31,3 +32,23 @@ def image_lora(
         "metrics": str(folder / "metrics.jsonl"),
         "use": f"painter.adapter = {file.parent}",
     }
+
+
+def corpus(
+    inputs: Sequence[Path],
+    out: Path,
+    options: Mapping[str, Any],
+    settings: Settings,
+    listener: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any]:
+    """Build a corpus; see `studio.train_corpus`."""
+    from pydantic import ValidationError
+
+    from training.corpus import CorpusConfig, main
+
+    try:
+        config = CorpusConfig(inputs=tuple(inputs), **options)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
+    return main(config, out.expanduser(), settings.home, listener)

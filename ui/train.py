@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 train_app = typer.Typer(
-    help="Training: adapters for the painter.",
-    epilog="Examples:\n\n  studio train image-lora my-leaves.yaml\n\n  studio train image-lora my-leaves.yaml --plan",
+    help="Training: a corpus from papers, adapters for the painter.",
+    epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n  studio train image-lora my-leaves.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -63,3 +63,79 @@ def image_lora(
         return
     for key, value in made.items():
         Console(highlight=False).print(f"{key:<12} {value}", markup=False, soft_wrap=True)
+
+
+@train_app.command(
+    "corpus",
+    epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n"
+    '  studio train corpus papers/ list.bib --out corpus --topic "spider silk and its mechanics" '
+    "--benchmark questions.jsonl\n\n"
+    "Inputs are PDF, Markdown and text files, folders of them, and lists of references (CSV, BibTeX, RIS, Web of "
+    "Science), which give papers their titles and DOIs. The same command goes on where it was stopped.",
+)
+def corpus(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Files, folders, lists of references.")],
+    out: Annotated[Path, typer.Option(help="Folder for passages.jsonl, dropped.jsonl and report.json.")],
+    pdf: Annotated[str, typer.Option(help="Converter of PDFs: pdfium, pdftext, or marker (reads scans).")] = "pdfium",
+    topic: Annotated[str, typer.Option(help="What documents should be about; others are dropped.")] = "",
+    relevance: Annotated[float, typer.Option(help="Least likeness to the topic, a cosine.")] = 0.2,
+    language: Annotated[list[str], typer.Option(help="Two-letter code; give it again for more.")] = ["en"],  # noqa: B006
+    near: Annotated[float, typer.Option(help="Likeness from which passages are the same; 1: exact ones.")] = 0.8,
+    benchmark: Annotated[
+        list[Path] | None, typer.Option(help="Evaluation set whose words may not be in the corpus.", show_default=False)
+    ] = None,
+    contamination: Annotated[
+        str, typer.Option(help="refuse passages with a benchmark's words, or keep them.")
+    ] = "refuse",
+    crossref: Annotated[bool, typer.Option("--crossref", help="Look up missing DOIs of a list.")] = False,
+    mail: Annotated[str, typer.Option(help="Your address, which Crossref asks for.")] = "",
+    seconds: Annotated[float, typer.Option(help="For reading one file.")] = 120.0,
+    memory_mb: Annotated[int, typer.Option(help="For reading one file.")] = 4096,
+    as_json: Json = False,
+) -> None:
+    """Turn papers into clean passages, each with its source, and say what was dropped and why."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    import studio
+
+    err = Console(stderr=True, highlight=False)
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def told(row: dict[str, Any]) -> None:
+            bar.update(task, completed=row["documents"], total=row["of"])
+            if row["why"]:
+                err.print(f"skipped {row['skipped']}: {row['why']}", markup=False, soft_wrap=True)
+
+        report = studio.train_corpus(
+            inputs,
+            out,
+            listener=told,
+            pdf=pdf,
+            topic=topic,
+            relevance=relevance,
+            languages=tuple(language),
+            near=near,
+            benchmarks=tuple(benchmark or ()),
+            contamination=contamination,
+            crossref="https://api.crossref.org" if crossref else "",
+            mail=mail,
+            seconds=seconds,
+            memory_mb=memory_mb,
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(report) + "\n")
+        return
+    _show_corpus(report, out)
+
+
+def _show_corpus(report: dict[str, Any], out: Path) -> None:
+    rows = [
+        ("documents", f"{report['documents']} read, {len(report['skipped'])} skipped, {report['pages']} pages"),
+        ("passages", f"{report['passages']} kept, {report['words']:,} words"),
+        *((f"dropped by {gate}", str(count)) for gate, count in report["dropped"].items()),
+        ("in", str(out)),
+    ]
+    for key, value in rows:
+        Console(highlight=False).print(f"{key:<28} {value}", markup=False, soft_wrap=True)

@@ -1,0 +1,156 @@
+"""Convert many files in child processes, with limits: one that hangs or bursts is named, and the rest goes on.
+
+Knows processes; what a file holds is the converters' business.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from workspace.errors import DataError, ServiceError
+
+_MOST_LETTERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What reading one file may take."""
+
+    seconds: float = 120.0
+    memory_mb: int = 4096
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file and its pages as Markdown, or what is wrong with it."""
+
+    path: Path
+    pages: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass
+class _Hand:
+    """A child process and the file it reads."""
+
+    process: multiprocessing.process.BaseProcess
+    line: Connection
+    path: Path
+    deadline: float = field(default=0.0)
+
+
+def parse(paths: Sequence[Path], pdf: str, limits: Limits, workers: int | None = None) -> Iterator[Parsed]:
+    """Convert files, each as soon as it is done.
+
+    Args:
+        paths: PDF, Markdown and text files.
+        pdf: The converter of PDFs, a key of `training.converters.PDF`.
+        limits: Of each file.
+        workers: Child processes; as many as there are cores if not given.
+
+    Raises:
+        ServiceError: The converter is not installed.
+    """
+    left = deque(paths)
+    hands: list[_Hand] = []
+    try:
+        while left or hands:
+            while left and len(hands) < min(workers or os.cpu_count() or 1, len(paths)):
+                hands.append(_given(None, left.popleft(), pdf, limits))
+            ready = wait([hand.line for hand in hands], timeout=_patience(hands))
+            for hand in list(hands):
+                if hand.line not in ready and time.monotonic() < hand.deadline:
+                    continue
+                done = _answer(hand, limits) if hand.line in ready else _overdue(hand, limits)
+                hands.remove(hand)
+                if hand.process.is_alive() and left:
+                    hands.append(_given(hand, left.popleft(), pdf, limits))
+                else:
+                    _dismiss(hand)
+                yield done
+    finally:
+        for hand in hands:
+            _dismiss(hand)
+
+
+def _patience(hands: Sequence[_Hand]) -> float:
+    return max(0.0, min(hand.deadline for hand in hands) - time.monotonic())
+
+
+def _given(hand: _Hand | None, path: Path, pdf: str, limits: Limits) -> _Hand:
+    """Hand a file to a child process, a new one if there is none."""
+    if hand is None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, pdf, limits.memory_mb), daemon=True)
+        process.start()
+        theirs.close()
+        hand = _Hand(process, ours, path)
+    hand.path, hand.deadline = path, time.monotonic() + limits.seconds
+    hand.line.send(path)
+    return hand
+
+
+def _answer(hand: _Hand, limits: Limits) -> Parsed:
+    try:
+        kind, told = hand.line.recv()
+    except (EOFError, OSError):
+        hand.process.join()
+        why = "too little memory, or a fault in the file"
+        return Parsed(hand.path, problem=f"its reader stopped at {limits.memory_mb} MB or less ({why})")
+    if kind == "missing":
+        raise ServiceError(told[0], hint=told[1])
+    return Parsed(hand.path, pages=tuple(told)) if kind == "pages" else Parsed(hand.path, problem=told)
+
+
+def _overdue(hand: _Hand, limits: Limits) -> Parsed:
+    hand.process.kill()
+    hand.process.join()
+    return Parsed(hand.path, problem=f"it was not read within {limits.seconds:g} seconds")
+
+
+def _dismiss(hand: _Hand) -> None:
+    hand.line.close()
+    if hand.process.is_alive():
+        hand.process.terminate()
+    hand.process.join()
+
+
+def _work(line: Connection, pdf: str, memory_mb: int) -> None:
+    """Read files until there are no more. Runs in the child."""
+    import resource
+
+    from training.converters import convert
+
+    if pdf != "marker":  # a command of its own, with models of its own
+        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+    while True:
+        try:
+            path = line.recv()
+        except (EOFError, OSError):
+            return
+        line.send(_read(convert, path, pdf))
+
+
+def _read(convert: object, path: Path, pdf: str) -> tuple[str, object]:
+    try:
+        pages = convert(path, pdf)  # type: ignore[operator]
+    except DataError as fault:
+        return "problem", fault.message
+    except ServiceError as fault:
+        return "missing", (fault.message, fault.hint)
+    except OSError as fault:
+        return "problem", f"it cannot be read: {fault.strerror}"
+    except MemoryError:
+        return "problem", "it needs more memory than it may have"
+    letters = sum(map(len, pages))
+    if letters > _MOST_LETTERS:
+        return "problem", f"its text has {letters:,} letters; at most {_MOST_LETTERS:,} are read"
+    return "pages", pages
