@@ -61,9 +61,9 @@ def _save(staged: Path, pictures: np.ndarray[Any, Any]) -> None:
 
 def load(folder: Path) -> tuple[np.ndarray[Any, Any], list[Microstructure]]:
     """Every picture painted so far, uint8 (n, 128, 128, 3), and what each was asked to show."""
-    files = sorted(folder.glob("*.npy"))
-    pictures = np.concatenate([np.load(file) for file in files])
-    return pictures, [spec_of(number)[0] for number in range(len(pictures))]
+    parts = [(int(file.stem), np.load(file)) for file in sorted(folder.glob("*.npy"))]
+    specs = [spec_of(start + number)[0] for start, part in parts for number in range(len(part))]
+    return np.concatenate([part for _, part in parts]), specs
 
 
 if __name__ == "__main__":
