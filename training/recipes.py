@@ -225,7 +225,7 @@ def steps_of(args: Mapping[str, Any], rows: int, processes: int) -> int:
     """Optimizer steps of a stage over so many rows (packed rows, where it packs)."""
     if args["max_steps"] > 0:
         return int(args["max_steps"])
-    batch = args["per_device_train_batch_size"] * args["gradient_accumulation_steps"] * processes
+    batch = int(args["per_device_train_batch_size"]) * int(args["gradient_accumulation_steps"]) * processes
     return max(1, math.ceil(math.ceil(rows / batch) * float(args["num_train_epochs"])))
 
 
