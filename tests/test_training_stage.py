@@ -1,0 +1,197 @@
+"""Stages of language model training on a tiny model: each learns, resumes exactly, stops at bad numbers, publishes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.fixtures_local import sentences
+from training import stage as stages
+from training.recipes import Adapter, Arguments, Stage, resolved
+from training.rows import Row
+from training.stage import Task, dataset, load_tokenizer, main
+from training.tokens import IGNORED, of_messages, of_text
+from workspace.errors import DataError
+
+pytest_plugins = ["tests.fixtures_local"]
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
+
+
+def rows(kind: str, count: int = 12) -> list[Row]:
+    told = sentences()[:count]
+    if kind == "cpt":
+        return [{"text": line} for line in told]
+    asked = [{"role": "user", "content": "What does it do?"}]
+    if kind == "sft":
+        return [{"messages": [*asked, {"role": "assistant", "content": line}]} for line in told]
+    answer = [[{"role": "assistant", "content": text}] for line in told for text in (line, "It stops water slowly.")]
+    return [
+        {"prompt": asked, "chosen": one, "rejected": other}
+        for one, other in zip(answer[::2], answer[1::2], strict=True)
+    ]
+
+
+def task(kind: str, base: Path, adapter: Adapter | None = None, **args: Any) -> Task:
+    given = {"learning_rate": 3e-3, "num_train_epochs": 2, "max_length": 96, "per_device_train_batch_size": 2}
+    given |= {"logging_steps": 1, "save_steps": 2, "bf16": False, "lr_scheduler_type": "constant", "warmup_ratio": 0}
+    assert set(given) <= set(Arguments.model_fields)
+    one = Stage(name="a", stage=kind, data=[{"path": "x"}], args=given | args)  # type: ignore[arg-type]
+    return Task(kind, resolved(one), base, adapter=adapter, card={"name": f"tiny-{kind}", "parent": "tiny"})
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["cpt", "sft", "dpo", "orpo"])
+def test_every_stage_learns_and_publishes_a_variant(kind: str, word_llama: Path, tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    folder = main(task(kind, word_llama), rows(kind), tmp_path / "out", told.append)
+    seen = losses(tmp_path / "out")
+    assert seen[-1] < seen[0] and told[0]["rows"] and told[-1]["left_s"] == 0
+    made = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    former = AutoModelForCausalLM.from_pretrained(word_llama, dtype=torch.float32)
+    moved = [name for name, weight in made.state_dict().items() if not torch.equal(weight, former.state_dict()[name])]
+    assert len(moved) > 5
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.pad_token_id != tokenizer.eos_token_id and tokenizer.chat_template
+    card = json.loads((folder / "variant.json").read_text())
+    assert card["parent"] == "tiny" and card["figures"]["steps"] == len(seen)
+    assert "tiny-" in (folder / "README.md").read_text() and (folder / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
+    kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "whole")
+
+    class Stopped(Exception):
+        pass
+
+    honest = stages._Keeper.on_log
+
+    def stopping(self: Any, args: Any, state: Any, control: Any, **named: Any) -> None:
+        honest(self, args, state, control, **named)
+        if state.global_step == 5:
+            raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages._Keeper, "on_log", stopping)
+        with pytest.raises(Stopped):
+            main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut")
+    torn = tmp_path / "cut" / "checkpoints" / "checkpoint-5"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text("{")
+    main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut")
+    assert not torn.exists()
+    first, second = losses(tmp_path / "whole"), losses(tmp_path / "cut")
+    assert second[:5] == pytest.approx(first[:5], abs=1e-4)
+    assert second[5:] == pytest.approx(first[4:], abs=1e-4)  # from the checkpoint at step 4
+
+
+def test_only_the_assistants_words_and_their_end_are_learned(word_llama: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(word_llama)
+    told = [
+        {"role": "user", "content": "The layer?"},
+        {"role": "assistant", "content": "It holds."},
+        {"role": "user", "content": "And?"},
+        {"role": "assistant", "content": "It bends."},
+    ]
+    one = of_messages(tokenizer, {"messages": told})
+    learned = [token for token, label in zip(one.input_ids, one.labels, strict=True) if label != IGNORED]
+    assert tokenizer.decode(learned) == "It holds.<|im_end|>It bends.<|im_end|>"
+    text = of_text(tokenizer, {"text": "It holds."})
+    assert text.labels == text.input_ids and text.input_ids[-1] == tokenizer.eos_token_id
+
+
+def test_packed_rows_do_not_see_each_other(word_llama: Path, tmp_path: Path) -> None:
+    trainer = {
+        packing: stages._trainer(
+            (one := task("sft", word_llama, packing=packing, per_device_train_batch_size=4)),
+            (tokenizer := load_tokenizer(one)),
+            dataset(one, tokenizer, rows("sft", 4))[0],
+            tmp_path / str(packing),
+            None,
+        )
+        for packing in (True, False)
+    }
+    found = {}
+    for packing, one in trainer.items():
+        total = count = 0.0
+        for batch in one.get_train_dataloader():
+            known = int((batch["labels"][:, 1:] != IGNORED).sum())
+            with torch.no_grad():
+                total += float(one.compute_loss(one.model, dict(batch))) * known
+            count += known
+        found[packing] = total / count
+    assert len(trainer[True].train_dataset) < len(trainer[False].train_dataset)
+    assert found[True] == pytest.approx(found[False], abs=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_the_stage(
+    word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl import SFTTrainer
+
+    honest, calls = SFTTrainer.compute_loss, []
+
+    def poisoned(self: Any, *given: Any, **named: Any) -> Any:
+        calls.append(1)
+        loss = honest(self, *given, **named)
+        return loss * float("nan") if len(calls) == 4 else loss
+
+    monkeypatch.setattr(SFTTrainer, "compute_loss", poisoned)
+    with pytest.raises(DataError, match="the loss is nan at step 4; the last good checkpoint is kept"):
+        main(task("sft", word_llama, packing=False), rows("sft"), tmp_path)
+    assert (tmp_path / "checkpoints" / "checkpoint-2" / "whole").is_file()
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_an_adapter_is_folded_into_its_variant(kind: str, word_llama: Path, tmp_path: Path) -> None:
+    adapter = Adapter(type=kind, r=4, lora_alpha=8)  # type: ignore[arg-type]
+    folder = main(task("sft", word_llama, adapter, max_steps=3, learning_rate=0.03), rows("sft"), tmp_path)
+    made, former = (AutoModelForCausalLM.from_pretrained(one, dtype=torch.float32) for one in (folder, word_llama))
+    assert set(made.state_dict()) == set(former.state_dict())
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.allclose(made.state_dict()[name], former.state_dict()[name], atol=1e-2)
+
+
+def test_every_epoch_is_kept_on_request(word_llama: Path, tmp_path: Path) -> None:
+    one = task("cpt", word_llama)
+    main(Task(one.kind, one.args, one.base, keep_epochs=True, card={"name": "tiny"}), rows("cpt"), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["1", "2"]
+    assert json.loads((tmp_path / "epochs" / "1" / "variant.json").read_text())["epoch"] == 1
+
+
+class TestTokenizers:
+    def test_a_tokenizer_without_a_template_is_refused(self, word_llama: Path, tmp_path: Path) -> None:
+        bare = AutoTokenizer.from_pretrained(word_llama)
+        bare.chat_template = None
+        bare.save_pretrained(tmp_path)
+        with pytest.raises(DataError, match="has no chat template"):
+            load_tokenizer(task("sft", tmp_path))
+        assert load_tokenizer(task("cpt", tmp_path)).chat_template is None
+        one = task("sft", tmp_path)
+        assert load_tokenizer(Task(one.kind, one.args, one.base, template=word_llama)).chat_template
+
+    @pytest.mark.parametrize(
+        ("template", "why"),
+        [
+            ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "no end-of-turn token"),
+            (
+                "{% for m in messages %}{{ loop.length }}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}",
+                "otherwise in training than at inference",
+            ),
+        ],
+    )
+    def test_a_template_that_would_mislead_is_refused(self, template: str, why: str, word_llama: Path) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(word_llama)
+        tokenizer.chat_template = template
+        with pytest.raises(DataError, match=why):
+            of_messages(tokenizer, rows("sft")[0])

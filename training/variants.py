@@ -1,0 +1,59 @@
+"""A trained variant as a folder like any model's: weights, tokenizer, generation settings, card; whole or not at all.
+
+Knows folders; not how a variant came to be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workspace.files import publish
+
+
+def write_variant(model: Any, tokenizer: Any, folder: Path, card: Mapping[str, Any]) -> Path:
+    """Publish a variant; a low-rank adapter is folded into the weights first.
+
+    Args:
+        model: A transformers or peft model.
+        tokenizer: With the chat template that it was trained with.
+        folder: Where it is published.
+        card: What its model card says: name, parent, stage, arguments, data, figures.
+    """
+    if hasattr(model, "merge_and_unload"):
+        import copy
+
+        model = copy.deepcopy(model).merge_and_unload()
+
+    def lay(staged: Path) -> None:
+        plain = {name: weight.detach().to("cpu") for name, weight in model.state_dict().items()}
+        model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in plain.items()})
+        tokenizer.save_pretrained(staged)
+        (staged / "README.md").write_text(_card(card), encoding="utf-8")
+        (staged / "variant.json").write_text(json.dumps(card, indent=1, default=str) + "\n", encoding="utf-8")
+
+    publish(folder, lay)
+    return folder
+
+
+def _half(weight: Any) -> Any:
+    import torch
+
+    return weight.to(torch.bfloat16) if weight.is_floating_point() else weight
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    name = card.get("name", "variant")
+    lines = [f"---\nlicense: {card.get('licence', 'other')}\nlibrary_name: transformers\n---\n\n# {name}\n"]
+    for title, told in card.items():
+        if title in ("name", "licence"):
+            continue
+        if isinstance(told, Mapping):
+            lines.append(f"## {str(title).capitalize()}\n")
+            lines += [f"- {key}: {value}" for key, value in told.items()]
+            lines.append("")
+        else:
+            lines.append(f"- {title}: {told}")
+    return "\n".join(lines) + "\n"
