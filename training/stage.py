@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,21 +56,23 @@ class Task:
     card: Mapping[str, Any] | None = None
 
 
-def main(task: Task, rows: Sequence[Row], out: Path, told: Told | None = None) -> Path:
+def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | None = None) -> Path:
     """Train one stage.
 
     Args:
         task: What is trained and how.
         rows: Checked rows of the stage's schema.
-        out: Folder for checkpoints, metrics.jsonl and the result.
+        out: Folder for checkpoints and metrics.jsonl.
+        folder: Where the variant is published.
         told: Called with rows of progress.
 
     Returns:
-        The variant's folder, ``out/variant``.
+        The variant's folder.
 
     Raises:
         DataError: The tokenizer does not fit, no row is left, or the loss is no number or runs away.
     """
+    _quiet()
     tokenizer = load_tokenizer(task)
     data, sizes = dataset(task, tokenizer, rows)
     if told:
@@ -82,7 +85,18 @@ def main(task: Task, rows: Sequence[Row], out: Path, told: Told | None = None) -
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     if losses:
         figures["loss_first"], figures["loss_last"] = losses[0], losses[-1]
-    return write_variant(model, tokenizer, out / "variant", {**(task.card or {}), "figures": figures})
+    return write_variant(model, tokenizer, folder, {**(task.card or {}), "figures": figures})
+
+
+def _quiet() -> None:
+    """Leave the terminal to the stage's own progress."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
 def load_tokenizer(task: Task) -> Any:
@@ -156,11 +170,12 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
     same = (
         "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "max_length", "weight_decay",
         "per_device_train_batch_size", "gradient_accumulation_steps", "max_grad_norm", "optim",
-        "gradient_checkpointing", "bf16", "seed", "logging_steps", "save_steps",
+        "bf16", "seed", "logging_steps", "save_steps",
     )  # fmt: skip
     args = task.args
     return {
         **{name: args[name] for name in same},
+        "activation_checkpointing": args["gradient_checkpointing"],
         "warmup_steps": args["warmup_steps"] or args["warmup_ratio"],
         "output_dir": str(out / "checkpoints"),
         "use_cpu": not torch.cuda.is_available(),
@@ -169,6 +184,7 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "report_to": [],
         "disable_tqdm": True,
         "log_level": "error",
+        "remove_unused_columns": task.kind != "orpo",
     }
 
 

@@ -31,7 +31,7 @@ def write_variant(model: Any, tokenizer: Any, folder: Path, card: Mapping[str, A
         plain = {name: weight.detach().to("cpu") for name, weight in model.state_dict().items()}
         model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in plain.items()})
         tokenizer.save_pretrained(staged)
-        (staged / "README.md").write_text(_card(card), encoding="utf-8")
+        (staged / "README.md").write_text(card_of(card), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(card, indent=1, default=str) + "\n", encoding="utf-8")
 
     publish(folder, lay)
@@ -44,7 +44,8 @@ def _half(weight: Any) -> Any:
     return weight.to(torch.bfloat16) if weight.is_floating_point() else weight
 
 
-def _card(card: Mapping[str, Any]) -> str:
+def card_of(card: Mapping[str, Any]) -> str:
+    """A variant's card as a model card in Markdown."""
     name = card.get("name", "variant")
     lines = [f"---\nlicense: {card.get('licence', 'other')}\nlibrary_name: transformers\n---\n\n# {name}\n"]
     for title, told in card.items():
@@ -54,6 +55,8 @@ def _card(card: Mapping[str, Any]) -> str:
             lines.append(f"## {str(title).capitalize()}\n")
             lines += [f"- {key}: {value}" for key, value in told.items()]
             lines.append("")
+        elif "\n" in str(told):
+            lines.append(f"\n```yaml\n{told}```\n")
         else:
             lines.append(f"- {title}: {told}")
     return "\n".join(lines) + "\n"

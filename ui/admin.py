@@ -43,7 +43,7 @@ def list_models(
 ) -> None:
     """List the catalogue, and say which models are on this machine."""
     from models.catalogue import MODELS
-    from models.fetch import place
+    from models.fetch import place, variants
     from ui.card import table
     from workspace.errors import unknown
     from workspace.settings import load_settings
@@ -57,9 +57,9 @@ def list_models(
     if as_json:
         names = ("id", "kind", "parameters", "size_bytes", "licence", "hub", "gated", "base", "trigger", "note")
         listed = [{name: getattr(model, name) for name in names} | {"here": here[model.id]} for model in rows]
-        _print_json({"models": listed})
+        _print_json({"models": listed, "variants": variants(home)})
         return
-    cells = (
+    cells = [
         (
             model.id,
             model.kind,
@@ -69,7 +69,9 @@ def list_models(
             model.note,
         )
         for model in rows
-    )
+    ]
+    if kind in (None, "chat"):
+        cells += [(name, "chat", "", "", "yes", "trained here") for name in variants(home)]
     _out().print(table(("model", "kind", "download", "licence", "here", "note"), cells))
 
 

@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 
 train_app = typer.Typer(
-    help="Training: a corpus from papers, adapters for the painter.",
-    epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n  studio train image-lora my-leaves.yaml",
+    help="Training: a corpus from papers, language models, adapters for the painter.",
+    epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n"
+    "  studio train run llama-3.1-8b-instruct --plan\n\n  studio train image-lora my-leaves.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -139,3 +140,61 @@ def _show_corpus(report: dict[str, Any], out: Path) -> None:
     ]
     for key, value in rows:
         Console(highlight=False).print(f"{key:<28} {value}", markup=False, soft_wrap=True)
+
+
+@train_app.command(
+    "run",
+    epilog="Examples:\n\n  studio train run llama-3.1-8b-instruct --plan\n\n  studio train run my-recipe.yaml\n\n"
+    '  studio design "a tough panel" --model my-recipe-cpt-sft\n\n'
+    "The same command goes on where it was stopped; a stage whose inputs did not change is not run again.",
+)
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or the name of a shipped recipe.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Print arguments, memory and time; train nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train language models by a recipe: continued pretraining, SFT, DPO, ORPO, each from the one before."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    import studio
+
+    err = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, console=err, disable=plan or not err.is_terminal) as bar:
+        task = bar.add_task("", total=None, told="")
+
+        def told(row: dict[str, Any]) -> None:
+            if "loss" in row:
+                words = f"loss {row['loss']:.3f}  {row['left_s']} s left"
+                bar.update(task, description=row["stage"], completed=row["step"], total=row["of"], told=words)
+            else:
+                words = "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
+            if "loss" not in row or not err.is_terminal:
+                err.print(f"{row['stage']}: {words}", markup=False, soft_wrap=True)
+
+        made = studio.train_recipe(recipe, plan=plan, listener=told)
+    if as_json:
+        sys.stdout.write(json.dumps(made) + "\n")
+    elif plan:
+        _show_plan(made)
+    else:
+        for one in made["variants"]:
+            Console(highlight=False).print(
+                f"{one['name']:<28} {'made' if one['made'] else 'made before'}  {one['folder']}",
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def _show_plan(made: dict[str, Any]) -> None:
+    out = Console(highlight=False)
+    here = made["machine"]
+    out.print(f"{made['recipe']} from {made['base']}, {made['processes']} processes; here: {here['name']}, "
+              f"{here['memory_gb']} GB", markup=False, soft_wrap=True)  # fmt: skip
+    if made["missing"]:
+        out.print(made["missing"], markup=False, soft_wrap=True)
+    for row in made["stages"]:
+        out.print(f"\n{row['name']} ({row['stage']}, from {row['from']})", markup=False, soft_wrap=True)
+        shown = {key: value for key, value in row.items() if key not in ("name", "stage", "from") and value is not None}
+        for key, value in shown.items():
+            out.print(f"  {key:<28} {value}", markup=False, soft_wrap=True)

@@ -1,0 +1,186 @@
+"""A recipe from end to end on a tiny model: chained, resumed, never done twice, its variants ready to chat with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from models.fetch import locate, variants
+from tests.fixtures_local import sentences
+from training import run as runner
+from training.estimate import Machine, Size, hours, memory, size_of
+from training.recipes import resolved
+from training.run import main, open_run, plan
+from training.sample import benchmark, passages, sample_rows
+from ui.cli import app
+from workspace.errors import DataError, ServiceError, StorageError, UsageError
+
+pytest_plugins = ["tests.fixtures_local"]
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
+ARGS = {"max_steps": 2, "max_length": 64, "learning_rate": 1e-3, "bf16": False, "logging_steps": 1}
+
+
+@pytest.fixture
+def recipe(word_llama: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "recipe"
+    folder.mkdir()
+    told = sentences()[:6]
+    rows: dict[str, list[dict[str, Any]]] = {
+        "text": [{"text": line} for line in told],
+        "chat": [{"instruction": "What does it do?", "output": line} for line in told],
+        "pairs": [{"prompt": "What does it do?", "chosen": line, "rejected": "Nothing."} for line in told],
+    }
+    for name, made in rows.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    stages = [
+        {"name": "cpt", "stage": "cpt", "data": [{"path": "text.jsonl"}], "args": ARGS},
+        {"name": "sft", "stage": "sft", "data": [{"path": "chat.jsonl", "weight": 2.0}], "args": ARGS},
+        {"name": "dpo", "stage": "dpo", "data": [{"path": "pairs.jsonl"}], "args": ARGS},
+        {"name": "orpo", "stage": "orpo", "from": "sft", "data": [{"path": "pairs.jsonl"}], "args": ARGS},
+        {"name": "dpo-slerp", "stage": "slerp", "from": "dpo", "into": str(word_llama)},
+    ]
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"name": "mine", "base": str(word_llama), "stages": stages}))
+    return path
+
+
+def test_a_recipe_runs_once_and_its_variants_are_models(recipe: Path, home: Path) -> None:
+    told: list[dict[str, Any]] = []
+    made = main(open_run(recipe, home), told.append)["variants"]
+    assert [one["name"] for one in made] == ["mine-cpt", "mine-sft", "mine-dpo", "mine-dpo-slerp", "mine-orpo"] or {
+        one["name"] for one in made
+    } == {"mine-cpt", "mine-sft", "mine-dpo", "mine-orpo", "mine-dpo-slerp"}
+    assert all(one["made"] for one in made)
+    assert {row["stage"] for row in told if "loss" in row} == {"cpt", "sft", "dpo", "orpo"}
+    assert variants(home) == sorted(one["name"] for one in made)
+    again = main(open_run(recipe, home))["variants"]
+    assert not any(one["made"] for one in again)
+    from models.local_chat import LocalChat
+
+    folder = locate("mine-dpo-slerp", home, kind="chat")
+    assert LocalChat(folder=folder, dtype="float32", device="cpu", seed=1).invoke("What does it do?").content
+    card = json.loads((folder / "variant.json").read_text())
+    assert card["parents"].startswith("mine-dpo, ") and "merge_method: slerp" in card["merge"]
+    assert str(home) not in (folder / "README.md").read_text()
+
+
+def test_what_changed_is_made_anew_and_all_that_follows(recipe: Path, home: Path) -> None:
+    main(open_run(recipe, home))
+    rows = (recipe.parent / "pairs.jsonl").read_text().splitlines()
+    (recipe.parent / "pairs.jsonl").write_text("\n".join(rows[:-1]) + "\n")
+    made = {one["name"]: one["made"] for one in main(open_run(recipe, home))["variants"]}
+    assert made == {
+        "mine-cpt": False, "mine-sft": False, "mine-dpo": True, "mine-orpo": True, "mine-dpo-slerp": True,
+    }  # fmt: skip
+
+
+def test_a_stage_that_was_stopped_leaves_the_others_whole(
+    recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import stage as stages
+
+    honest = stages.main
+
+    def stopped(task: Any, *given: Any) -> Any:
+        if task.kind == "dpo":
+            raise KeyboardInterrupt
+        return honest(task, *given)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stages, "main", stopped)
+        main(open_run(recipe, home))
+    assert set(variants(home)) <= {"mine-cpt", "mine-sft", "mine-orpo"} and "mine-sft" in variants(home)
+    made = {one["name"]: one["made"] for one in main(open_run(recipe, home))["variants"]}
+    assert not made["mine-cpt"] and not made["mine-sft"] and made["mine-dpo"]
+
+
+def test_parents_of_different_shapes_are_not_merged(recipe: Path, home: Path, tmp_path: Path) -> None:
+    from training.merging import merge
+    from training.recipes import Slerp
+
+    for name, width in (("one", 64), ("other", 32)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": width}))
+    with pytest.raises(DataError, match="one and other cannot be merged: hidden_size is 64 and 32"):
+        merge(tmp_path / "one", tmp_path / "other", Slerp(), tmp_path / "merged", {})
+
+
+def test_too_little_memory_or_disk_is_said_before_anything_is_read(
+    recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "machine", lambda: Machine("CPU", 0.0001, 1e12))
+    with pytest.raises(ServiceError, match=r"cpt needs about .* GB of memory a process; CPU has 0.0 GB"):
+        main(open_run(recipe, home))
+    monkeypatch.undo()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: (10, 9, 1))
+    with pytest.raises(StorageError, match=r"cpt needs about .* GB of disk; .* has 0.0 GB free"):
+        main(open_run(recipe, home))
+
+
+class TestPlan:
+    def test_a_plan_trains_nothing(self, recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(runner, "_train", None)
+        told = plan(open_run(recipe, home))
+        stages = {row["name"]: row for row in told["stages"]}
+        assert stages["sft"]["rows"] == 12 and stages["sft"]["steps"] == 2 and stages["sft"]["tokens"] > 12
+        assert stages["dpo"]["beta"] == 0.1 and stages["dpo"]["memory_gb"] > stages["orpo"]["memory_gb"] - 1e-9
+        assert told["machine"]["memory_gb"] > 0 and told["missing"] is None and not variants(home)
+
+    @pytest.mark.parametrize("name", ["llama-3.1-8b-base", "mistral-7b-v0.3-instruct", "smollm-1.7b"])
+    def test_the_study_is_planned_without_its_models(self, name: str, home: Path) -> None:
+        told = CliRunner().invoke(app, ["train", "run", name, "--plan", "--json"])
+        assert told.exit_code == 0
+        plan = json.loads(told.stdout)
+        assert "studio models fetch" in plan["missing"]
+        for row in plan["stages"]:
+            if row["stage"] != "slerp":
+                assert {"learning_rate", "num_train_epochs", "max_length", "per_device_train_batch_size"} <= set(row)
+                assert row["memory_gb"] > 10 and row["rows"] is None and "data/" in row["data"]
+
+    def test_memory_and_hours_grow_with_what_is_asked(self) -> None:
+        size = Size(8_030_261_248, 32, 4096, 128_256)
+        args = resolved(next(iter(open_run("llama-3.1-8b-base", Path("/")).recipe.stages)))
+        whole = memory(size, args, "cpt", None, 1)
+        assert whole > 16 * 8.03 and memory(size, args, "cpt", None, 8) < 0.6 * whole
+        assert memory(size, args, "dpo", None, 1) > whole
+        slim = {"type": "qlora", "r": 16}
+        assert memory(size, args | {"gradient_checkpointing": True}, "cpt", slim, 1) < 0.5 * whole
+        assert hours(size, 1e9, "dpo", 4e14) > hours(size, 1e9, "cpt", 4e14) > 30
+
+    def test_sizes_are_counted_from_a_configuration(self, word_llama: Path) -> None:
+        from transformers import AutoModelForCausalLM
+
+        size = size_of("mine", word_llama)
+        assert size is not None
+        assert size.parameters == AutoModelForCausalLM.from_pretrained(word_llama).num_parameters()
+        assert size_of("llama-3.1-8b-instruct", None) is not None and size_of("quite-another", None) is None
+
+
+def test_an_unknown_model_names_variants_too(home: Path) -> None:
+    (home / "variants" / "mine-sft").mkdir(parents=True)
+    (home / "variants" / "mine-sft" / "variant.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"unknown model 'mine-stf'; did you mean 'mine-sft'\?"):
+        locate("mine-stf", home)
+
+
+def test_the_sample_is_worded_apart_from_its_benchmark() -> None:
+    from training.duplicates import Leaks
+
+    assert len(passages()) >= 80 and len(benchmark()) >= 150
+    assert all(150 <= len(one["text"].split()) <= 330 for one in passages())
+    assert {kind: len(sample_rows(kind)) for kind in ("cpt", "sft", "dpo")} == {
+        "cpt": len(passages()), "sft": sum(len(one["questions"]) for one in passages()), "dpo": len(passages()),
+    }  # fmt: skip
+    leaks = Leaks({"sample": [row["question"] for row in benchmark()]})
+    told = [text for kind in ("cpt", "sft", "dpo") for row in sample_rows(kind) for text in _texts(row)]
+    assert [found for text in told if (found := leaks.found(text))] == []
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    return [row["text"]] if "text" in row else [one["content"] for part in row.values() for one in part]

@@ -1,0 +1,255 @@
+"""Run a recipe: its stages in order, each from its parent's variant, none twice. Killed at any moment, it goes on.
+
+A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Knows recipes; how a
+stage trains is `training.stage`'s business.
+
+    accelerate launch -m training.run RECIPE.yaml
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.fetch import VARIANTS, fingerprint, locate
+from training.estimate import GB, hours, machine, memory, size_of
+from training.recipes import BASE, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
+from training.rows import Row, digest, mixed, read_rows
+from training.sample import sample_rows
+from workspace.errors import DataError, ServiceError, StorageError, StudioError
+from workspace.files import publish
+
+SAMPLE = "sample"
+Told = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe, the folder its data's paths start from, and STUDIO_HOME."""
+
+    recipe: Recipe
+    folder: Path
+    home: Path
+
+    def name(self, stage: str) -> str:
+        """What a stage's variant is called."""
+        return f"{self.recipe.name}-{stage}"
+
+    def variant(self, stage: str) -> Path:
+        """Where a stage's variant lies."""
+        return self.home / VARIANTS / self.name(stage)
+
+    def model(self, name: str) -> Path:
+        """The folder of a stage's variant, of the base, or of another model."""
+        if name == BASE:
+            return locate(self.recipe.base, self.home, kind="chat")
+        if name in {stage.name for stage in self.recipe.stages}:
+            return self.variant(name)
+        return locate(name, self.home, kind="chat")
+
+    def rows(self, stage: Stage) -> list[Row]:
+        """A stage's rows, checked and mixed by weight."""
+        sets = []
+        for one in stage.data:
+            path = self.folder / Path(one.path).expanduser()
+            rows = sample_rows(stage.stage) if one.path == SAMPLE else read_rows(path, stage.stage)
+            sets.append((rows, one.weight))
+        return mixed(sets, int(resolved(stage)["seed"]))
+
+
+def open_run(recipe: str | Path, home: Path) -> Run:
+    """Read a recipe, shipped or a file."""
+    path = Path(recipe).expanduser()
+    return Run(load_recipe(recipe), path.parent if path.is_file() else Path.cwd(), home)
+
+
+def main(run: Run, told: Told | None = None) -> dict[str, Any]:
+    """Train every stage that is not done.
+
+    Args:
+        run: From `open_run`.
+        told: Called with rows of progress: ``stage`` and ``state``, and what the stages tell.
+
+    Returns:
+        The variants: name, folder, whether it was made now, and its figures.
+
+    Raises:
+        DataError: Rows or a base are not as they must be; too little memory.
+        ServiceError: A model is not there.
+    """
+    made = []
+    for stage in order(run.recipe):
+        tell = _named(told, stage.name)
+        key = _key(run, stage)
+        folder, card = run.variant(stage.name), _card(run.variant(stage.name))
+        now = card.get("key") != key
+        if now:
+            tell({"state": "merging" if stage.stage == "slerp" else "training"})
+            (_merge if stage.stage == "slerp" else _train)(run, stage, key, tell)
+            card = _card(folder)
+        tell({"state": "done" if now else "done before"})
+        made.append({"name": folder.name, "folder": str(folder), "made": now, "figures": card.get("figures", {})})
+    return {"recipe": run.recipe.name, "variants": made}
+
+
+def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
+    from training import stage as stages
+
+    _enough(run, stage)
+    work = run.home / "training" / run.name(stage.name)
+    noted = work / "key"
+    if noted.is_file() and noted.read_text(encoding="utf-8") != key:
+        shutil.rmtree(work)  # begun with other data or arguments: nothing of it can be used
+    publish(noted, key)
+    [parent] = parents(run.recipe, stage)
+    args, rows = resolved(stage), run.rows(stage)
+    card = {
+        "name": run.name(stage.name),
+        "licence": "other",
+        "recipe": run.recipe.name,
+        "parent": run.recipe.base if parent == BASE else run.name(parent),
+        "stage": stage.stage,
+        "key": key,
+        "arguments": {name: value for name, value in args.items() if value is not None},
+        "data": {"rows": len(rows), "sha256": digest(rows), "files": ", ".join(one.path for one in stage.data)},
+    }
+    template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
+    task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card)
+    stages.main(task, rows, work, run.variant(stage.name), tell)
+    shutil.rmtree(work / "checkpoints", ignore_errors=True)
+
+
+def _enough(run: Run, stage: Stage) -> None:
+    """Refuse a stage that this machine cannot hold, by the estimate."""
+    here, size = machine(), size_of(run.recipe.base, run.model(BASE))
+    if size is None:
+        return
+    adapter = stage.adapter.model_dump(mode="json") if stage.adapter else None
+    need = memory(size, resolved(stage), stage.stage, adapter, run.recipe.processes)
+    if need > here.memory:
+        raise ServiceError(
+            f"{stage.name} needs about {need:.1f} GB of memory a process; {here.name} has {here.memory:.1f} GB",
+            hint="gradient_checkpointing, a smaller batch, an adapter (lora, qlora), or more processes",
+        )
+    run.home.mkdir(parents=True, exist_ok=True)
+    room, wanted = shutil.disk_usage(run.home)[2] / GB, (2 + 2 * (0 if adapter else 12)) * size.parameters / GB
+    if wanted > room:
+        raise StorageError(f"{stage.name} needs about {wanted:.1f} GB of disk; {run.home} has {room:.1f} GB free")
+
+
+def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
+    from training.merging import merge
+
+    tuned, into = parents(run.recipe, stage)
+    card = {
+        "name": run.name(stage.name),
+        "licence": "other",
+        "recipe": run.recipe.name,
+        "parents": f"{run.name(tuned)}, {run.recipe.base if into == BASE else into}",
+        "stage": stage.stage,
+        "key": key,
+    }
+    merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
+
+
+def _named(told: Told | None, stage: str) -> Told:
+    return lambda row: told({"stage": stage, **row}) if told else None
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    file = folder / "variant.json"
+    told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return told
+
+
+def _key(run: Run, stage: Stage) -> str:
+    """What tells a stage's work from any other: its arguments, its rows, and what it starts from."""
+    told: dict[str, Any] = {
+        "stage": stage.stage,
+        "parents": [fingerprint(run.model(name)) for name in parents(run.recipe, stage)],
+    }
+    if stage.stage == "slerp":
+        told["slerp"] = stage.slerp.model_dump(mode="json")
+    else:
+        told |= {
+            "args": resolved(stage),
+            "adapter": stage.adapter and stage.adapter.model_dump(mode="json"),
+            "rows": digest(run.rows(stage)),
+            "template": run.recipe.chat_template,
+        }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def plan(run: Run) -> dict[str, Any]:
+    """Everything that would be done, with nothing done: arguments, rows, steps, memory, hours."""
+    here = machine()
+    folder, missing = _there(run)
+    size = size_of(run.recipe.base, folder)
+    told = []
+    for stage in order(run.recipe):
+        [parent, *into] = parents(run.recipe, stage)
+        row: dict[str, Any] = {"name": stage.name, "stage": stage.stage, "from": parent}
+        if stage.stage == "slerp":
+            told.append({**row, "into": into[0], **stage.slerp.model_dump(mode="json")})
+            continue
+        args = resolved(stage)
+        row |= args | {"adapter": stage.adapter and stage.adapter.model_dump(mode="json"), **_amount(run, stage, args)}
+        if size is not None:
+            need = memory(size, args, stage.stage, row["adapter"], run.recipe.processes)
+            row["memory_gb"] = round(need, 1)
+            if row["tokens"]:
+                tokens = row["tokens"] * args["num_train_epochs"]
+                row["hours"] = round(hours(size, tokens, stage.stage, here.flops * run.recipe.processes), 3)
+        told.append(row)
+    return {
+        "recipe": run.recipe.name,
+        "base": run.recipe.base,
+        "missing": missing,
+        "processes": run.recipe.processes,
+        "machine": {"name": here.name, "memory_gb": round(here.memory, 1)},
+        "stages": told,
+    }
+
+
+def _there(run: Run) -> tuple[Path | None, str | None]:
+    """The base's folder, or what to do about it."""
+    try:
+        return locate(run.recipe.base, run.home, kind="chat"), None
+    except ServiceError as fault:
+        return None, f"{fault.message}: {fault.hint}" if fault.hint else fault.message
+
+
+def _amount(run: Run, stage: Stage, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows, tokens and steps of a stage; unknown where its data or the base is not there yet."""
+    try:
+        rows = run.rows(stage)
+    except DataError as fault:
+        return {"rows": None, "tokens": None, "steps": None, "data": fault.message}
+    words = sum(len(_said(row).split()) for row in rows)
+    tokens = round(1.4 * words)  # English prose in a vocabulary of 50,000: 1.3 to 1.5 tokens a word
+    packed = max(1, round(tokens / args["max_length"])) if args["packing"] else len(rows)
+    steps = steps_of(args, packed, run.recipe.processes)
+    return {"rows": len(rows), "tokens": tokens, "steps": steps, "data": digest(rows)[:16]}
+
+
+def _said(row: Row) -> str:
+    if "text" in row:
+        return str(row["text"])
+    parts = [row[name] for name in ("messages", "prompt", "chosen", "rejected") if name in row]
+    return " ".join(message["content"] for part in parts for message in part)
+
+
+if __name__ == "__main__":
+    from workspace.settings import load_settings
+
+    try:
+        print(json.dumps(main(open_run(sys.argv[1], load_settings().home), lambda row: print(json.dumps(row)))))
+    except StudioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,71 @@
+"""The sample corpus as training rows and as a benchmark; `training/sample/README.md` says what it is."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).with_name("sample")
+_FILES = ("silk", "mineral", "plant", "principle")
+_LETTERS = "ABCDEFGH"
+
+Row = dict[str, Any]
+
+
+@lru_cache(maxsize=1)
+def passages() -> tuple[Row, ...]:
+    """Every passage with its questions, preference pair and held-out tests."""
+    return tuple(row for name in _FILES for row in json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def asked(question: Row) -> str:
+    """A question as it is put: a choice with its options by letter, a statement with its two answers."""
+    if question["kind"] == "choice":
+        options = [f"{letter}. {text}" for letter, text in zip(_LETTERS, question["options"], strict=False)]
+        return "\n".join([question["question"], *options, "Answer with the letter."])
+    if question["kind"] == "truth":
+        return f"True or false? {question['question']}"
+    return str(question["question"])
+
+
+def answered(question: Row) -> str:
+    """The right answer to a question as it is put."""
+    if question["kind"] == "choice":
+        place = question["options"].index(question["answer"])
+        return f"{_LETTERS[place]}. {question['answer']}"
+    return str(question["answer"])
+
+
+def sample_rows(stage: str) -> list[Row]:
+    """The sample's rows for a stage: cpt, sft, dpo or orpo."""
+    made: list[Row] = []
+    for one in passages():
+        if stage == "cpt":
+            made.append({"text": f"{one['title']}\n\n{one['text']}"})
+        elif stage == "sft":
+            made += [
+                {
+                    "messages": [
+                        {"role": "user", "content": asked(question)},
+                        {"role": "assistant", "content": answered(question)},
+                    ]
+                }
+                for question in one["questions"]
+            ]
+        else:
+            pair = one["preference"]
+            made.append(
+                {
+                    "prompt": [{"role": "user", "content": pair["prompt"]}],
+                    "chosen": [{"role": "assistant", "content": pair["chosen"]}],
+                    "rejected": [{"role": "assistant", "content": pair["rejected"]}],
+                }
+            )
+    return made
+
+
+def benchmark() -> list[Row]:
+    """The held-out questions, multiple choice and true or false, each with its passage's id."""
+    return [{**question, "passage": one["id"]} for one in passages() for question in one["tests"]]
