@@ -6,12 +6,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+TRAIN_STAMP := $(VENV)/.installed-train
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
 CODE := workspace models pipelines agents training studio ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo ui test check bench bench-embedded clean
+.PHONY: help setup dev demo train-demo ui test check bench bench-embedded clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +23,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing packages (a few minutes the first time) ..."
 	@$(PIP_INSTALL) --upgrade pip setuptools
 	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(TRAIN_STAMP): $(STAMP)
+	@echo "Installing the training packages ..."
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[train]'
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)
@@ -37,6 +43,9 @@ dev: $(DEV_STAMP) setup
 demo: setup ## One real design: reasoning, JSON, pictures
 	@$(BIN)/studio design "A tough, lightweight panel that stops cracks and lets air through" \
 		--inspiration "spider silk" --inspiration "leaf venation" --images 2 --seed 7
+
+train-demo: $(TRAIN_STAMP) setup ## A small language model learns the sample corpus; the last line is JSON
+	@$(BIN)/python -m training.demo
 
 ui: setup ## The page in the browser, at http://127.0.0.1:7860
 	@$(BIN)/studio ui
