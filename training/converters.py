@@ -67,7 +67,7 @@ def _pdfium_page(page: Any) -> Page:
         pdfium_c.FPDFText_GetRect(text.raw, number, left, top, right, bottom)
         box = (left.value, top.value, right.value, bottom.value)
         count = pdfium_c.FPDFText_GetBoundedText(text.raw, *box, buffer, _LETTERS)
-        told = bytes(buffer)[: 2 * count].decode("utf-16-le", errors="replace") if count else ""
+        told = ctypes.string_at(buffer, 2 * count).decode("utf-16-le", errors="replace")
         # A hyphen at a line's end comes as one of two letters of pdfium's own.
         told = told.translate({0: "", 2: "-", 0xFFFE: "-", 10: " ", 13: None})
         if not told.strip():
