@@ -22,6 +22,7 @@ from training.cleaning import joined, mended, plain, sections, sentences, spans,
 from training.converters import convert
 from training.corpus import CorpusConfig, main
 from training.duplicates import Duplicates, Leaks
+from training.extras import require
 from training.gates import refused
 from training.parsing import Limits, parse
 from training.references import look_up, match, read_references
@@ -154,6 +155,12 @@ def test_a_missing_converter_says_how_it_is_had(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ServiceError, match="marker_single") as caught:
         convert(tmp_path / "paper.pdf", "marker")
     assert "pipx install marker-pdf" in str(caught.value.hint)
+
+
+def test_a_missing_package_says_how_it_is_had() -> None:
+    with pytest.raises(ServiceError, match="no_such_package is not installed") as caught:
+        require("json", "no_such_package")
+    assert "[train]" in str(caught.value.hint)
 
 
 def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:

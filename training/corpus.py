@@ -10,7 +10,6 @@ converts nothing again.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from training.cleaning import sections, spans
 from training.converters import PDF, TEXT
 from training.duplicates import Duplicates, Leaks
+from training.extras import require
 from training.gates import refused
 from training.parsing import Limits, parse
 from training.references import SUFFIXES, Reference, look_up, match, read_references
-from workspace.errors import DataError, ServiceError, unknown
+from workspace.errors import DataError, unknown
 from workspace.files import publish, publish_all, sha256
 
 READ = (".pdf", *TEXT)
@@ -99,9 +99,7 @@ def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) 
         DataError: A list or a benchmark cannot be read, or nothing is left.
         ServiceError: A converter, the embedding model or Crossref is not there.
     """
-    absent = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
-    if absent:
-        raise ServiceError(f"{', '.join(absent)} not installed", hint="pip install -c constraints.txt '.[train]'")
+    require(*_NEEDS)
     if config.pdf not in PDF:
         raise DataError(unknown("converter", config.pdf, PDF))
     files, references = found(config.inputs)

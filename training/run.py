@@ -2,8 +2,6 @@
 
 A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Knows recipes; how a
 stage trains is `training.stage`'s business.
-
-    accelerate launch -m training.run RECIPE.yaml
 """
 
 from __future__ import annotations
@@ -11,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.catalogue import MODELS
 from models.fetch import VARIANTS, fingerprint, locate
 from training.estimate import GB, hours, machine, memory, size_of
+from training.extras import require
 from training.recipes import BASE, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
 from training.rows import Row, digest, mixed, read_rows
 from training.sample import sample_rows
-from workspace.errors import DataError, ServiceError, StorageError, StudioError
+from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import publish
 
 SAMPLE = "sample"
@@ -83,6 +82,7 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
         DataError: Rows or a base are not as they must be; too little memory.
         ServiceError: A model is not there.
     """
+    require("datasets", "mergekit", "trl")
     made = []
     for stage in order(run.recipe):
         tell = _named(told, stage.name)
@@ -111,7 +111,7 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
     args, rows = resolved(stage), run.rows(stage)
     card = {
         "name": run.name(stage.name),
-        "licence": "other",
+        "licence": _licence(run.recipe.base),
         "recipe": run.recipe.name,
         "parent": run.recipe.base if parent == BASE else run.name(parent),
         "stage": stage.stage,
@@ -123,6 +123,21 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
     task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card)
     stages.main(task, rows, work, run.variant(stage.name), tell)
     shutil.rmtree(work / "checkpoints", ignore_errors=True)
+    if stage.stage != "cpt":  # a base model may not know how to answer yet
+        tell({"state": "tried", "says": _said_by(run.variant(stage.name))})
+
+
+def _said_by(folder: Path) -> str:
+    """A few words of a variant, to see that it loads and speaks."""
+    from models.local_chat import LocalChat
+    from workspace.settings import SamplingSettings
+
+    chat = LocalChat(folder=folder, sampling=SamplingSettings(max_tokens=24), seed=1)
+    return " ".join(str(chat.invoke("What makes spider silk tough?").content).split())
+
+
+def _licence(base: str) -> str:
+    return MODELS[base].licence if base in MODELS else "other"
 
 
 def _enough(run: Run, stage: Stage) -> None:
@@ -149,7 +164,7 @@ def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
     tuned, into = parents(run.recipe, stage)
     card = {
         "name": run.name(stage.name),
-        "licence": "other",
+        "licence": _licence(run.recipe.base),
         "recipe": run.recipe.name,
         "parents": f"{run.name(tuned)}, {run.recipe.base if into == BASE else into}",
         "stage": stage.stage,
@@ -243,13 +258,3 @@ def _said(row: Row) -> str:
         return str(row["text"])
     parts = [row[name] for name in ("messages", "prompt", "chosen", "rejected") if name in row]
     return " ".join(message["content"] for part in parts for message in part)
-
-
-if __name__ == "__main__":
-    from workspace.settings import load_settings
-
-    try:
-        print(json.dumps(main(open_run(sys.argv[1], load_settings().home), lambda row: print(json.dumps(row)))))
-    except StudioError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
