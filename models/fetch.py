@@ -44,7 +44,7 @@ def locate(model: str, home: Path, *, kind: Kind | None = None) -> Path:
     """
     entry = MODELS.get(model)
     if entry is None:
-        folder = home / VARIANTS / model if _is_variant(model, home) else _local(model, home)
+        folder = _own(model, home)
     else:
         if kind and entry.kind != kind:
             raise UsageError(f"model {model!r} is of kind {entry.kind}, where {kind} is asked for")
@@ -58,10 +58,6 @@ def locate(model: str, home: Path, *, kind: Kind | None = None) -> Path:
 def variants(home: Path) -> list[str]:
     """The names of the language models that were trained here."""
     return sorted(path.parent.name for path in (home / VARIANTS).glob("*/variant.json"))
-
-
-def _is_variant(model: str, home: Path) -> bool:
-    return "/" not in model and (home / VARIANTS / model / "variant.json").is_file()
 
 
 def place(entry: Model, home: Path) -> Path:
@@ -172,7 +168,7 @@ def verify(model: str, home: Path) -> list[str]:
         ServiceError: When it has not been fetched.
     """
     entry = MODELS.get(model)
-    folder = locate(model, home) if entry is None else place(entry, home)
+    folder = _own(model, home) if entry is None else place(entry, home)
     if entry is not None and not folder.is_dir():
         raise _absent(entry, folder)
     problems = files.verify(folder) if (folder / files.MANIFEST).is_file() else []
@@ -187,7 +183,10 @@ def verify(model: str, home: Path) -> list[str]:
     return problems
 
 
-def _local(model: str, home: Path) -> Path:
+def _own(model: str, home: Path) -> Path:
+    """The folder of a variant trained here by its name, or of a model by its path."""
+    if "/" not in model and model in variants(home):
+        return home / VARIANTS / model
     path = Path(model).expanduser()
     if path.exists():
         return path
