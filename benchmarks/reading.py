@@ -7,7 +7,8 @@ taken apart into the same vectors.
 - ``families``: share of held-out wordings, with a palette and a density said beside, read as their family first;
 - ``density``: share of the same read as the density that is said;
 - ``joined``: share of "A combined with B, colours", in the families' first words, that are read as A and B before all
-  other families.
+  other families; ``joined_held_out``: the same of "A laid over B" and "A on the left grading into B on the right" in
+  held-out wordings.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
 
     model = FluxTransformer2DModel.from_pretrained(weights / "transformer", torch_dtype=torch.float32)
     embedder = model.time_text_embed.text_embedder
-    encoder, tokenizer = load_minilm(text_encoder, max_length=48)
+    encoder, tokenizer = load_minilm(text_encoder, max_length=48, painter=weights)
 
     @torch.no_grad()
     def answers(lines: Sequence[str]) -> torch.Tensor:
@@ -58,7 +59,7 @@ def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
 
 def figures(read: Read) -> dict[str, Any]:
     """Read and count."""
-    from training.wordings import DENSITIES, FAMILIES, PALETTES
+    from training.wordings import DENSITIES, FAMILIES, JOINS, PALETTES
 
     names, densities = list(FAMILIES), list(DENSITIES)
     after = len(names) + len(PALETTES)
@@ -77,16 +78,23 @@ def figures(read: Read) -> dict[str, Any]:
         told += [densities[one] == density for one, density in zip(seen, said, strict=True)]
     pairs = list(itertools.permutations(range(len(names)), 2))
     called, colours = [row.biological[0] for row in FAMILIES.values()], [row.words[0] for row in PALETTES.values()]
-    lines = [
-        f"{called[a]} combined with {called[b]}, {colours[place % len(colours)]}" for place, (a, b) in enumerate(pairs)
-    ]
-    first = read(lines)[:, : len(names)].topk(2).indices.tolist()
+    unknown = [row.held_out[0] for row in FAMILIES.values()]
+
+    def both(join: str, words: Sequence[str]) -> float:
+        lines = [
+            f"{join.format(a=words[a], b=words[b])}, {colours[place % len(colours)]}"
+            for place, (a, b) in enumerate(pairs)
+        ]
+        first = read(lines)[:, : len(names)].topk(2).indices.tolist()
+        return sum(set(two) == set(pair) for two, pair in zip(first, pairs, strict=True)) / len(pairs)
+
     return {
         "families": round(sum(right.values()) / len(right), 3),
         "families_worst": min(right, key=lambda name: right[name]),
         "families_worst_share": round(min(right.values()), 3),
         "density": round(sum(told) / len(told), 3),
-        "joined": round(sum(set(two) == set(pair) for two, pair in zip(first, pairs, strict=True)) / len(pairs), 3),
+        "joined": round(both("{a} combined with {b}", called), 3),
+        "joined_held_out": round(sum(both(JOINS[join][0], unknown) for join in JOINS) / len(JOINS), 3),
         "wordings": len(told),
         "pairs": len(pairs),
     }

@@ -1,6 +1,7 @@
 """The eyes of a small vision model: a SigLIP tower and a LLaVA connector. Knows pictures; not what is asked of them.
 
-The tower's grid of states is averaged to a few tokens, which the language model reads before any text.
+The connector turns what the tower's states have in common, and what stands out in any of them, into a few tokens in the
+language model's own space of words, which it reads before any text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
-from torch.nn import functional
 
 from workspace.errors import DataError
 
@@ -40,7 +40,8 @@ class Shape(BaseModel):
     width: int = Field(192, ge=8, le=2048)
     layers: int = Field(6, ge=1, le=48)
     heads: int = Field(6, ge=1, le=32)
-    grid: int = Field(4, ge=1, le=32, description="tokens a side that the language model reads")
+    hidden: int = Field(96, ge=4, le=8192, description="width of the connector")
+    tokens: int = Field(19, ge=1, le=1024, description="tokens that the language model reads")
     words: int = Field(576, ge=8, le=16384, description="width of the language model")
 
 
@@ -67,18 +68,20 @@ class Eyes(nn.Module):
         )
         self.tower = SiglipVisionModel(config)
         self.connector = nn.Sequential(
-            nn.Linear(shape.width, shape.words), nn.GELU(), nn.Linear(shape.words, shape.words)
+            nn.LayerNorm(2 * shape.width),
+            nn.Linear(2 * shape.width, shape.hidden),
+            nn.GELU(),
+            nn.Linear(shape.hidden, shape.tokens * shape.words),
+            nn.Unflatten(-1, (shape.tokens, shape.words)),
         )
 
     def look(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(n, 3, size, size) in -1..1 to the tower's averaged states, (n, grid * grid, width)."""
+        """(n, 3, size, size) in -1..1 to the mean and the maximum of the tower's states, (n, 2 * width)."""
         states = self.tower(pixel_values=pictures).last_hidden_state
-        side = self.shape.size // self.shape.patch
-        plane = states.transpose(1, 2).reshape(len(states), -1, side, side)
-        return functional.adaptive_avg_pool2d(plane, self.shape.grid).flatten(2).transpose(1, 2)
+        return torch.cat([states.mean(1), states.amax(1)], dim=-1)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(n, 3, size, size) in -1..1 to what the language model reads, (n, grid * grid, words)."""
+        """(n, 3, size, size) in -1..1 to what the language model reads, (n, tokens, words)."""
         told: torch.Tensor = self.connector(self.look(pictures))
         return told
 

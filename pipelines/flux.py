@@ -194,7 +194,7 @@ def assemble(
             scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
             vae=_part(autoencoders[kind], folder / "vae", dtype),
             transformer=_part(FluxTransformer2DModel, folder / "transformer", dtype),
-            **(_small_encoders(encoder, card, dtype) if encoder else _encoders(folder, dtype)),
+            **(_small_encoders(encoder, folder, card, dtype) if encoder else _encoders(folder, dtype)),
         )
         pipe.set_progress_bar_config(disable=True)
         place(pipe, device, offload)
@@ -244,10 +244,10 @@ def _encoders(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def _small_encoders(folder: Path, card: Card, dtype: torch.dtype) -> dict[str, Any]:
+def _small_encoders(minilm: Path, painter: Path, card: Card, dtype: torch.dtype) -> dict[str, Any]:
     from models.minilm import load_minilm
 
-    encoder, tokenizer = load_minilm(folder, dtype, max_length=card.max_sequence_length)
+    encoder, tokenizer = load_minilm(minilm, dtype, max_length=card.max_sequence_length, painter=painter)
     return {
         "text_encoder": encoder,
         "text_encoder_2": encoder,

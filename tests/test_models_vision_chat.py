@@ -31,10 +31,10 @@ def seeing(word_llama: Path, tiny_adapter: Callable[..., Path]) -> Path:
     """A folder with an adapter of the tiny model and eyes for it."""
     folder = tiny_adapter()
     torch.manual_seed(0)
-    shape = Shape(base=str(word_llama), size=32, patch=8, width=16, layers=1, heads=2, grid=2, words=64)
+    shape = Shape(base=str(word_llama), size=32, patch=8, width=16, layers=1, heads=2, hidden=24, tokens=4, words=64)
     eyes = Eyes(shape)
     with torch.no_grad():
-        eyes.connector[2].weight.mul_(30)  # so that two pictures look different to an untrained model
+        eyes.connector[3].weight.mul_(30)  # so that two pictures look different to an untrained model
     lay_eyes(eyes, folder)
     return folder
 
@@ -115,7 +115,7 @@ def test_a_huge_picture_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyP
 
 
 def test_eyes_belong_to_one_width_and_are_whole(seeing: Path, tmp_path: Path) -> None:
-    assert load_eyes(seeing, 64).shape.grid == 2
+    assert load_eyes(seeing, 64).shape.tokens == 4
     with pytest.raises(DataError, match="width 64, not 576"):
         load_eyes(seeing, 576)
     (seeing / "config.json").write_text(json.dumps({"model_type": "studio-eyes", "size": 0}))

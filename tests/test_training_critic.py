@@ -73,7 +73,7 @@ def test_rows_ask_as_the_critic_asks() -> None:
     assert set(learned) <= {" yes\n", " no\n"} and len(learned) >= 3
 
 
-SMALL = Shape(size=128, patch=32, width=16, layers=1, heads=2, grid=2, words=64)
+SMALL = Shape(size=128, patch=32, width=16, layers=1, heads=2, hidden=24, tokens=4, words=64)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
             patch.setattr(module, "_HELD_OUT", 4)
         patch.setattr(critic, "LONGEST", 900)
         critic_tower.main(root / "tower", root / "painted", count=16, steps=4, batch=4, shape=SMALL)
-        recipe = critic.Recipe(steps=10, batch=1, rank=4, rate=0.1, count=16)
+        recipe = critic.Recipe(introduction=60, steps=10, batch=1, rank=4, rate=0.1, count=16)
         folder = critic.main(root / "base", root / "tower", root / "painted", root / "out", recipe)
         yield folder, root / "base"
 

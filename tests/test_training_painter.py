@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from models.minilm import load_minilm
-from training import painter
+from training import painter, painter_data
 from training.checkpoints import Trainee, load_tensors, save_tensors
 from training.microstructures import FAMILIES, PALETTES, caption, draw, sample
 from training.painter import main
@@ -208,10 +208,10 @@ def test_an_unchanged_pipeline_paints_with_the_result(trained, encoder_folder):
 
 def test_captions_in_other_wordings_are_read_anew_to_the_same_codes(trained, encoder_folder, tmp_path, monkeypatch):
     shutil.copytree(trained, tmp_path / "out")
-    before, _ = load_tensors(tmp_path / "out" / "reader.safetensors")
-    monkeypatch.setattr(painter, "told", lambda seed, number, captions: [f"leaf {number % 3}"] * captions)
+    before, _ = load_tensors(tmp_path / "out" / "codes.safetensors")
+    monkeypatch.setattr(painter_data, "told", lambda seed, number, captions: [f"leaf {number % 3}"] * captions)
     painter.main(PainterConfig(**TINY), encoder_folder, tmp_path / "out")
-    after, _ = load_tensors(tmp_path / "out" / "reader.safetensors")
+    after, _ = load_tensors(tmp_path / "out" / "codes.safetensors")
     assert torch.equal(before["vectors"], after["vectors"])
     assert not torch.equal(before["linear_1.weight"], after["linear_1.weight"])
     shipped = load_file(tmp_path / "out" / "weights" / "transformer" / "diffusion_pytorch_model.safetensors")

@@ -33,7 +33,7 @@ def test_a_wish_names_what_is_shown() -> None:
     rows = wishes([Microstructure("leaf"), Microstructure("leaf", palette="gold", second="web", join="over")])
     assert rows[0].sum() == pytest.approx(6) and rows[1].sum() == pytest.approx(7)
     names = list(FAMILIES)
-    assert rows[1, [names.index("leaf"), names.index("web")]].tolist() == [0.5, 0.5]
+    assert rows[1, [names.index("leaf"), names.index("web")]].tolist() == pytest.approx([0.6, 0.4])
     assert rows[1, len(names) + list(PALETTES).index("gold")] == 1
 
 

@@ -46,7 +46,7 @@ def prompts() -> dict[str, list[str]]:
 def load_painter(weights: Path, text_encoder: Path) -> tuple[Any, dict[str, Any]]:
     """The pipeline with MiniLM in both text places, and its `studio.json`."""
     card = json.loads((weights / "studio.json").read_text(encoding="utf-8"))
-    encoder, tokenizer = load_minilm(text_encoder, max_length=card["max_sequence_length"])
+    encoder, tokenizer = load_minilm(text_encoder, max_length=card["max_sequence_length"], painter=weights)
     parts = {"text_encoder": encoder, "text_encoder_2": encoder, "tokenizer": tokenizer, "tokenizer_2": tokenizer}
     pipeline = FluxPipeline.from_pretrained(weights, **parts, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)

@@ -1,7 +1,9 @@
 """Teach the embedded critic to speak of what its eyes see: a connector and a LoRA adapter of SmolLM2-135M-Instruct.
 
-The second half of the critic, after `training.critic_tower`. The tower stays as it is; its states of every picture are
-made once. Each row is a picture and a brief, half of the time another picture's, laid out as the critic is asked.
+The second half of the critic, after `training.critic_tower`. The tower stays as it is; what it sees of every picture is
+made once. The connector first learns alone to say a picture's truth in the language model's own word embeddings, a
+matter of a minute; adapter and connector then learn together to answer. Each row is a picture and a brief, half of the
+time another picture's, laid out as the critic is asked.
 Killed at any moment, the same command goes on from its last checkpoint.
 
     python -m training.critic --base ~/.studio/models/smollm2-135m-instruct --tower DIR --painted DIR --out DIR
@@ -22,7 +24,7 @@ import torch
 from models.eyes import Eyes, lay_eyes
 from training.branches import Laid, lay_out, log_likelihoods
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.critic_rows import Truth, tree, wanted_of
+from training.critic_rows import Truth, spelled, tree, wanted_of
 from training.critic_tower import NAMES, Seer, data, load_seer, to_input
 from training.writer import lay_adapter, load, train
 from workspace.files import publish
@@ -33,9 +35,10 @@ _HELD_OUT = 400
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the critic learns to speak: steps, pictures a step, the adapter's rank, rates."""
+    """How the critic learns to speak: steps of the connector alone and of both, pictures a step, rank, rates."""
 
-    steps: int = 600
+    introduction: int = 1500
+    steps: int = 300
     batch: int = 6
     rank: int = 8
     rate: float = 8e-4
@@ -54,7 +57,7 @@ class Speaker(torch.nn.Module):
 
 @torch.no_grad()
 def looked_at(seer: Seer, pictures: np.ndarray[Any, Any], path: Path) -> torch.Tensor:
-    """The tower's states of every picture, (n, tokens, width) in half precision; made once."""
+    """What the tower sees of every picture, (n, 2 * width) in half precision; made once."""
     if not path.is_file():
         parts = [seer.eyes.look(to_input(pictures[start : start + 64])).half() for start in range(0, len(pictures), 64)]
         save_tensors(path, {"states": torch.cat(parts)})
@@ -70,6 +73,37 @@ def believable(seer: Seer, states: torch.Tensor, truths: Sequence[Truth], drawn:
         if all(chances[NAMES.index(name)] > 0.15 for name in truths[number].families):
             kept.append(number)
     return kept
+
+
+def introduce(
+    connector: torch.nn.Module, states: torch.Tensor, spelled: torch.Tensor, words: torch.Tensor, steps: int
+) -> float:
+    """Teach a connector alone to say each picture's truth in word embeddings.
+
+    Args:
+        connector: Trained in place, float32.
+        states: What the tower sees, (n, 2 * width).
+        spelled: The truths as token ids, (n, tokens), from `training.critic_rows.spelled`.
+        words: The language model's embeddings, (vocabulary, words).
+        steps: Of 256 pictures each.
+
+    Returns:
+        The squared error of the last fifty steps as a share of the embeddings' variance.
+    """
+    known, places = torch.unique(spelled, return_inverse=True)
+    table = words[known].float()
+    spread, losses = table[places[:2000]].var((0, 1)).mean(), []
+    optimizer = torch.optim.AdamW(connector.parameters(), lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(2, steps))
+    for step in range(steps):
+        chosen = torch.randint(len(states), (256,), generator=torch.Generator().manual_seed(step))
+        loss = (connector(states[chosen].float()) - table[places[chosen]]).square().mean() / spread
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return sum(losses[-50:]) / len(losses[-50:])
 
 
 @flushed()
@@ -97,9 +131,14 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     sure = believable(seer, states, truths, drawn)
     print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
     model, tokenizer = load(base, recipe.rank, recipe.seed)
-    speaker = Speaker(seer.eyes.connector.bfloat16().requires_grad_(True), model)
+    tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
+    connector = seer.eyes.connector.requires_grad_(True)
+    told = torch.tensor([spelled(truths[number], tokenizer, tokens) for number in usable])
+    embeddings = model.get_input_embeddings().weight.detach()
+    left = introduce(connector, states[usable], told, embeddings, recipe.introduction)
+    print(json.dumps({"introduced": round(left, 4)}), flush=True)
+    speaker = Speaker(connector.bfloat16(), model)
     trainee = Trainee(speaker, recipe.rate, 0.98, out / "critic.safetensors")
-    tokens = states.shape[1]
 
     def rows(step: int) -> list[tuple[int, Laid]]:
         rng = np.random.default_rng([recipe.seed, step])

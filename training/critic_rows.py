@@ -189,6 +189,23 @@ def tree(truth: Truth, wanted: Wanted, rng: Rng, tokenizer: Any, tokens: int) ->
     return Tree([0] * tokens + ids(lead + "\n"), branches)
 
 
+_SLOTS = 5, 5, 1, 5, 3
+"""Tokens of the connector for a picture's pattern, second pattern, density, palette and gradient."""
+
+
+def spelled(truth: Truth, tokenizer: Any, tokens: int) -> list[int]:
+    """A truth as the connector is to say it: every attribute's name in its own places, the rest left as line ends."""
+    names = [*(called(name) for name in truth.families), NONE][:2]
+    end: int = tokenizer("\n", add_special_tokens=False)["input_ids"][0]
+    found: list[int] = []
+    for room, name in zip(
+        _SLOTS, (*names, truth.density, coloured(truth.palette), GRADIENTS[truth.gradient]), strict=True
+    ):
+        ids = tokenizer(f" {name}", add_special_tokens=False)["input_ids"][:room]
+        found += ids + [end] * (room - len(ids))
+    return (found + [end] * tokens)[:tokens]
+
+
 def _answers(checks: Sequence[Mapping[str, str]], ids: Any) -> list[Piece]:
     """The checklist in order; only the answers are learned."""
     pieces: list[Piece] = []

@@ -48,7 +48,7 @@ _HELD_OUT = 400
 
 
 class Heads(nn.Module):
-    """From the tower's averaged states (n, tokens, width) to logits: families (n, families), then each table's."""
+    """From what the tower sees (n, 2 * width) to logits: families (n, families), then each table's."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Heads(nn.Module):
 
     def forward(self, states: torch.Tensor) -> list[torch.Tensor]:
         """Tell what is seen."""
-        told = self.norm(torch.cat([states.mean(1), states.amax(1)], dim=-1))
+        told = self.norm(states)
         return [out(told) for out in self.out]
 
 
@@ -171,6 +171,7 @@ def main(
     seer = Seer(shape).bfloat16()
     matrices = frozenset(name for name, one in seer.named_parameters() if ".encoder.layers." in name and one.ndim == 2)
     seer.eyes.connector.requires_grad_(False)
+    seer.eyes.tower.set_attn_implementation("eager")  # of so few tokens the quickest on a CPU, with a backward pass
     trainee = Trainee(seer, rate, 0.998, out / "tower.safetensors", matrices, matrix)
     usable = torch.cat([torch.arange(drawn_count - _HELD_OUT), torch.arange(drawn_count, len(truths))])
     odds = torch.cat([torch.ones(drawn_count - _HELD_OUT), torch.full((len(truths) - drawn_count,), 2.0)])

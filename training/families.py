@@ -142,7 +142,7 @@ def nacre(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the brick-and-mortar picture of nacre (Jackson, Vincent and Turner, Proc. R. Soc. B 1988).
     """
-    high, wide = 5.0 + 0.36 * cell, 9.0 + 1.35 * cell
+    high, wide = 7.0 + 0.4 * cell, 15.0 + 1.5 * cell
     y = (
         y
         + rng.uniform(0.3, 1.2) * np.sin(x / rng.uniform(18, 30) + rng.uniform(0, 6.3))

@@ -91,7 +91,8 @@ def vessels(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     Source: space colonisation (Runions, Lane and Prusinkiewicz, "Modeling trees with a space colonization algorithm",
     2007) with radii after Murray's law, the cube of a parent's the sum of its children's (Murray, PNAS 1926).
     """
-    places, parents = _colonise(_jittered_points(0.75 * cell + 3.0, 0.45, rng), np.array([-72.0, rng.uniform(-8, 8)]))
+    grown = _colonise(_jittered_points(0.75 * cell + 3.0, 0.45, rng), np.array([-72.0, rng.uniform(-8, 8)]))
+    places, parents = _pruned(*grown, 6)
     flow = np.full(len(places), 0.25)
     for node in range(len(places) - 1, 0, -1):
         flow[parents[node]] += flow[node]
@@ -129,6 +130,20 @@ def _colonise(goals: NDArray[np.float64], root: NDArray[np.float64]) -> tuple[ND
         if not grown:
             break
     return np.asarray(places), np.asarray(parents)
+
+
+def _pruned(
+    places: NDArray[np.float64], parents: NDArray[np.int64], least: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The tree without side branches of fewer than ``least`` nodes."""
+    below = np.zeros(len(places), dtype=np.int64)
+    for node in range(len(places) - 1, 0, -1):
+        below[parents[node]] = max(below[parents[node]], below[node] + 1)
+    kept = np.ones(len(places), dtype=bool)
+    for node in range(1, len(places)):
+        stub = below[node] + 1 < least and below[parents[node]] > below[node] + 1
+        kept[node] = kept[parents[node]] and not stub
+    return places[kept], (np.cumsum(kept) - 1)[parents[kept]]
 
 
 def skin(x: Array, y: Array, cell: float, rng: Rng) -> Field:

@@ -159,8 +159,10 @@ def _told(step: int, loss: float, seconds: float) -> None:
 
 
 @flushed()
-def main(out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate: float = 2e-3) -> Path:
-    """Train the judge and publish it.
+def main(
+    out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate: float = 2e-3, start: Path | None = None
+) -> Path:
+    """Train the judge and publish it; ``start`` is the folder of a judge to train on.
 
     Returns:
         The folder ``out/judge``.
@@ -171,7 +173,7 @@ def main(out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate
     out.mkdir(parents=True, exist_ok=True)
     pictures, told = _data(out, count)
     torch.manual_seed(0)
-    judge = Judge()
+    judge = Judge() if start is None else load_judge(start).train()
     trainee = Trainee(judge, rate, 0.998, out / "checkpoint.safetensors")
     wanted = torch.zeros(count, len(NAMES))
     for number, (shown, _) in enumerate(told):
@@ -224,5 +226,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=12000)
     parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--start", type=Path, help="folder of a judge to train on, instead of from nothing")
     told = parser.parse_args()
-    print(main(told.out, told.count, told.steps))
+    print(main(told.out, told.count, told.steps, rate=told.rate, start=told.start))

@@ -21,6 +21,9 @@ from workspace.errors import DataError, UsageError, unknown
 UNITS = 128.0
 """Width of every picture in design units; lines and gaps are at least two units wide."""
 
+_THINNER, _BELOW = 0.75, 0.5
+"""A structure laid over another covers less, and the lower one has half of the solid's colour: both stay plain."""
+
 
 @dataclass(frozen=True)
 class Microstructure:
@@ -61,13 +64,16 @@ def _wanted(x: Array, y: Array, spec: Microstructure, fraction: float) -> Array:
     return np.asarray(np.clip(fraction * (1 + 0.6 * lift), 0.05, 0.92), dtype=np.float32)
 
 
-def _surface(name: str, spec: Microstructure, x: Array, y: Array, cell: float, rng: Rng) -> Field:
-    """One family's field with the solid's surface at height zero, for the wanted solid fraction, and its tone."""
+def _surface(name: str, spec: Microstructure, x: Array, y: Array, cell: float, rng: Rng, share: float = 1.0) -> Field:
+    """One family's field with the solid's surface at height zero, and its tone.
+
+    The solid covers ``share`` of the fraction that the density asks for.
+    """
     family = FAMILIES[name]
     angle = np.deg2rad((DIRECTIONS[spec.direction][0] if family.directed else 0.0) + rng.uniform(-3, 3))
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     height, tone = family.field(x * cos + y * sin, y * cos - x * sin, cell, rng)
-    fraction = family.fractions[list(DENSITIES).index(spec.density)]
+    fraction = share * family.fractions[list(DENSITIES).index(spec.density)]
     ranks = np.linspace(0, 1, 101)
     levels = np.quantile(height[::2, ::2], ranks)
     threshold = np.interp(1 - _wanted(x, y, spec, fraction), ranks, levels)
@@ -118,9 +124,9 @@ def draw(spec: Microstructure, size: int, rng: np.random.Generator) -> NDArray[n
     sharpness, cell = size / UNITS, SCALES[spec.scale][0] * rng.uniform(0.92, 1.08)
     background, solid, tint = (np.asarray(colour, dtype=np.float32) for colour in _colours(spec.palette))
     if spec.join == "over" and spec.second is not None:
-        height, tone = _surface(spec.family, spec, x, y, max(cell, 22.0) * 1.2, rng)
+        height, tone = _surface(spec.family, spec, x, y, max(cell, 22.0) * 1.2, rng, _THINNER)
         below, _ = _surface(spec.second, spec, x, y, 18.0, rng)
-        ground = _mix(background, tint + 0.25 * (solid - tint), _cover(below, sharpness))
+        ground = _mix(background, background + _BELOW * (solid - background), _cover(below, sharpness))
     else:
         height, tone = _surface(spec.family, spec, x, y, cell, rng)
         if spec.second is not None:

@@ -10,15 +10,10 @@ output folder and is skipped when its file is there; the two trainings resume fr
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +22,11 @@ import torch
 from diffusers import AutoencoderTiny, FluxPipeline, FluxTransformer2DModel
 from torch.nn import functional
 
-from models.minilm import load_minilm
 from training.attention import quicken
-from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.microstructures import numbered, odds_of, told
+from training.checkpoints import Trainee, flushed
+from training.microstructures import odds_of
 from training.opening import open_with_places
+from training.painter_data import encode_captions, encode_pictures, read_by, render, to_tensor
 from training.pipeline_folder import write_pipeline
 from training.reading import learn
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
@@ -51,21 +46,6 @@ def one_cycle(step: int, steps: int) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
-
-def render(config: PainterConfig, out: Path, size: int, count: int) -> np.ndarray[Any, Any]:
-    """Draw ``count`` pictures on all cores: uint8 (count, size, size, 3), memory-mapped."""
-    pixels = out / f"pictures-{size}.npy"
-    if not pixels.is_file():
-        shape = (count, size, size, 3)
-        canvas = np.lib.format.open_memmap(out / "pictures.part", mode="w+", dtype=np.uint8, shape=shape)
-        one = partial(numbered, config.seed, size=size)
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as hands:
-            for number, picture in enumerate(hands.map(one, range(count), chunksize=32)):
-                canvas[number] = picture
-        canvas.flush()
-        os.replace(out / "pictures.part", pixels)
-    return np.asarray(np.load(pixels, mmap_mode="r"))
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderTiny:
@@ -134,60 +114,10 @@ def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out
     return model.eval()
 
 
-def to_tensor(pictures: np.ndarray[Any, Any]) -> torch.Tensor:
-    """uint8 (n, H, W, 3) to float (n, 3, H, W) in -1..1, channels last in memory."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-
 def reconstruction_loss(painted: torch.Tensor, real: torch.Tensor, edges: float) -> torch.Tensor:
     """Mean absolute error plus ``edges`` times that of the horizontal and vertical pixel differences."""
     fault = painted - real
     return fault.abs().mean() + edges * (fault.diff(dim=-1).abs().mean() + fault.diff(dim=-2).abs().mean())
-
-
-@torch.no_grad()
-def encode_pictures(
-    config: PainterConfig, vae: AutoencoderTiny, pictures: np.ndarray[Any, Any], out: Path, start: Path | None = None
-) -> Any:
-    """Packed, normalised latents (pictures, tokens, 64) in half precision, and the scaling and shift that made them.
-
-    A painter that is trained on keeps the scaling and shift it has.
-    """
-    path = out / "latents.safetensors"
-    if not path.is_file():
-        parts = []
-        for begin in range(0, len(pictures), 64):
-            with torch.autocast("cpu", torch.bfloat16):
-                parts.append(vae.encode(to_tensor(np.array(pictures[begin : begin + 64]))).latents.float())
-        latents = torch.cat(parts)
-        shift, scaling = float(latents.mean()), float(1 / latents.std())
-        if start is not None:
-            shift, scaling = vae.config.shift_factor, vae.config.scaling_factor
-        latents = (latents - shift) * scaling
-        count, channels, height, width = latents.shape
-        packed = FluxPipeline._pack_latents(latents, count, channels, height, width).half()
-        save_tensors(path, {"latents": packed}, {"scaling_factor": scaling, "shift_factor": shift})
-    tensors, note = load_tensors(path)
-    return tensors["latents"], note
-
-
-@torch.no_grad()
-def encode_captions(config: PainterConfig, text_encoder: Path, out: Path) -> Any:
-    """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384)."""
-    lines = [line for number in range(config.pictures) for line in told(config.seed, number, config.captions)] + [""]
-    path = out / f"texts-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]}.safetensors"
-    if not path.is_file():
-        encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens)
-        ids = tokenizer(lines, padding="longest", truncation=True, max_length=config.tokens, return_tensors="pt")
-        states, pooled = [], []
-        for batch in ids.input_ids.split(128):
-            with torch.autocast("cpu", torch.bfloat16):
-                answer = encoder(batch)
-            states.append(answer.last_hidden_state.half())
-            pooled.append(answer.pooler_output.half())
-        save_tensors(path, {"states": torch.cat(states), "pooled": torch.cat(pooled)})
-    tensors, _ = load_tensors(path)
-    return tensors["states"], tensors["pooled"]
 
 
 def build_transformer(recipe: FlowRecipe) -> FluxTransformer2DModel:
@@ -274,7 +204,10 @@ def _student(
     recipe = config.flow
     torch.manual_seed(config.seed)
     fresh = open_with_places(build_transformer(recipe), config.size // 16) if start is None else _started(start, recipe)
-    learn(fresh.time_text_embed.text_embedder, config, pooled, out)
+    if start is None:
+        learn(fresh.time_text_embed.text_embedder, config, pooled, out)
+    else:
+        fresh.time_text_embed.text_embedder.requires_grad_(False)  # it reads; the flow is not to learn other codes
     model = quicken(fresh.bfloat16())
     matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
     path = out / "flow.safetensors"
@@ -357,9 +290,10 @@ def main(
         vae = train_autoencoder(config, render(config, out, config.autoencoder.size, config.autoencoder.pictures), out)
     pictures = render(config, out, config.size, config.pictures)
     latents, normal = encode_pictures(config, vae, pictures, out, start)
-    texts = encode_captions(config, text_encoder, out)
+    texts = read_by(start, *encode_captions(config, text_encoder, out))
     transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start)
-    return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling_defaults(config))
+    sampling = sampling_defaults(config)
+    return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling, start)
 
 
 def _own(out: Path, config: PainterConfig) -> None:

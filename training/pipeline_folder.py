@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
+from models.minilm import READER
 from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, PALETTES, SCALES
 from workspace.files import publish
 
@@ -41,6 +43,7 @@ def write_pipeline(
     normal: dict[str, float],
     shift: float,
     defaults: dict[str, Any],
+    start: Path | None = None,
 ) -> Path:
     """Write the pipeline folder, whole or not at all.
 
@@ -51,12 +54,10 @@ def write_pipeline(
         normal: ``scaling_factor`` and ``shift_factor`` of the latents the transformer was trained on.
         shift: Of the sampling schedule.
         defaults: Sampling defaults for `studio.json`; the vocabulary and the palettes are added.
+        start: Folder of the painter that was trained on, whose reader goes along.
 
     Returns:
         ``folder``, with a manifest of its files' sha256.
-
-    Raises:
-        StorageError: If the disk refuses.
     """
     index = {
         "_class_name": "FluxPipeline",
@@ -85,8 +86,9 @@ def write_pipeline(
         copy.deepcopy(transformer).to(torch.bfloat16).save_pretrained(staged / "transformer")
         scheduler = FlowMatchEulerDiscreteScheduler(shift=shift, use_dynamic_shifting=False)
         scheduler.save_pretrained(staged / "scheduler")
-        for part in ("vae", "transformer"):
-            _forget_origin(staged / part / "config.json")
+        _forget_origin(staged / "vae" / "config.json", staged / "transformer" / "config.json")
+        if start is not None and (start / READER).is_file():
+            shutil.copyfile(start / READER, staged / READER)
         for name, content in (("model_index.json", index), ("studio.json", studio)):
             (staged / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -94,8 +96,9 @@ def write_pipeline(
     return folder
 
 
-def _forget_origin(config: Path) -> None:
-    """Take the folder that weights were once read from out of their configuration."""
-    kept = json.loads(config.read_text(encoding="utf-8"))
-    kept.pop("_name_or_path", None)
-    config.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+def _forget_origin(*configs: Path) -> None:
+    """Take the folder that weights were once read from out of their configurations."""
+    for config in configs:
+        kept = json.loads(config.read_text(encoding="utf-8"))
+        kept.pop("_name_or_path", None)
+        config.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

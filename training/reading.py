@@ -29,6 +29,7 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "join": [*JOINS],
 }
 _BATCH = 1024
+_FIRST = 0.6  # of a hybrid's two families, the upper or left one's share
 _STRENGTH = 1.5  # of a wish's own vectors beside what the embedder said of it before
 
 
@@ -37,7 +38,7 @@ def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path)
 
     Captions in other wordings teach it anew, and what it says of a wish stays the same: the flow need not learn again.
     """
-    path, steps = out / "reader.safetensors", config.flow.reading
+    path, steps = out / "codes.safetensors", config.flow.reading
     if not steps:
         return
     digest = hashlib.sha256(pooled.numpy().tobytes()).hexdigest()[:12]
@@ -59,12 +60,13 @@ def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path)
 
 
 def wishes(specs: Sequence[Microstructure]) -> torch.Tensor:
-    """What each microstructure is, as numbers: (n, columns); a hybrid has half of each of its families."""
+    """What each microstructure is, as numbers: (n, columns); a hybrid has more of its first family."""
     names = list(FAMILIES)
     rows = torch.zeros(len(specs), len(names) + sum(map(len, _TABLES.values())))
     for row, spec in zip(rows, specs, strict=True):
-        shown = [spec.family] if spec.second is None else [spec.family, spec.second]
-        row[[names.index(name) for name in shown]] = 1 / len(shown)
+        row[names.index(spec.family)] = 1.0 if spec.second is None else _FIRST
+        if spec.second is not None:
+            row[names.index(spec.second)] = 1 - _FIRST
         start = len(names)
         for field, table in _TABLES.items():
             if (value := getattr(spec, field)) is not None:
