@@ -67,7 +67,7 @@ def critic_part(home: Path) -> dict[str, Any]:
 def loop_part(home: Path) -> dict[str, Any]:
     import loop
 
-    return loop.figures(home, briefs=16)
+    return loop.figures(home, briefs=30)
 
 
 def writer_part(home: Path) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def run(home: Path, adapter: str, pairs: int, out: Path | None = None) -> list[d
         if number not in rows:
             rows[number] = written(kit, number)
             if out:
+                out.parent.mkdir(parents=True, exist_ok=True)
                 with out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[number]) + "\n")
             print(f"{adapter}: {number + 1} of {pairs}, {rows[number]['seconds']} s", file=sys.stderr, flush=True)
