@@ -141,6 +141,27 @@ _ROWS = (
         base="smollm2-135m-instruct",
         note="embedded; writes conversations and designs, trained by training/ on the atlas",
     ),
+    Model(
+        id="studio-critic",
+        kind="vision",
+        parameters=0,
+        size_bytes=0,
+        licence="Apache-2.0",
+        shipped="models/weights/studio-critic",
+        base="smollm2-135m-instruct",
+        note="embedded; looks at the painter's pictures, trained by training/ on drawn and painted ones",
+    ),
+    Model(
+        id="leaf-micro-lora",
+        kind="adapter",
+        parameters=0,
+        size_bytes=0,
+        licence="Apache-2.0",
+        shipped="models/weights/leaf-micro-lora",
+        base="studio-micro-flux",
+        trigger="<leaf microstructure>",
+        note="embedded; veins in outline with contour rings, trained by studio train image-lora",
+    ),
     # SmolLM and SmolLM2.
     Model(
         id="smollm2-135m",

@@ -55,6 +55,7 @@ def design(
     seed: int | None = None,
     size: int | None = None,
     model: str | None = None,
+    adapter: str | None = None,
     profile: str | None = None,
     ask: bool = False,
     settings: Settings | None = None,
@@ -71,9 +72,10 @@ def design(
         seed: The one number all randomness comes from; drawn at random and recorded when ``None``.
         size: Edge of the pictures in pixels, a multiple of 16.
         model: Chat model for all roles.
+        adapter: LoRA adapter of the painter, a catalogue id or a file; ``none`` for no adapter.
         profile: ``embedded``, ``gpu``, ``remote`` or the path of a profile file.
         ask: Stop for approval before painting and after the critique (then ``status`` is ``waiting``).
-        settings: Ready settings; ``profile``, ``model``, ``size``, ``images``, ``rounds`` still go first.
+        settings: Ready settings; ``profile``, ``model``, ``adapter``, ``size``, ``images``, ``rounds`` still go first.
         listener: Called with every event as it happens.
 
     Raises:
@@ -82,7 +84,7 @@ def design(
     from studio.execute import execute
     from studio.request import Request, prepare
 
-    asked = Request(brief, inspirations, program, images, rounds, seed, size, model, profile, ask)
+    asked = Request(brief, inspirations, program, images, rounds, seed, size, model, adapter, profile, ask)
     prepared = prepare(asked, settings)
     return execute(prepared.run_id, prepared.settings, listener=listener)
 

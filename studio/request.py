@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     size: int | None
     model: str | None
+    adapter: str | None
     profile: str | None
     ask: bool
 
@@ -52,6 +53,7 @@ class Request:
     seed: int | None = None
     size: int | None = None
     model: str | None = None
+    adapter: str | None = None
     profile: str | None = None
     ask: bool = False
 
@@ -76,6 +78,7 @@ class Request:
             "flow.images": self.images,
             "flow.rounds": self.rounds,
             "painter.size": self.size,
+            "painter.adapter": self.adapter,
         }
         return {key: value for key, value in named.items() if value is not None}
 

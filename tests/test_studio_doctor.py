@@ -36,7 +36,9 @@ def test_a_server_needs_its_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_only_local_models_are_looked_for(home: Path) -> None:
-    assert named_models(load_settings("remote")) == [("painter", "studio-micro-flux")]
+    remote = load_settings("remote", {"vision.server": "http://127.0.0.1:9/v1", "vision.model": "eye"})
+    assert named_models(remote) == [("painter", "studio-micro-flux")]
+    assert named_models(load_settings("remote"))[:2] == [("vision", "studio-critic"), ("chat", "smollm2-135m-instruct")]
     assert [model for _, model in named_models(load_settings("gpu"))] == ["flux.1-dev", "leaf-flux-lora"]
     assert named_models(load_settings())[0] == ("chat", "smollm2-135m-instruct")
 

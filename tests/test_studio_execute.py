@@ -170,12 +170,14 @@ def test_a_run_waits_for_a_person_and_takes_the_answer(home: Path) -> None:
     with pytest.raises(UsageError, match="not understood"):
         studio.resume(run.run_id, {"choice": "perhaps"})
     assert studio.open_run(run.run_id).status == "waiting"
-    done = studio.resume(run.run_id, {"prompt": "wavy thin green lines on a gold ground"})
+    seen = studio.resume(run.run_id, {"prompt": "wavy thin green lines on a gold ground"})
+    assert seen.question is not None and seen.question["kind"] == "after_critique"
+    done = studio.resume(run.run_id, {"approve": True})
     assert done.status == "finished"
     assert done.prompt is not None
     assert "wavy thin green lines" in done.prompt.short
     with Ledger(home / "ledger.db") as ledger:
-        assert ledger.count(run.run_id, "answer") == 1
+        assert ledger.count(run.run_id, "answer") == 2
 
 
 def test_an_answer_given_before_a_crash_is_not_asked_for_again(home: Path) -> None:
@@ -184,7 +186,9 @@ def test_an_answer_given_before_a_crash_is_not_asked_for_again(home: Path) -> No
         studio.resume(run.run_id, {"approve": True}, listener=stop_at("run_started"))
     with pytest.raises(Interrupted):
         studio.resume(run.run_id, {"approve": True}, listener=stop_at("picture_ready"))
-    assert studio.resume(run.run_id).status == "finished"
+    again = studio.resume(run.run_id)
+    assert again.question is not None and again.question["kind"] == "after_critique"
+    assert studio.resume(run.run_id, {"approve": True}).status == "finished"
 
 
 def test_an_answer_to_no_question_is_refused(home: Path) -> None:

@@ -93,3 +93,8 @@ def test_recorded_settings_do_not_listen_to_the_environment(home: Path, monkeypa
     assert recorded(data, home).model_dump(mode="json", exclude={"home"}) == data
     with pytest.raises(UsageError, match=r"flow\.images"):
         recorded(data | {"flow": {"images": 0}}, home)
+
+
+def test_an_adapter_is_asked_for_by_name() -> None:
+    assert Request("a tough panel", adapter="leaf-micro-lora").overrides() == {"painter.adapter": "leaf-micro-lora"}
+    assert load_settings(overrides=Request("a tough panel", adapter="none").overrides()).painter.adapter is None

@@ -257,6 +257,9 @@ class TestDesigning:
         assert told["question"]["kind"] == "before_painting"
         assert f"studio resume {run} --approve" in said.err
         assert call("resume", run, "--choice", "perhaps") == 2
+        assert call("resume", run, "--approve", "--json") == 75
+        told = one_object(capsys.readouterr().out)
+        assert told["question"]["kind"] == "after_critique"
         assert call("resume", run, "--approve", "--json") == 0
         capsys.readouterr()
         assert studio.open_run(run).status == "finished"
@@ -264,7 +267,7 @@ class TestDesigning:
     def test_in_a_terminal_a_person_is_asked(
         self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        given = iter(["edit", "wavy thin green lines on a gold ground"])
+        given = iter(["edit", "wavy thin green lines on a gold ground", "approve"])
         monkeypatch.setattr("ui.cli._interactive", lambda as_json: True)
         monkeypatch.setattr("rich.prompt.Prompt.ask", lambda *_, **__: next(given))
         assert call("design", "a tough panel", "--ask") == 0

@@ -50,7 +50,11 @@ def test_the_shipped_profiles(place):
     assert (gpu.painter.model, gpu.painter.adapter, gpu.painter.size) == ("flux.1-dev", "leaf-flux-lora", 1024)
     assert (gpu.painter.device, gpu.painter.dtype) == ("cuda", "bfloat16")
     remote = load_settings("remote")
-    assert (remote.chat.api_key_env, remote.sees) == ("OPENAI_API_KEY", False)
+    assert (remote.chat.api_key_env, remote.vision.model, remote.vision.server) == (
+        "OPENAI_API_KEY",
+        "studio-critic",
+        None,
+    )
     assert (remote.painter.model, remote.origins["painter.model"]) == ("studio-micro-flux", "profile embedded")
     assert {path.stem for path in PROFILES.glob("*.toml")} == {"embedded", "gpu", "remote"}
 

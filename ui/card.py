@@ -88,7 +88,7 @@ def _pictures(run: Design) -> list[RenderableType]:
         )
         parts.append(table(("picture", "seed", "pixels"), rows))
     for critique in run.critiques:
-        words = f"picture {critique.picture + 1}: fit {critique.fit} of 10; {critique.seen}"
+        words = f"picture {critique.picture + 1}: fit {critique.fit} of 10. {critique.seen} {critique.change}"
         parts.append(Text.assemble(("critique  ", "dim"), words))
         if measured := figures_line(critique.measures):
             parts.append(Text.assemble(("measured  ", "dim"), measured))

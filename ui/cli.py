@@ -107,6 +107,7 @@ def _interactive(as_json: bool) -> bool:
     '  studio design "a tough panel inspired by nacre"\n\n'
     '  studio design "a light bridge deck" --inspiration "dragline silk" --inspiration bone --images 4 --seed 7\n\n'
     '  studio design "a facade" --program architecture --ask\n\n'
+    '  studio design "a shade of leaf veins" --adapter leaf-micro-lora\n\n'
     '  studio design "a filter" --json > filter.json'
 )
 def design(
@@ -122,6 +123,9 @@ def design(
     seed: Annotated[int | None, typer.Option(help="0 to 2147483647; drawn at random if absent.")] = None,
     size: Annotated[int | None, typer.Option(help="Edge in pixels, a multiple of 16, 64 to 2048.")] = None,
     model: Annotated[str | None, typer.Option(help="Chat model for all roles.", show_default=False)] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="LoRA adapter of the painter: a name, a file, or none.", show_default=False)
+    ] = None,
     profile: Profile = None,
     ask: Annotated[bool, typer.Option("--ask", help="Stop for approval before painting and after the critique.")] = (
         False
@@ -141,6 +145,7 @@ def design(
             seed=seed,
             size=size,
             model=model,
+            adapter=adapter,
             profile=profile,
             ask=ask,
             listener=listen,

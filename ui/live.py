@@ -80,7 +80,9 @@ def sentence(event: Event) -> str:
         case "picture_ready":
             return f"picture: {event.path} (seed {event.seed})"
         case "critique_ready":
-            return f"critique: fit {event.critique.get('fit')} of 10"
+            told = event.critique
+            picture = int(told.get("picture", 0)) + 1
+            return f"critique of picture {picture}: fit {told.get('fit')} of 10. {told.get('seen')} {told.get('change')}"
         case "decision":
             return f"director: {event.choice}: {event.reason}"
         case "question":
