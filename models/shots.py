@@ -125,6 +125,17 @@ def helpers(name: str) -> tuple[str, ...]:
         "role": ("name", "material"),
         "answer": ("question",),
         "second": ("pattern",),
+        "other": ("one",),
+        "difference": ("one", "other"),
+        "wrong": ("right",),
+        "chosen": ("question",),
+        "rejected": ("question", "chosen"),
+        "first_wrong": ("question", "answer"),
+        "second_wrong": ("question", "answer", "first_wrong"),
+        "third_wrong": ("question", "answer", "first_wrong", "second_wrong"),
+        "premise": ("question",),
+        "link": ("question", "premise"),
+        "conclusion": ("question", "premise", "link"),
     }
     return helpful.get(name, ("name", "value", "unit")[: {"value": 1, "unit": 2, "basis": 3}.get(name, 0)])
 
