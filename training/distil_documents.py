@@ -7,7 +7,6 @@ under the kind's name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -173,30 +172,22 @@ class Style(Document):
     rejected: Sentence = Field(description="The same answer, vague, wordy and full of praise")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One kind of thing that is distilled: its document, its file, whether it is made unless asked for."""
-
-    schema: type[Document]
-    file: str
-    usual: bool = True
-
-
-KINDS: Mapping[str, Kind] = {
-    "title": Kind(Title, "text"),
-    "summary": Kind(Summary, "text"),
-    "insights": Kind(Insights, "text"),
-    "facts": Kind(Facts, "text"),
-    "details": Kind(Details, "text"),
-    "comparisons": Kind(Comparisons, "text"),
-    "open": Kind(OpenQuestions, "messages"),
-    "choice": Kind(ChoiceQuestions, "messages"),
-    "truth": Kind(Statements, "messages"),
-    "reasoning": Kind(Reasoning, "messages"),
-    "conversation": Kind(Conversation, "messages"),
-    "preference": Kind(Preferences, "preferences"),
-    "style": Kind(Style, "preferences", usual=False),
+KINDS: Mapping[str, type[Document]] = {
+    "title": Title,
+    "summary": Summary,
+    "insights": Insights,
+    "facts": Facts,
+    "details": Details,
+    "comparisons": Comparisons,
+    "open": OpenQuestions,
+    "choice": ChoiceQuestions,
+    "truth": Statements,
+    "reasoning": Reasoning,
+    "conversation": Conversation,
+    "preference": Preferences,
+    "style": Style,
 }
 """What can be distilled. The command's choices, the prompts, the examples and the errors go by this table."""
 
-USUAL = tuple(name for name, kind in KINDS.items() if kind.usual)
+USUAL = tuple(name for name in KINDS if name != "style")
+"""What is distilled unless something else is asked for."""
