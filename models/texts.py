@@ -1,8 +1,8 @@
 """The kinds of text that documents are made of, with their bounds and checks. Knows no document.
 
-A ``Name`` is a phrase without a full stop; a ``Sentence`` is one or more whole sentences; a ``Question`` is one sentence
-that asks; a ``Prompt`` is several sentences. A text that was cut off or that repeats itself is refused whichever model
-wrote it. The hint ``x-text`` is for a model that fills field by field.
+A ``Name`` is a phrase without a full stop; a ``Sentence`` is one or more whole sentences; a ``Question`` asks; a
+``Prompt`` is several sentences. A text that was cut off or that repeats itself is refused whichever model wrote it. The
+hint ``x-text`` is for a model that fills field by field.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -167,9 +169,11 @@ def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path
     left = [one for one in kept if any(one.open(kind, config.retry) for kind in config.kinds)]
     before, started = len(kept) - len(left), time.monotonic()
     count = rows = 0
-    work = partial(_distil, config=config, model=made_by.model)
+    halt = Event()
+    work = partial(_distil, config=config, model=made_by.model, halt=halt)
+    workers = config.workers if made_by.served else 1
     try:
-        for done, (one, asked, good) in enumerate(_each(work, left, config.workers if made_by.served else 1), 1):
+        for done, (one, asked, good) in enumerate(_each(work, left, workers, halt), 1):
             count, rows = count + asked, rows + good
             if told:
                 pace = done / max(1e-9, time.monotonic() - started)
@@ -198,29 +202,31 @@ def _stopped(
 
 
 def _each(
-    work: Callable[[Kept], tuple[Kept, int, int]], left: Sequence[Kept], workers: int
+    work: Callable[[Kept], tuple[Kept, int, int]], left: Sequence[Kept], workers: int, halt: Event
 ) -> Iterator[tuple[Kept, int, int]]:
-    """Do the work on each, several at once; the first fault ends it after what is in hand."""
+    """Do the work on each, several at once; the first fault ends it after the answers in hand."""
     if workers == 1:
         yield from map(work, left)
         return
     with ThreadPoolExecutor(workers) as pool:
-        waiting = iter(left)
-        going: set[Future[tuple[Kept, int, int]]] = set()
-        while True:
-            going |= {pool.submit(work, one) for one, _ in zip(waiting, range(workers - len(going)), strict=False)}
-            if not going:
-                return
-            ready, going = wait(going, return_when=FIRST_COMPLETED)
-            for one in ready:
-                yield one.result()
+        waiting, going = iter(left), set[Future[tuple[Kept, int, int]]]()
+        try:
+            while True:
+                going |= {pool.submit(work, one) for one in islice(waiting, workers - len(going))}
+                if not going:
+                    return
+                ready, going = wait(going, return_when=FIRST_COMPLETED)
+                for one in ready:
+                    yield one.result()
+        finally:
+            halt.set()
 
 
-def _distil(one: Kept, config: DistilConfig, model: BaseChatModel) -> tuple[Kept, int, int]:
+def _distil(one: Kept, config: DistilConfig, model: BaseChatModel, halt: Event) -> tuple[Kept, int, int]:
     """Ask for what a passage lacks, keeping each answer; how many were asked for, and how many rows are sound."""
     asked = good = 0
     for kind in config.kinds:
-        if not one.open(kind, config.retry):
+        if halt.is_set() or not one.open(kind, config.retry):
             continue
         told = f"{config.seed}/{digest(one.passage.text)}/{kind}/{one.tries(kind)}"
         seed = int.from_bytes(hashlib.sha256(told.encode()).digest()[:4], "big") >> 1

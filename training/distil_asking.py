@@ -1,4 +1,4 @@
-"""Asks a model for one kind of document from one passage. Knows prompts, examples and seeds; not what is kept of answers.
+"""Asks a model for one kind of document from one passage. Knows prompts, examples and seeds; not what is kept.
 
 A served model reads the prompt and the whole passage. A small local model continues worked examples and reads a few
 sentences at a time, another few for each kind.

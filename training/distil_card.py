@@ -1,4 +1,4 @@
-"""Distilled rows as files: JSONL and Parquet, what was dropped, the report, and a data card. Asks and checks nothing."""
+"""Distilled rows as files: JSONL and Parquet, what was dropped, the report, a data card. Asks and checks nothing."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def card(report: Mapping[str, Any]) -> str:
     lines = [
         "---\nlicense: other\nlanguage: en\n---\n",
         "# Questions from a corpus\n",
-        f"Written by a model from {report['passages']} passages of {report['documents']} documents, and checked against "
-        "them; not read by a person. Every row names its passage, document, page and DOI.\n",
+        f"Written by a model from {report['passages']} passages of {report['documents']} documents, and checked "
+        "against them; not read by a person. Every row names its passage, document, page and DOI.\n",
     ]
     for title, table in counts.items():
         lines += [f"## {title}\n", *(f"- {name}: {count}" for name, count in table.items()), ""]

@@ -1,4 +1,4 @@
-"""Whether what a model wrote stands in the passage it is from. Each check is one function that says what is wrong, or nothing.
+"""Whether what a model wrote stands in its passage. Each check is one function that says what is wrong, or nothing.
 
 A check cannot know that an answer is true; it tells what is surely not: another figure, other words, an echo, a wrong
 answer that is the right one.
@@ -15,24 +15,25 @@ from training.duplicates import words_of
 from training.gates import repeats
 
 _FIGURE = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
-_NUMBERS = """one two three four five six seven eight nine ten eleven twelve""".split()
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _ALONE = re.compile(
     r"\b(?:passages?|excerpts?|paragraphs?|(?:this|the) (?:text|article|section|document)|(?:the|these) authors?|"
     r"(?:figure|fig\.|table) \d|(?:main|true|false) (?:point|statement)|options? [A-D]\b)",
     re.I,
 )
-_STOP = frozenset(
-    """about above after again also although always among and another any are around because been before being below
-    between both but can could did does doing down during each even every few for from further had has have having her
-    here how however into its itself just least less like made make makes many may might more most much must near never
-    not off often once one only other our out over own part per same shall she should since some still such take than
-    that the their them then there these they thing things this those three through thus too two under until upon use
-    used uses using very was way well were what when where whether which while who whose why will with within without
-    would yes yet you your true false right wrong called kind type""".split()
-)
+_LINKING = """
+    above about after again also although always among and another any are around because been before being below
+    between both but can could did does doing down during each even every few for from further had has have
+    having her here how however into its itself just least less like made make makes many may might more most
+    much must near never not off often once one only other our out over own part per same shall she should since
+    some still such take than that the their them then there these they thing things this those three through
+    thus too two under until upon use used uses using very was way well were what when where whether which while
+    who whose why will with within without would yes yet you your true false right wrong called kind type"""
+_STOP = frozenset(_LINKING.split())
 _ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "ly", "s", "e", "y")
-_NOT = frozenset("not no never none nor without cannot neither hardly n't".split())
+_NOT = frozenset(("not", "no", "never", "none", "nor", "without", "cannot", "neither", "hardly"))
 _STEM = 4  # letters that a stem keeps at least
+_SUBJECT = 2  # content words of a question at least
 
 
 @lru_cache(maxsize=1024)
@@ -89,6 +90,11 @@ def leaning(text: str) -> str | None:
     return f"it speaks of {found.group()!r}, which a reader does not see" if found else None
 
 
+def vague(question: str) -> str | None:
+    """A question that does not say what it asks about."""
+    return "it does not say what it asks about" if len(stems(question)) < _SUBJECT else None
+
+
 def echo(question: str, answer: str) -> str | None:
     """An answer that only says the question again."""
     new = stems(answer) - stems(question)
@@ -109,6 +115,8 @@ def same(right: str, wrong: str) -> str | None:
 def stands(wrong: str, passage: str) -> str | None:
     """A wrong answer that the passage says word for word."""
     told = " ".join(words_of(wrong))
+    if not told:
+        return "the wrong answer is empty"
     return "the wrong answer stands in the passage" if f" {told} " in f" {' '.join(words_of(passage))} " else None
 
 

@@ -1,4 +1,4 @@
-"""What is distilled from a passage: one bounded document a kind, and the one table of kinds. Knows no model and no file.
+"""What is distilled from a passage: one bounded document a kind, and the table of kinds. Knows no model and no file.
 
 A kind's prompt is ``training/prompts/KIND.j2``; how a small model is shown the kind stands in ``distil_examples.yaml``
 under the kind's name.

@@ -93,7 +93,7 @@ class Gathering:
                 else:
                     self.made.rows[one.file] += [{**row, "kind": kind, **_from(passage)} for row in one.rows]
         title = prose.pop("title", [])
-        if prose:
+        if prose or title:
             text = "\n\n".join([*title, *(" ".join(lines) for lines in prose.values())])
             self.made.rows["text"].append({"text": text, "kind": "prose", **_from(passage)})
 
@@ -146,6 +146,7 @@ class _Against:
         """What is wrong with a question."""
         return _first(
             ("short", checks.thin(text, _QUESTION)),
+            ("vague", checks.vague(text)),
             ("leaning", checks.leaning(text)),
             ("figure", checks.strange_figures(text, self.text)),
             ("astray", checks.astray(text, self.text, self.grounding)),

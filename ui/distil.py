@@ -12,6 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+_KINDS = (
+    "title, summary, insights, facts, details, comparisons, open, choice, truth, reasoning, conversation, preference, "
+    "style; all but style if not given"
+)
 EXAMPLES = (
     "Examples:\n\n  studio train distil corpus --out distilled\n\n"
     "  studio train distil corpus --out distilled --kinds open,choice,preference --limit 20\n\n"
@@ -33,14 +37,7 @@ def distil(
         str | None, typer.Option(help="OpenAI-compatible base URL; none: in process.", show_default=False)
     ] = None,
     adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the model.", show_default=False)] = None,
-    kinds: Annotated[
-        str,
-        typer.Option(
-            help="What to distil, by commas, out of title, summary, insights, facts, details, comparisons, "
-            "open, choice, truth, reasoning, conversation, preference, style; all but style if not given.",
-            show_default=False,
-        ),
-    ] = "",  # fmt: skip
+    kinds: Annotated[str, typer.Option(help=f"What to distil, by commas: {_KINDS}.", show_default=False)] = "",
     limit: Annotated[int | None, typer.Option(help="Passages, from the first.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the writing and the order of options.")] = 42,
     near: Annotated[float, typer.Option(help="Likeness from which questions are the same; 1: exact ones.")] = 0.7,
