@@ -40,8 +40,8 @@ class Brief(Document):
     @field_validator("inspirations")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
-        tidy = {name.lower(): name for name in reversed([at_least(tidy(name), 2) for name in names])}
-        return list(reversed(tidy.values()))
+        kept = {name.lower(): name for name in reversed([at_least(tidy(name), 2) for name in names])}
+        return list(reversed(kept.values()))
 
 
 class Inspiration(Document):

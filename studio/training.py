@@ -67,6 +67,7 @@ def distil(
     """Distil a corpus by the model that the settings name, or another; see `studio.train_distil`."""
     from pydantic import ValidationError
 
+    from studio.assemble import quiet
     from training.distil import DistilConfig, main, open_maker
     from workspace.settings import ChatSettings, RoleCall
 
@@ -82,6 +83,8 @@ def distil(
         where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}: {why}" if "choices" in why else f"{where}: {why}, not {first['input']!r}") from None
     call = RoleCall(chat=chat, sampling=sampling.model_copy(update={"max_tokens": max(_LONGEST, sampling.max_tokens)}))
+    if chat.server is None:
+        quiet()
     return main(corpus, config, open_maker(call, settings.home), out.expanduser(), listener)
 
 

@@ -28,7 +28,7 @@ from ui.cli import app
 from ui.cli import main as command
 from ui.distil import _KINDS
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished, UsageError
-from workspace.files import verify
+from workspace.files import claim, verify
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings, load_settings
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -203,6 +203,16 @@ class TestRows:
         assert [row["check"] for row in gathering.made.dropped] == ["exact duplicate", "near duplicate"]
         assert "p0/open/0" in gathering.made.dropped[0]["why"]
 
+    def test_a_benchmarks_words_are_dropped(
+        self, corpus: Path, far: Maker, openai_server: ScriptedServer, tmp_path: Path
+    ) -> None:
+        openai_server.script = list(OPEN)
+        held = tmp_path / "held-out.json"
+        held.write_text(json.dumps(["Where, in short, do they lie? They lie near the outer wall of the culm."]))
+        report = run(corpus, far, tmp_path / "out", benchmarks=(held,))
+        assert report["dropped"] == {"contamination": 1} and report["benchmarks"] == ["held-out.json"]
+        assert "of held-out" in rows(tmp_path / "out", "dropped")[0]["why"]
+
     def test_facts_that_differ_in_a_figure_are_two(self) -> None:
         gathering = Gathering(0.5, 0.2, 1)
         told = "The tablets of nacre are stacked with thin films and are about {} um thick."
@@ -221,6 +231,10 @@ class TestResuming:
         again = run(corpus, far, tmp_path / "out")
         assert first["asked"] == 3 and again["asked"] == 0 and len(openai_server.requests) == 3
         assert files == {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()}
+
+    def test_two_at_once_are_refused(self, corpus: Path, far: Maker, tmp_path: Path) -> None:
+        with claim(tmp_path / "out" / ".lock"), pytest.raises(Unfinished, match="held by process"):
+            run(corpus, far, tmp_path / "out")
 
     def test_another_kind_asks_only_for_that(
         self, corpus: Path, far: Maker, openai_server: ScriptedServer, tmp_path: Path
@@ -375,7 +389,7 @@ class TestChecks:
     @FEW
     @given(st.text(max_size=200))
     def test_no_text_is_another_wrong_answer_than_itself(self, text: str) -> None:
-        assert checks.same(text, text) and checks.same(text, text.upper().lower())
+        assert checks.same(text, text) and checks.same(text, f" {text}. ")
         assert checks.stands(text, f"{text} And more.")
 
     @FEW
@@ -389,6 +403,8 @@ class TestChecks:
             checks.options(one, [other]),
             checks.leaning(one),
             checks.thin(one, 3),
+            checks.beside(one, other),
+            checks.uneven(one, other),
             checks.vague(one),
         ):
             assert told is None or told
@@ -405,6 +421,8 @@ class TestChecks:
         assert "holds the right one" in str(checks.options("films", ["protein films", "sand", "salt"]))
         assert checks.same("Silk is strong.", "Silk is not strong.") is None
         assert "stands in the passage" in str(checks.stands("the tablets slide over each other", TEXTS[0]))
+        assert "something else" in str(checks.beside("Bread is baked.", "Nacre is hard.", TEXTS[0]))
+        assert "4 times as long" in str(checks.uneven("It is so.", "It is so and will be so for ever and always."))
         assert checks.vague("How does it break?") and checks.vague("How does nacre break?") is None
 
 

@@ -24,15 +24,16 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from training.corpus import Passage
+from training.corpus import Passage, benchmark_texts
 from training.distil_asking import ask, version
 from training.distil_card import lay
 from training.distil_documents import KINDS, USUAL
 from training.distil_ledger import Kept, digest, maker
 from training.distil_rows import Gathering, candidates
+from training.duplicates import Leaks
 from training.extras import require
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished, unknown
-from workspace.files import publish, sha256
+from workspace.files import claim, publish, sha256, sweep
 from workspace.settings import RoleCall
 
 PASSAGES = "passages.jsonl"
@@ -53,6 +54,7 @@ class DistilConfig(BaseModel):
     near: float = Field(0.7, gt=0, le=1, description="likeness from which questions are the same; 1 for exact ones")
     grounding: float = Field(0.4, ge=0, le=1, description="least share of content words that stand in the passage")
     workers: int = Field(8, ge=1, le=256, description="passages asked for at once, of a served model")
+    benchmarks: tuple[Path, ...] = Field((), description="evaluation sets whose words may not be in a row")
     retry: bool = Field(False, description="ask again for what could not be written")
 
     @field_validator("kinds")
@@ -107,24 +109,27 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: To
     Raises:
         DataError: The corpus cannot be read, or no row is left.
         ServiceError: The model is not there.
-        Unfinished: The model went away midway; what it wrote is kept.
+        Unfinished: The model went away midway, and what it wrote is kept; or another process distils into ``out``.
         Interrupted: Stopped; what was written is kept.
     """
     require(*_NEEDS)
+    leaks = Leaks({path.stem: benchmark_texts(path) for path in config.benchmarks})
     file, passages = read_passages(corpus, config.limit)
     depends = {key: value for key, value in made_by.told.items() if key not in ("server", "licence")}
     name = maker({**depends, "seed": config.seed})
-    kept = [Kept.read(out / "ledger", passage, name) for passage in passages]
-    started = time.monotonic()
-    asked = _asked(kept, config, made_by, out, told)
-    gathering = Gathering(config.near, config.grounding, config.seed)
-    for one in kept:
-        documents = {kind: document for kind in config.kinds if (document := one.document(kind))}
-        gathering.add(one.passage, documents)
-    report = _report(file, config, made_by, kept, gathering)
-    if not any(gathering.made.rows.values()):
-        raise DataError(f"no row is left of {len(kept)} passages: {_why(report)}", hint="--retry asks again")
-    publish(out / "data", partial(lay, made=gathering.made, report=report))
+    with claim(out / ".lock"):
+        sweep(out)
+        kept = [Kept.read(out / "ledger", passage, name) for passage in passages]
+        started = time.monotonic()
+        asked = _asked(kept, config, made_by, out, told)
+        gathering = Gathering(config.near, config.grounding, config.seed, leaks)
+        for one in kept:
+            documents = {kind: document for kind in config.kinds if (document := one.document(kind))}
+            gathering.add(one.passage, documents)
+        report = _report(file, config, made_by, kept, gathering)
+        if not any(gathering.made.rows.values()):
+            raise DataError(f"no row is left of {len(kept)} passages: {_why(report)}", hint="--retry asks again")
+        publish(out / "data", partial(lay, made=gathering.made, report=report))
     minutes = max(1e-9, time.monotonic() - started) / 60
     return {**report, "data": str(out / "data"), "asked": asked, "minutes": round(minutes, 2)}
 
@@ -267,7 +272,8 @@ def _report(
         "refused": refused,
         "model": dict(made_by.told),
         "versions": {kind: version(kind) for kind in config.kinds},
-        "config": config.model_dump(mode="json", exclude={"retry", "workers"}),
+        "config": config.model_dump(mode="json", exclude={"retry", "workers", "benchmarks"}),
+        "benchmarks": [path.name for path in config.benchmarks],
     }
 
 

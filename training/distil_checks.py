@@ -33,6 +33,7 @@ _STOP = frozenset(_LINKING.split())
 _ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "ly", "s", "e", "y")
 _NOT = frozenset(("not", "no", "never", "none", "nor", "without", "cannot", "neither", "hardly"))
 _STEM = 4  # letters that a stem keeps at least
+_UNEVEN = 3  # times as long may the right or the wrong answer be
 _SUBJECT = 2  # content words of a question at least
 
 
@@ -110,6 +111,18 @@ def same(right: str, wrong: str) -> str | None:
     differs = stems(right) != stems(wrong) or figures(right) != figures(wrong)
     turned = bool(_NOT & set(words_of(right))) != bool(_NOT & set(words_of(wrong)))
     return None if differs or turned else "the wrong answer says nothing else than the right one"
+
+
+def beside(wrong: str, *about: str) -> str | None:
+    """A wrong answer on something else, which tells itself: it shares no content word with what it is about."""
+    near = stems(wrong) & stems(" ".join(about))
+    return None if near else "the wrong answer is about something else"
+
+
+def uneven(right: str, wrong: str) -> str | None:
+    """A wrong answer that is told by its length alone."""
+    counts = sorted(max(1, len(words_of(one))) for one in (right, wrong))
+    return f"one answer is {counts[1] / counts[0]:.0f} times as long" if counts[1] > _UNEVEN * counts[0] else None
 
 
 def stands(wrong: str, passage: str) -> str | None:

@@ -5,6 +5,7 @@ A document gives several candidates; each is one row or one sentence of a row's 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from training.distil_documents import (
     Summary,
     Title,
 )
-from training.duplicates import Duplicates, words_of
+from training.duplicates import Duplicates, Leaks, words_of
 from training.sample import answered, asked
 
 FILES = ("text", "messages", "preferences")
@@ -70,10 +71,11 @@ class Gathering:
         near: Likeness from which questions and sentences count as the same; 1 for exact ones.
         grounding: Least share of an answer's content words that stand in its passage.
         seed: Of the order of options.
+        leaks: Tells a benchmark's words, which no row may hold.
     """
 
-    def __init__(self, near: float, grounding: float, seed: int) -> None:
-        self.grounding, self.seed = grounding, seed
+    def __init__(self, near: float, grounding: float, seed: int, leaks: Leaks | None = None) -> None:
+        self.grounding, self.seed, self.leaks = grounding, seed, leaks
         self.made = Distilled()
         self._said = {name: Duplicates(near, _PAIR) for name in FILES}
         self._keys: dict[str, str] = {}
@@ -84,7 +86,7 @@ class Gathering:
         prose: dict[str, list[str]] = {}
         for kind in (name for name in KINDS if name in documents):
             for number, one in enumerate(candidates(kind, documents[kind], passage, self.grounding, self.seed)):
-                fault = one.fault or self._twice(f"{passage.id}/{kind}/{number}", one)
+                fault = one.fault or self._leaked(one) or self._twice(f"{passage.id}/{kind}/{number}", one)
                 if fault:
                     told = {"kind": kind, "check": fault[0], "why": fault[1], "rows": list(one.rows)}
                     self.made.dropped.append(told | _from(passage))
@@ -96,6 +98,10 @@ class Gathering:
         if prose or title:
             text = "\n\n".join([*title, *(" ".join(lines) for lines in prose.values())])
             self.made.rows["text"].append({"text": text, "kind": "prose", **_from(passage)})
+
+    def _leaked(self, one: Candidate) -> Fault | None:
+        told = self.leaks.found(json.dumps(one.rows, ensure_ascii=False).replace("\\n", " ")) if self.leaks else None
+        return ("contamination", f"it holds words of {told[0]}: {told[1][:120]!r}") if told else None
 
     def _twice(self, name: str, one: Candidate) -> Fault | None:
         """Whether the same was said before; texts that differ in a figure are not the same."""
@@ -164,6 +170,7 @@ class _Against:
             ("leaning", checks.leaning(wrong)),
             ("same", checks.same(right, wrong)),
             ("stands", checks.stands(wrong, self.text)),
+            ("beside", checks.beside(wrong, right, self.text)),
         )
 
 
@@ -271,6 +278,7 @@ def _style(document: Style, against: _Against, _: random.Random) -> Iterator[Can
 def _pairs(pairs: Iterable[Preference | Style], against: _Against) -> Iterator[Candidate]:
     for one in pairs:
         fault = against.pair(one.question, one.chosen) or against.wrong(one.chosen, one.rejected)
+        fault = fault or _first(("uneven", checks.uneven(one.chosen, one.rejected)))
         yield Candidate((_preferred(one.question, one.chosen, one.rejected),), one.question, fault)
 
 

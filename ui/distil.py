@@ -42,6 +42,9 @@ def distil(
     seed: Annotated[int, typer.Option(help="Of the writing and the order of options.")] = 42,
     near: Annotated[float, typer.Option(help="Likeness from which questions are the same; 1: exact ones.")] = 0.7,
     grounding: Annotated[float, typer.Option(help="Least share of content words from the passage.")] = 0.4,
+    benchmark: Annotated[
+        list[Path] | None, typer.Option(help="Evaluation set whose words may not be in a row.", show_default=False)
+    ] = None,
     workers: Annotated[int, typer.Option(help="Passages asked for at once, of a served model.")] = 8,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again for what could not be written.")] = False,
     as_json: Annotated[
@@ -51,14 +54,8 @@ def distil(
     """Turn passages into questions, answers, prose and preference pairs, each with its source."""
     import studio
 
-    options: dict[str, Any] = {
-        "limit": limit,
-        "seed": seed,
-        "near": near,
-        "grounding": grounding,
-        "workers": workers,
-        "retry": retry,
-    }
+    options: dict[str, Any] = {"limit": limit, "seed": seed, "near": near, "grounding": grounding}
+    options |= {"workers": workers, "retry": retry, "benchmarks": tuple(benchmark or ())}
     if kinds:
         options["kinds"] = tuple(one.strip() for one in kinds.split(",") if one.strip())
     err = Console(stderr=True, highlight=False)
