@@ -136,7 +136,9 @@ class Pen:
         if kind == "number":
             return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, warmth + 0.2, tape=tape)
         tokens = round(_TOKENS[kind] * (_LONGER if self.shots.taught else 1))
-        return Ask(lead, _GRAMMARS[kind], tokens, seed, warmth, 1.05, tape=tape, copies=self.shots.taught)
+        return Ask(
+            lead, _GRAMMARS[kind], tokens, seed, warmth, 1.05, tape=tape, copies=self.shots.taught or self.shots.copies
+        )
 
 
 def stands_alone(slot: Slot) -> bool:

@@ -27,12 +27,14 @@ class Shots:
         examples: Pairs of what an example is about and its document as plain data.
         kind: Which kind of document it is; a model tuned on that kind needs no examples.
         taught: Whether the model is tuned on it: the examples then only say which fields are written this way.
+        copies: Whether a text may hold whole sentences of what the document is about.
     """
 
     about: str
     examples: tuple[tuple[str, Mapping[str, Any]], ...]
     kind: str = ""
     taught: bool = False
+    copies: bool = False
 
     @cached_property
     def grams(self) -> frozenset[tuple[str, ...]]:

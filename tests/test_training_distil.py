@@ -403,6 +403,7 @@ class TestChecks:
             checks.options(one, [other]),
             checks.leaning(one),
             checks.thin(one, 3),
+            checks.strange_names(one, other),
             checks.beside(one, other),
             checks.uneven(one, other),
             checks.vague(one),
@@ -421,6 +422,8 @@ class TestChecks:
         assert "holds the right one" in str(checks.options("films", ["protein films", "sand", "salt"]))
         assert checks.same("Silk is strong.", "Silk is not strong.") is None
         assert "stands in the passage" in str(checks.stands("the tablets slide over each other", TEXTS[0]))
+        assert "'Amurotlis'" in str(checks.strange_names("Silk of Amurotlis is strong. It lasts.", "Silk of Nephila."))
+        assert checks.strange_names("Silk of Nephila and MaSp2. It lasts.", "MaSp2 in silk of NEPHILA") is None
         assert "something else" in str(checks.beside("Bread is baked.", "Nacre is hard.", TEXTS[0]))
         assert "4 times as long" in str(checks.uneven("It is so.", "It is so and will be so for ever and always."))
         assert checks.vague("How does it break?") and checks.vague("How does nacre break?") is None

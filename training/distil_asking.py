@@ -64,7 +64,7 @@ def _examples() -> tuple[dict[str, Any], ...]:
 
 def _shots(kind: str, text: str) -> Shots:
     shown = tuple((f"Passage: {one['passage']}", one[kind]) for one in _examples())
-    return Shots(f"Passage: {excerpt(text, list(KINDS).index(kind))}", shown)
+    return Shots(f"Passage: {excerpt(text, list(KINDS).index(kind))}", shown, copies=True)
 
 
 def excerpt(text: str, number: int) -> str:

@@ -82,7 +82,7 @@ def card(report: Mapping[str, Any]) -> str:
         f"before you pass them on. The model's licence ({model['licence']}) may say more on what its answers may be "
         "used for.\n",
         "## Checks\n",
-        "Each figure of an answer stands in its passage; enough of its content words do; no answer is an echo of its "
+        "Each figure and name of an answer stands in its passage; enough of its words do; no answer is an echo of its "
         "question, short, or speaks of the passage; options differ; a wrong answer is neither the right one nor a "
         "sentence of the passage; questions that are the same or nearly so appear once. What was dropped is in "
         "`dropped.jsonl`. The checks cannot tell that an answer is true, nor that a wrong one is wrong.\n",

@@ -21,6 +21,7 @@ _ALONE = re.compile(
     r"(?:figure|fig\.|table) \d|(?:main|true|false) (?:point|statement)|options? [A-D]\b)",
     re.I,
 )
+_NAMED = re.compile(r"(?<=[\w,;)-] )[^\W\d_]\w+")  # a word within a sentence
 _LINKING = """
     above about after again also although always among and another any are around because been before being below
     between both but can could did does doing down during each even every few for from further had has have
@@ -68,6 +69,13 @@ def strange_figures(text: str, passage: str) -> str | None:
     known = figures(passage) | {_value(str(place)) for place, word in enumerate(_NUMBERS, 1) if word in words}
     strange = [one for one in _FIGURE.findall(text) if _value(one) not in known]
     return f"the figure {strange[0]} does not stand in the passage" if strange else None
+
+
+def strange_names(text: str, passage: str) -> str | None:
+    """A name (a word with a capital that begins no sentence) that does not stand in the passage."""
+    known = set(words_of(passage))
+    strange = [one for one in _NAMED.findall(text) if one[0].isupper() and not set(words_of(one)) <= known]
+    return f"the name {strange[0]!r} does not stand in the passage" if strange else None
 
 
 def astray(text: str, passage: str, least: float) -> str | None:

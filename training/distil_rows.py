@@ -145,6 +145,7 @@ class _Against:
             ("short", checks.thin(text, least)),
             ("leaning", checks.leaning(text)),
             ("figure", checks.strange_figures(text, self.text)),
+            ("name", checks.strange_names(text, self.text)),
             ("astray", checks.astray(text, self.text, self.grounding)),
         )
 
@@ -155,6 +156,7 @@ class _Against:
             ("vague", checks.vague(text)),
             ("leaning", checks.leaning(text)),
             ("figure", checks.strange_figures(text, self.text)),
+            ("name", checks.strange_names(text, self.text)),
             ("astray", checks.astray(text, self.text, self.grounding)),
         )
 
