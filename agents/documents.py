@@ -1,82 +1,16 @@
 """The documents the roles exchange. Knows their fields and bounds; nothing of prompts or models.
 
-Every text field is one of three kinds. A ``Name`` is a phrase without a full stop; a ``Sentence`` is one or more whole
-sentences; a ``Prompt`` is what a painter reads. The kinds carry their own checks, so a text that was cut off or that
-repeats itself is refused whichever model wrote it, and carry the hint ``x-text`` for a model that fills field by field.
+Every text field is one of the kinds in `models.texts`: a ``Name``, a ``Sentence``, or a ``Prompt``, which is what a
+painter reads.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.shapes import DANGLING
-
-
-def _tidy(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
-
-
-def repeats(text: str, size: int = 4, times: int = 3) -> bool:
-    """Say whether some run of ``size`` words stands in ``text`` at least ``times`` times."""
-    words = re.findall(r"\w+", text.lower())
-    seen: dict[tuple[str, ...], int] = {}
-    for i in range(len(words) - size + 1):
-        gram = tuple(words[i : i + size])
-        seen[gram] = seen.get(gram, 0) + 1
-        if seen[gram] >= times:
-            return True
-    return any(len({*words[i : i + 3]}) == 1 for i in range(len(words) - 2))
-
-
-def _whole(text: str) -> str:
-    text = _tidy(text)
-    words = re.findall(r"\w+", text.lower())
-    if not words:
-        raise ValueError("is empty")
-    if words[-1] in DANGLING:
-        raise ValueError(f"breaks off after {words[-1]!r}")
-    if repeats(text):
-        raise ValueError("repeats itself")
-    return text
-
-
-def _at_least(text: str, length: int) -> str:
-    if len(text) < length:
-        raise ValueError(f"is shorter than {length} characters")
-    return text
-
-
-def _name(text: str) -> str:
-    text = _whole(text).strip(".,;: ")
-    if text.count("(") != text.count(")"):
-        raise ValueError("has an unclosed bracket")
-    return _at_least(text, 3)
-
-
-def _sentence(text: str) -> str:
-    text = _whole(text)
-    if text[-1] not in ".!?":
-        raise ValueError("does not end like a sentence")
-    return _at_least(text, 20)
-
-
-def _phrase(text: str) -> str:
-    return _at_least(_whole(text), 10)
-
-
-Name = Annotated[str, Field(min_length=3, max_length=80, json_schema_extra={"x-text": "name"}), AfterValidator(_name)]
-Sentence = Annotated[
-    str, Field(min_length=20, max_length=400, json_schema_extra={"x-text": "sentence"}), AfterValidator(_sentence)
-]
-Prompt = Annotated[
-    str, Field(min_length=20, max_length=900, json_schema_extra={"x-text": "prompt"}), AfterValidator(_phrase)
-]
-Short = Annotated[
-    str, Field(min_length=10, max_length=240, json_schema_extra={"x-text": "prompt"}), AfterValidator(_phrase)
-]
+from models.texts import Name, Prompt, Sentence, Short, at_least, tidy
 
 
 class Document(BaseModel):
@@ -101,13 +35,13 @@ class Brief(Document):
     def _not_blank(cls, text: str) -> str:
         if not text.strip():
             raise ValueError("is blank")
-        return _at_least(text.strip(), 3)
+        return at_least(text.strip(), 3)
 
     @field_validator("inspirations")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
-        tidy = {name.lower(): name for name in reversed([_at_least(_tidy(name), 2) for name in names])}
-        return list(reversed(tidy.values()))
+        kept = {name.lower(): name for name in reversed([at_least(tidy(name), 2) for name in names])}
+        return list(reversed(kept.values()))
 
 
 class Inspiration(Document):

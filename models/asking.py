@@ -14,6 +14,7 @@ _WORD = r"[A-Za-z][a-z']{0,15}(-[A-Za-z][a-z']{1,15})?"
 _FIGURE = r"[0-9]{1,3}(\.[0-9]{1,2})?( percent|%)?"
 _OPENING = r"[A-Z][a-z']{0,15}(-[A-Za-z][a-z']{1,15})?"
 _SENTENCE = rf"([,;:]? ({_WORD}|{_FIGURE}))*[A-Za-z%][.!?]"
+ASKED = rf"(What|Why|How|Which|Where|When)( ({_WORD}|{_FIGURE})){{3,24}}\?"
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _BREAK = re.compile(r"\s(?:that|which|who|because|where|when|while|so|is|are|was|has|can|called|designed|used)\b.*")
 _EMPTY = ["a", "an", "the", "its", "their", "this", "it", "some", "one", "of", "to", "for", "by", "in"]
@@ -95,11 +96,13 @@ def _default_ask(slot: Slot, label: str, known: Mapping[str, str]) -> str:
     told = slot.description.rstrip(".") or f"the {label}"
     if slot.kind in ("sentence", "prompt"):
         return f"{head}{told}. Write one sentence."
+    if slot.kind == "question":
+        return f"{head}{told}. Write one question."
     return f"{head}What is the {label}? {told}."
 
 
 def _default_lead(slot: Slot, label: str, known: Mapping[str, str]) -> str:
-    if slot.kind in ("sentence", "prompt"):
+    if slot.kind in ("sentence", "question", "prompt"):
         return ""
     if isinstance(slot.path[-1], int):
         return f"The {known['nth']} is"
@@ -118,6 +121,8 @@ def _shaped(slot: Slot, ask: str, lead: str) -> Question:
         return Question(ask, lead + space, f"({body})\n", min(200, most), "pattern")
     if slot.kind == "choice":
         return Question(ask, lead, "", 0, "choice")
+    if slot.kind == "question":
+        return Question(ask, "", rf"{ASKED}\n", min(40, most // 4), "question", most=most)
     opening = rf" {_WORD}" if lead else _OPENING
     one = opening + _SENTENCE
     tokens = min(48, max(12, most // 4))

@@ -13,7 +13,7 @@ from math import log
 from random import Random
 from typing import Any
 
-from models.asking import NAME_WORDS, digits, tidy_name
+from models.asking import ASKED, NAME_WORDS, digits, tidy_name
 from models.engine import Engine, Tape
 from models.leaves import Ask, Draft, likelihoods, write
 from models.shapes import DANGLING, Path, Slot
@@ -25,10 +25,11 @@ _SENTENCE = rf"[A-Z][a-z']{{0,15}}(-[a-z']{{2,15}})?([,;:]? ({_WORD}|{_FIGURE}))
 _GRAMMARS = {
     "name": rf" {_WORD}( {_WORD}){{0,{NAME_WORDS - 1}}}\n",
     "sentence": rf" {_SENTENCE}\n",
+    "question": rf" {ASKED}\n",
     "prompt": rf" {_SENTENCE}( {_SENTENCE}){{0,2}}\n",
     "phrase": rf" {_WORD}([,;]? ({_WORD}|{_FIGURE})){{5,35}}\n",
 }
-_TOKENS = {"name": 18, "sentence": 36, "prompt": 100, "phrase": 50, "number": 10}
+_TOKENS = {"name": 18, "sentence": 36, "question": 30, "prompt": 100, "phrase": 50, "number": 10}
 _LONGER = 1.5  # times as long may a sentence of a tuned model be, which ends them
 _TEMPERATURES = (0.6, 0.75, 0.9, 0.45)
 _GROUNDING = 0.5
@@ -135,7 +136,9 @@ class Pen:
         if kind == "number":
             return Ask(f"{lead} ", rf"{digits(slot)}\n", _TOKENS[kind], seed, warmth + 0.2, tape=tape)
         tokens = round(_TOKENS[kind] * (_LONGER if self.shots.taught else 1))
-        return Ask(lead, _GRAMMARS[kind], tokens, seed, warmth, 1.05, tape=tape, copies=self.shots.taught)
+        return Ask(
+            lead, _GRAMMARS[kind], tokens, seed, warmth, 1.05, tape=tape, copies=self.shots.taught or self.shots.copies
+        )
 
 
 def stands_alone(slot: Slot) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=BaseModel)
 _ATTEMPTS = 4
-_DRAFTS = {"name": 5, "sentence": 4, "prompt": 3, "pattern": 3, "number": 4}
+_DRAFTS = {"name": 5, "sentence": 4, "question": 4, "prompt": 3, "pattern": 3, "number": 4}
 _MARK = "\u241e"
 _CONTEXT = 640
 _TEMPERATURES = (0.55, 0.7, 0.85, 0.0)
@@ -238,7 +238,7 @@ class _Work:
 
     def _wave(self, slot: Slot) -> int:
         siblings = [other for other in self.layout.slots if other.parent == slot.parent]
-        wave = {"choice": 10, "number": 20, "pattern": 20, "sentence": 30, "prompt": 40}.get(slot.kind)
+        wave = {"choice": 10, "number": 20, "pattern": 20, "question": 25, "sentence": 30, "prompt": 40}.get(slot.kind)
         if wave is None:
             names = [other.path for other in siblings if other.kind == "name" and not isinstance(other.path[-1], int)]
             wave = names.index(slot.path) if slot.path in names and slot.parent else 0

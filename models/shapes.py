@@ -1,9 +1,9 @@
 """Lays a pydantic class out as a flat list of slots to be written. Knows bounds and hints; writes nothing itself.
 
-A text field may carry hints in ``json_schema_extra``: ``x-text`` (``name``, ``sentence`` or ``prompt``), ``x-ask``
-(the question that brings the text about; ``{name}`` stands for the sibling field ``name``, ``{nth}`` for the ordinal),
-``x-lead`` (how the answer begins; part of the text unless it is a name; a list gives one for each item), and on a list
-``x-items`` (how many).
+A text field may carry hints in ``json_schema_extra``: ``x-text`` (``name``, ``sentence``, ``question`` or ``prompt``),
+``x-ask`` (the question that brings the text about; ``{name}`` stands for the sibling field ``name``, ``{nth}`` for the
+ordinal), ``x-lead`` (how the answer begins; part of the text unless it is a name; a list gives one for each item), and
+on a list ``x-items`` (how many).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Slot:
     """One leaf of a document: what may stand there and how to ask for it."""
 
     path: Path
-    kind: Literal["name", "sentence", "prompt", "pattern", "number", "choice"]
+    kind: Literal["name", "sentence", "question", "prompt", "pattern", "number", "choice"]
     check: Callable[[Any], Any]
     description: str = ""
     ask: str | None = None

@@ -27,12 +27,14 @@ class Shots:
         examples: Pairs of what an example is about and its document as plain data.
         kind: Which kind of document it is; a model tuned on that kind needs no examples.
         taught: Whether the model is tuned on it: the examples then only say which fields are written this way.
+        copies: Whether a text may hold whole sentences of what the document is about.
     """
 
     about: str
     examples: tuple[tuple[str, Mapping[str, Any]], ...]
     kind: str = ""
     taught: bool = False
+    copies: bool = False
 
     @cached_property
     def grams(self) -> frozenset[tuple[str, ...]]:
@@ -125,6 +127,17 @@ def helpers(name: str) -> tuple[str, ...]:
         "role": ("name", "material"),
         "answer": ("question",),
         "second": ("pattern",),
+        "other": ("one",),
+        "difference": ("one", "other"),
+        "wrong": ("right",),
+        "chosen": ("question",),
+        "rejected": ("question", "chosen"),
+        "first_wrong": ("question", "answer"),
+        "second_wrong": ("question", "answer", "first_wrong"),
+        "third_wrong": ("question", "answer", "first_wrong", "second_wrong"),
+        "premise": ("question",),
+        "link": ("question", "premise"),
+        "conclusion": ("question", "premise", "link"),
     }
     return helpful.get(name, ("name", "value", "unit")[: {"value": 1, "unit": 2, "basis": 3}.get(name, 0)])
 

@@ -33,6 +33,7 @@ __all__ = [
     "stream",
     "submit",
     "train_corpus",
+    "train_distil",
     "train_image_lora",
     "train_recipe",
     "watch",
@@ -184,6 +185,38 @@ def train_corpus(
     from studio.training import corpus
 
     return corpus([Path(one) for one in inputs], Path(out), options, _settings(settings), listener)
+
+
+def train_distil(
+    corpus: Path | str,
+    out: Path | str,
+    *,
+    model: str | None = None,
+    server: str | None = None,
+    adapter: str | None = None,
+    settings: Settings | None = None,
+    listener: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Turn a corpus into rows for CPT, SFT and preference training; the same call goes on where it was stopped.
+
+    Args:
+        corpus: A folder that ``train_corpus`` made, or its ``passages.jsonl``.
+        out: Folder for the model's answers (``ledger``) and the rows (``data``).
+        model: Chat model; that of the settings if ``None``.
+        server: OpenAI-compatible base URL; ``"none"`` for a model in this process.
+        adapter: LoRA adapter; none if ``None``, whatever the profile says.
+        settings: Where the home is, and the model.
+        listener: Takes a dictionary for every passage.
+        options: Further fields of `training.distil.DistilConfig`.
+
+    Returns:
+        The report: rows by file and kind, and what was dropped by which check.
+    """
+    from studio.training import distil
+
+    using = {"model": model, "server": server, "adapter": adapter}
+    return distil(Path(corpus), Path(out), using, options, _settings(settings), listener)
 
 
 def train_image_lora(

@@ -62,7 +62,7 @@ def ranker(home: Path) -> Callable[[str, Sequence[str]], Sequence[float]] | None
         from models.embeddings import Embedder
 
         if not loaded:
-            _quiet()
+            quiet()
             loaded.append(Embedder(folder))
         vectors = loaded[0].encode([text, *choices])
         return [float(value) for value in vectors[1:] @ vectors[0]]
@@ -101,7 +101,7 @@ def figures(data: bytes, width: float | None) -> dict[str, Any] | None:
             return None
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep libraries from writing between a run's lines; what matters comes as an error or a notice."""
     from transformers.utils import logging
 

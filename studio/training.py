@@ -9,6 +9,8 @@ from typing import Any
 from workspace.errors import UsageError
 from workspace.settings import Settings
 
+_LONGEST = 2048  # tokens of a served model's document
+
 
 def image_lora(
     config: Path, out: Path | None, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
@@ -52,6 +54,38 @@ def corpus(
         first = fault.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
     return main(config, out.expanduser(), settings.home, listener)
+
+
+def distil(
+    corpus: Path,
+    out: Path,
+    using: Mapping[str, str | None],
+    options: Mapping[str, Any],
+    settings: Settings,
+    listener: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any]:
+    """Distil a corpus by the model that the settings name, or another; see `studio.train_distil`."""
+    from pydantic import ValidationError
+
+    from studio.assemble import quiet
+    from training.distil import DistilConfig, main, open_maker
+    from workspace.settings import ChatSettings, RoleCall
+
+    chosen = {key: value for key, value in using.items() if value is not None}
+    if "adapter" not in chosen:
+        chosen["adapter"] = "none"  # a profile's adapter writes designs
+    sampling = settings.sampling
+    try:
+        config = DistilConfig(**options)
+        chat = ChatSettings(**settings.chat.model_dump() | chosen)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {why}" if "choices" in why else f"{where}: {why}, not {first['input']!r}") from None
+    call = RoleCall(chat=chat, sampling=sampling.model_copy(update={"max_tokens": max(_LONGEST, sampling.max_tokens)}))
+    if chat.server is None:
+        quiet()
+    return main(corpus, config, open_maker(call, settings.home), out.expanduser(), listener)
 
 
 def recipe(

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agents.documents import Brief, ImagePrompt, MaterialDesign, Name, Sentence, Verdict, repeats
+from agents.documents import Brief, ImagePrompt, MaterialDesign, Verdict
+from models.texts import Name, Sentence, repeats
 
 NAME = TypeAdapter(Name)
 SENTENCE = TypeAdapter(Sentence)

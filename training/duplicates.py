@@ -31,13 +31,14 @@ class Duplicates:
     """Tells of each text whether one like it was seen before.
 
     Args:
-        near: Jaccard similarity of the sets of five-word runs from which two texts count as the same; 1 for exact ones.
+        near: Jaccard similarity of the sets of word runs from which two texts count as the same; 1 for exact ones.
+        run: Words of a run; short texts want short ones.
     """
 
-    def __init__(self, near: float) -> None:
+    def __init__(self, near: float, run: int = _RUN) -> None:
         from datasketch import MinHashLSH
 
-        self.near = near
+        self.near, self.run = near, run
         self._exact: dict[bytes, str] = {}
         self._likes = MinHashLSH(threshold=min(near, 0.99), num_perm=PERMUTATIONS) if near < 1 else None
         self._hashes: dict[str, object] = {}
@@ -51,7 +52,7 @@ class Duplicates:
             return self._exact[digest], 1.0
         if self._likes is not None:
             told = MinHash(num_perm=PERMUTATIONS)
-            told.update_batch([run.encode() for run in runs(text, _RUN)])
+            told.update_batch([run.encode() for run in runs(text, self.run)])
             alike = {other: told.jaccard(self._hashes[other]) for other in self._likes.query(told)}
             best = max(alike, key=lambda other: alike[other], default=None)
             if best is not None and alike[best] >= self.near:

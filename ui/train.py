@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ui.distil import EXAMPLES, distil
+
 train_app = typer.Typer(
-    help="Training: a corpus from papers, language models, adapters for the painter.",
+    help="Training: a corpus from papers, questions from it, language models, adapters for the painter.",
     epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n"
+    "  studio train distil corpus --out distilled\n\n"
     "  studio train run llama-3.1-8b-instruct --plan\n\n  studio train image-lora my-leaves.yaml",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -23,6 +26,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 @train_app.callback()
 def train() -> None:
     """Train what the studio works with."""
+
+
+train_app.command("distil", epilog=EXAMPLES)(distil)
 
 
 @train_app.command(
