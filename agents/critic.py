@@ -23,6 +23,7 @@ from agents.vocabulary import Vocabulary
 from workspace.events import CritiqueReady
 
 MOST_QUESTIONS = 8
+RATINGS = tuple(str(number) for number in range(1, 11))
 WIDE = 10
 """A picture's width in the design's length units."""
 
@@ -87,7 +88,7 @@ def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tupl
     messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
     made = state["prompts"][-1]
     told = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
-    hints = {"checks.question": questions, **_choices(kit)}
+    hints = {"checks.question": questions, "fit": RATINGS, **_choices(kit)}
     verdict = kit.document("critic", key, critique_schema(questions), messages, hints, told).value
     figures = kit.measure(data, width_of(state["design"])) if kit.measure else None
     return Critique(**dict(verdict), picture=picture["index"], measures=figures).model_dump(mode="json")

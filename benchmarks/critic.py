@@ -63,7 +63,7 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
     """The schema, messages, hints and examples with which the critic is asked of a picture and a brief."""
     from langchain_core.messages import HumanMessage, SystemMessage
 
-    from agents.critic import checklist, critique_schema
+    from agents.critic import RATINGS, checklist, critique_schema
     from agents.experience import shots
     from agents.templates import prompt
     from training.critic_rows import NONE, called, coloured, prompt_of
@@ -82,6 +82,7 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
     names = [called(name) for name in FAMILIES]
     hints = {
         "checks.question": questions,
+        "fit": RATINGS,
         "sees.pattern": names,
         "sees.second": [*names, NONE],
         "sees.palette": [coloured(name) for name in PALETTES],

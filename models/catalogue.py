@@ -144,7 +144,7 @@ _ROWS = (
     Model(
         id="studio-critic",
         kind="vision",
-        parameters=0,
+        parameters=5_149_920,
         size_bytes=0,
         licence="Apache-2.0",
         shipped="models/weights/studio-critic",
@@ -154,7 +154,7 @@ _ROWS = (
     Model(
         id="leaf-micro-lora",
         kind="adapter",
-        parameters=0,
+        parameters=573_440,
         size_bytes=0,
         licence="Apache-2.0",
         shipped="models/weights/leaf-micro-lora",

@@ -23,7 +23,7 @@ from models.asking import Question, question
 from models.engine import Tape
 from models.leaves import Ask, Draft, likelihoods, write
 from models.shapes import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
-from models.shots import Shots, helpers
+from models.shots import Shots, ahead, helpers
 from workspace.errors import DataError
 
 if TYPE_CHECKING:
@@ -163,12 +163,12 @@ class _Work:
             slot = families[family][0]
             names = helpers(str(slot.path[-1])) if isinstance(slot.path[-1], str) else ()
             before = [".".join([*family.split(".")[:-1], name]) for name in names]
+            first = ahead(slot.path, [other.path for other in self.layout.slots])
+            before += [".".join(part for part in path if isinstance(part, str)) for path in first]
             return max((step(name) + 1 for name in before if name in families and name != family), default=0)
 
-        steps: dict[int, list[str]] = {}
-        for family in families:
-            steps.setdefault(step(family), []).append(family)
-        return steps
+        numbers = {family: step(family) for family in families}
+        return {number: [one for one in families if numbers[one] == number] for number in numbers.values()}
 
     def _continue(self, slots: list[Slot]) -> None:
         """Write the slots of one step by continuing the examples."""

@@ -7,7 +7,7 @@ data and the layout's paths; no model and no grammar.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -60,10 +60,11 @@ class Shots:
         A list's item that was refused stands there too, so that a model does not write it again.
         """
         index = _index(slot.path)
+        first = [f"{label(path)}: {_plain(values[path])}" for path in ahead(slot.path, values) if path in values]
         earlier = [_lines(slot.path, values.get, number) for number in range(index or 0)]
         own = _lines(slot.path, values.get, index or 0, open_end=True)
         vain = [f"{label(slot.path)}: {text}" for text in refused]
-        return "\n".join([*(item for item in earlier if item), *vain, own])
+        return "\n".join([*first, *(item for item in earlier if item), *vain, own])
 
     def echoes(self, text: str) -> bool:
         """Say whether a text says what an example says, rather than something of its own."""
@@ -116,6 +117,27 @@ def _lines(path: Path, read: Any, number: int, *, open_end: bool = False) -> str
         return "\n".join([*parts, f"{label(spot)}:"])
     value = read(spot)
     return "\n".join([*parts, f"{label(spot)}: {_plain(value)}"]) if value is not None else ""
+
+
+def ahead(path: Path, known: Iterable[Path]) -> tuple[Path, ...]:
+    """Fields of the document that one is written after: what is seen stands before what is concluded from it.
+
+    A rating also comes after the answers to the checklist, of which ``known`` fields tell how many there are.
+    """
+    if path[0] not in ("checks", "fit", "change"):
+        return ()
+    seen: tuple[Path, ...] = tuple(("sees", name) for name in ("pattern", "second", "palette"))
+    asked = (
+        sorted({one[1] for one in known if len(one) > 1 and one[0] == "checks"}, key=str) if path[0] == "fit" else []
+    )
+    return (*seen, *(("checks", number, name) for number in asked for name in ("question", "answer")))
+
+
+def told_ahead(document: Mapping[str, Any], path: Path) -> str:
+    """The lines that stand ahead of a field as a model continues it; each ends its line."""
+    read = _reader(document)
+    known = [("checks", number) for number in range(len(document.get("checks", ())))]
+    return "".join(f"{label(one)}: {_plain(read(one))}\n" for one in ahead(path, known) if read(one) is not None)
 
 
 def helpers(name: str) -> tuple[str, ...]:

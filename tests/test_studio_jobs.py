@@ -125,6 +125,7 @@ def remote(home: Path, flux_folder: Path, monkeypatch: pytest.MonkeyPatch) -> An
     monkeypatch.setenv("STUDIO_CHAT__MODEL", "scripted")
     monkeypatch.setenv("STUDIO_CHAT__API_KEY_ENV", "SCRIPTED_KEY")
     monkeypatch.setenv("SCRIPTED_KEY", "none")
+    monkeypatch.setenv("STUDIO_VISION__MODEL", "none")
     monkeypatch.setenv("STUDIO_PAINTER__MODEL", str(flux_folder))
     monkeypatch.setenv("STUDIO_PAINTER__SIZE", "64")
     monkeypatch.setenv("STUDIO_PAINTER__STEPS", "2")

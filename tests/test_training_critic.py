@@ -15,6 +15,7 @@ from agents.critic import checklist
 from agents.documents import Check, Sight, Verdict
 from agents.experience import shots
 from models.eyes import Shape
+from models.shots import ahead, told_ahead
 from models.vision_chat import VisionChat
 from tests.fixtures_local import trained_llama, word_tokenizer
 from training import critic, critic_rows, critic_tower, painted
@@ -140,3 +141,16 @@ def test_rows_lay_out_behind_the_picture() -> None:
     assert laid.ids[0, :16].tolist() == [0] * 16
     assert int(laid.before.min()) >= 16
     assert torch.all(laid.sight[0, 0, 16:, :16])
+
+
+def test_a_rating_is_written_after_what_is_seen_and_answered() -> None:
+    rng = np.random.default_rng(3)
+    truth = Truth.of(sample(rng))
+    document = critique(truth, wanted_of(truth, rng, matching=False), rng)
+    first = told_ahead(document, ("fit",))
+    assert first.startswith(f"Pattern: {document['sees']['pattern']}\nSecond: ")
+    assert first.count("Question: ") == first.count("Answer: ") == len(document["checks"])
+    assert "Question: " not in told_ahead(document, ("change",)) and not told_ahead(document, ("seen",))
+    slots = [("checks", number, name) for number in (0, 1) for name in ("question", "answer")]
+    assert ahead(("fit",), slots)[-1] == ("checks", 1, "answer")
+    assert ahead(("components", 0, "name"), slots) == ()

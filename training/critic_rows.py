@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.shots import about, told
+from models.shots import about, told, told_ahead
 from training.branches import Piece, Tree
 from training.families import Rng
 from training.microstructures import Microstructure
@@ -178,14 +178,13 @@ def tree(truth: Truth, wanted: Wanted, rng: Rng, tokenizer: Any, tokens: int) ->
         found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return found
 
-    branches: list[list[Piece]] = [
-        [(ids(told(document, path) + "\n"), True)]
-        for path in (
-            ("sees", "pattern"), ("sees", "second"), ("sees", "density"), ("sees", "palette"), ("sees", "gradient"),
-            ("seen",), ("fit",), ("change",),
-        )
-    ]  # fmt: skip
-    branches.append(_answers(document["checks"], ids))
+    def piece(path: tuple[str, ...]) -> list[Piece]:
+        first = told_ahead(document, path)
+        return [*([(ids(first), False)] if first else []), (ids(told(document, path) + "\n"), True)]
+
+    paths = [("sees", name) for name in document["sees"]]
+    branches = [piece(path) for path in (*paths, ("seen",), ("fit",), ("change",))]
+    branches.append([(ids(told_ahead(document, ("checks",))), False), *_answers(document["checks"], ids)])
     return Tree([0] * tokens + ids(lead + "\n"), branches)
 
 

@@ -81,8 +81,8 @@ def sentence(event: Event) -> str:
             return f"picture: {event.path} (seed {event.seed})"
         case "critique_ready":
             told = event.critique
-            picture = int(told.get("picture", 0)) + 1
-            return f"critique of picture {picture}: fit {told.get('fit')} of 10. {told.get('seen')} {told.get('change')}"
+            words = f"fit {told.get('fit')} of 10. {told.get('seen')} {told.get('change')}"
+            return f"critique of picture {int(told.get('picture', 0)) + 1}: {words}"
         case "decision":
             return f"director: {event.choice}: {event.reason}"
         case "question":
