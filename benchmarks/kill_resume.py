@@ -119,6 +119,7 @@ def main() -> None:
             STUDIO_CHAT__SERVER=url,
             STUDIO_CHAT__MODEL="scripted",
             STUDIO_CHAT__API_KEY_ENV="SCRIPTED_KEY",
+            STUDIO_VISION__MODEL="none",
             STUDIO_PAINTER__MODEL=options.painter,
             SCRIPTED_KEY="none",
         )

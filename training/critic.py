@@ -24,7 +24,7 @@ import torch
 from models.eyes import Eyes, lay_eyes
 from training.branches import Laid, lay_out, log_likelihoods
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from training.critic_rows import Truth, spelled, tree, wanted_of
+from training.critic_rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.critic_tower import NAMES, Seer, data, load_seer, to_input
 from training.writer import lay_adapter, load, train
 from workspace.files import publish
@@ -140,6 +140,8 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     speaker = Speaker(connector.bfloat16(), model)
     trainee = Trainee(speaker, recipe.rate, 0.98, out / "critic.safetensors")
 
+    weights = torch.tensor(WEIGHTS)
+
     def rows(step: int) -> list[tuple[int, Laid]]:
         rng = np.random.default_rng([recipe.seed, step])
         made = []
@@ -153,11 +155,11 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
 
     def losses(step: int) -> list[Callable[[], torch.Tensor]]:
         made = rows(step)
-        total = sum(len(laid.learned) for _, laid in made)
+        total = sum(float(weights[laid.branch].sum()) for _, laid in made)
 
         def one(number: int, laid: Laid) -> torch.Tensor:
             seen = speaker.connector(states[number].bfloat16())
-            return -log_likelihoods(model, laid, seen).sum() / total
+            return -(log_likelihoods(model, laid, seen) * weights[laid.branch]).sum() / total
 
         return [lambda number=number, laid=laid: one(number, laid) for number, laid in made]  # type: ignore[misc]
 

@@ -188,6 +188,9 @@ def tree(truth: Truth, wanted: Wanted, rng: Rng, tokenizer: Any, tokens: int) ->
     return Tree([0] * tokens + ids(lead + "\n"), branches)
 
 
+WEIGHTS = 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 8.0, 0.5, 3.0
+"""What a token of each of a tree's branches weighs: a rating is one figure among eighty words, and matters more."""
+
 _SLOTS = 5, 5, 1, 5, 3
 """Tokens of the connector for a picture's pattern, second pattern, density, palette and gradient."""
 
