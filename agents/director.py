@@ -20,7 +20,7 @@ Choice = Literal["repaint", "rethink", "finish"]
 AfterPainting = Literal["illustrator", "painter", "scientist", "__end__"]
 BeforePainting = Literal["painter", "scientist", "__end__"]
 
-GOOD = 0.8
+GOOD = 0.9
 """A best score from here on ends the run."""
 
 POOR = 0.35

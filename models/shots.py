@@ -124,7 +124,7 @@ def ahead(path: Path, known: Iterable[Path]) -> tuple[Path, ...]:
 
     A rating also comes after the answers to the checklist, of which ``known`` fields tell how many there are.
     """
-    if path[0] not in ("checks", "fit", "change"):
+    if path[0] not in ("seen", "checks", "fit", "change"):
         return ()
     seen: tuple[Path, ...] = tuple(("sees", name) for name in ("pattern", "second", "palette"))
     asked = (
