@@ -92,7 +92,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
             patch.setattr(module, "_HELD_OUT", 4)
         patch.setattr(critic, "LONGEST", 900)
         critic_tower.main(root / "tower", root / "painted", count=16, steps=4, batch=4, shape=SMALL)
-        recipe = critic.Recipe(introduction=60, steps=10, batch=1, rank=4, rate=0.1, count=16)
+        recipe = critic.Recipe(introduction=60, steps=24, batch=3, rank=4, rate=0.05, count=16)
         folder = critic.main(root / "base", root / "tower", root / "painted", root / "out", recipe)
         yield folder, root / "base"
 
@@ -100,7 +100,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
 def test_the_critic_learns_to_speak(trained: tuple[Path, Path]) -> None:
     rows = [json.loads(line) for line in (trained[0].parent / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows]
-    assert len(losses) == 10 and np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.05
+    assert len(losses) == 24 and np.mean(losses[-6:]) < np.mean(losses[:6]) - 0.05, losses
 
 
 class Glance(BaseModel):
