@@ -139,7 +139,6 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     print(json.dumps({"introduced": round(left, 4)}), flush=True)
     speaker = Speaker(connector.bfloat16(), model)
     trainee = Trainee(speaker, recipe.rate, 0.98, out / "critic.safetensors")
-
     weights = torch.tensor(WEIGHTS)
 
     def rows(step: int) -> list[tuple[int, Laid]]:

@@ -258,9 +258,8 @@ def _reasoning(document: Reasoning, against: _Against, _: random.Random) -> Iter
 
 def _conversation(document: Conversation, against: _Against, _: random.Random) -> Iterator[Candidate]:
     faults = [against.pair(document.turns[0].question, document.turns[0].answer)]
-    for turn in document.turns[
-        1:
-    ]:  # a later question may lean on what was said: only its answer is held to the passage
+    # A later question may lean on what was said: only its answer is held to the passage.
+    for turn in document.turns[1:]:
         faults += [against.sentence(turn.answer, _ANSWER), _first(("leaning", checks.leaning(turn.question)))]
         faults += [_first(("echo", checks.echo(turn.question, turn.answer)))]
     answers = [turn.answer.lower() for turn in document.turns]
