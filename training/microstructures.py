@@ -21,6 +21,9 @@ from workspace.errors import DataError, UsageError, unknown
 UNITS = 128.0
 """Width of every picture in design units; lines and gaps are at least two units wide."""
 
+HYBRIDS = 0.2
+"""Share of pictures that join two families, unless another is asked for."""
+
 _THINNER, _BELOW = 0.75, 0.5
 """A structure laid over another covers less, and the lower one has half of the solid's colour: both stay plain."""
 
@@ -199,7 +202,7 @@ def caption(spec: Microstructure, rng: np.random.Generator) -> str:
     return ", ".join(parts)
 
 
-def sample(rng: np.random.Generator, hybrids: float = 0.2) -> Microstructure:
+def sample(rng: np.random.Generator, hybrids: float = HYBRIDS) -> Microstructure:
     """One microstructure at random: every family and palette alike, a share of hybrids, one in four graded."""
 
     def key(table: Mapping[str, object]) -> str:
@@ -221,30 +224,31 @@ def sample(rng: np.random.Generator, hybrids: float = 0.2) -> Microstructure:
     )
 
 
-def numbered(seed: int, number: int, size: int) -> NDArray[np.uint8]:
+def numbered(seed: int, number: int, size: int, hybrids: float = HYBRIDS) -> NDArray[np.uint8]:
     """The numbered picture of a training set; the same design at every size."""
     rng = np.random.default_rng([seed, number])
-    return draw(sample(rng), size, rng)
+    return draw(sample(rng, hybrids), size, rng)
 
 
-def asked(seed: int, number: int) -> Microstructure:
+def asked(seed: int, number: int, hybrids: float = HYBRIDS) -> Microstructure:
     """What a training set's numbered picture shows."""
-    return sample(np.random.default_rng([seed, number]))
+    return sample(np.random.default_rng([seed, number]), hybrids)
 
 
-def told(seed: int, number: int, captions: int) -> list[str]:
+def told(seed: int, number: int, captions: int, hybrids: float = HYBRIDS) -> list[str]:
     """The captions of a training set's numbered picture."""
-    spec, words = asked(seed, number), np.random.default_rng([seed, number, 1])
+    spec, words = asked(seed, number, hybrids), np.random.default_rng([seed, number, 1])
     return [caption(spec, words) for _ in range(captions)]
 
 
-def odds_of(seed: int, count: int, emphasis: Mapping[str, float]) -> list[float]:
+def odds_of(seed: int, count: int, emphasis: Mapping[str, float], hybrids: float = HYBRIDS) -> list[float]:
     """How often each of a training set's first pictures is trained on: the emphasis on what it shows.
 
     Args:
         seed: Of the training set.
         count: Of pictures.
         emphasis: How many times as often, by family, or for a join of two by its name; the largest counts.
+        hybrids: Their share of the set.
 
     Raises:
         DataError: If the emphasis names no family and no join.
@@ -252,5 +256,5 @@ def odds_of(seed: int, count: int, emphasis: Mapping[str, float]) -> list[float]
     for name in emphasis:
         if name not in FAMILIES and name not in JOINS:
             raise DataError(f"flow.emphasis: {unknown('family', name, [*FAMILIES, *JOINS])}")
-    drawn = (asked(seed, number) for number in range(count))
+    drawn = (asked(seed, number, hybrids) for number in range(count))
     return [max(emphasis.get(name or "", 1.0) for name in (one.family, one.second, one.join)) for one in drawn]

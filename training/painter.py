@@ -159,7 +159,7 @@ def train_flow(
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
     usable = len(latents) - config.held_out
-    odds = torch.tensor(odds_of(config.seed, usable, recipe.emphasis))
+    odds = torch.tensor(odds_of(config.seed, usable, recipe.emphasis, config.hybrids))
 
     def loss_of(chosen: torch.Tensor, lines: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         clean = latents[chosen].float()

@@ -30,7 +30,7 @@ def render(config: PainterConfig, out: Path, size: int, count: int) -> np.ndarra
     if not pixels.is_file():
         shape = (count, size, size, 3)
         canvas = np.lib.format.open_memmap(out / "pictures.part", mode="w+", dtype=np.uint8, shape=shape)
-        one = partial(numbered, config.seed, size=size)
+        one = partial(numbered, config.seed, size=size, hybrids=config.hybrids)
         with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as hands:
             for number, picture in enumerate(hands.map(one, range(count), chunksize=32)):
                 canvas[number] = picture
@@ -73,7 +73,8 @@ def encode_pictures(
 @torch.no_grad()
 def encode_captions(config: PainterConfig, text_encoder: Path, out: Path) -> Any:
     """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384)."""
-    lines = [line for number in range(config.pictures) for line in told(config.seed, number, config.captions)] + [""]
+    numbers, share = range(config.pictures), config.hybrids
+    lines = [line for number in numbers for line in told(config.seed, number, config.captions, share)] + [""]
     path = out / f"texts-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]}.safetensors"
     if not path.is_file():
         encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens)

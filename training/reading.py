@@ -49,7 +49,7 @@ def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path)
         if note.get("captions") == digest:
             embedder.requires_grad_(False)
             return
-    every = wishes([asked(config.seed, number) for number in range(config.pictures - config.held_out)])
+    every = wishes([asked(config.seed, number, config.hybrids) for number in range(config.pictures - config.held_out)])
     known = pooled[: len(every) * config.captions]
     vectors = kept.get("vectors")
     if vectors is None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from training.microstructures import HYBRIDS
 from workspace.errors import DataError
 
 
@@ -70,6 +71,7 @@ class PainterConfig(_Section):
     size: int = Field(128, ge=32, description="pixels, a multiple of 16")
     pictures: int = Field(16000, ge=2)
     captions: int = Field(2, ge=1, description="wordings of each picture")
+    hybrids: float = Field(HYBRIDS, ge=0, le=1, description="share of pictures that join two families")
     held_out: int = Field(128, ge=1)
     tokens: int = Field(48, ge=8, le=512)
     log_every: int = Field(25, ge=1)
