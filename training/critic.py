@@ -12,6 +12,7 @@ Killed at any moment, the same command goes on from its last checkpoint.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -127,18 +128,20 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
     seer = load_seer(tower / "seer.safetensors")
     pictures, truths, drawn = data(tower, recipe.count, seer.eyes.shape.size, painted)
-    states = looked_at(seer, pictures, out / "states.safetensors")
+    eyes = hashlib.sha256((tower / "seer.safetensors").read_bytes()).hexdigest()[:12]
+    states = looked_at(seer, pictures, out / f"states-{eyes}-{len(pictures)}.safetensors")
     sure = believable(seer, states, truths, drawn)
     print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
     model, tokenizer = load(base, recipe.rank, recipe.seed)
     tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
     connector = seer.eyes.connector.requires_grad_(True)
-    told = torch.tensor([spelled(truths[number], tokenizer, tokens) for number in usable])
-    embeddings = model.get_input_embeddings().weight.detach()
-    left = introduce(connector, states[usable], told, embeddings, recipe.introduction)
-    print(json.dumps({"introduced": round(left, 4)}), flush=True)
+    if not (checkpoint := out / "critic.safetensors").is_file():
+        told = torch.tensor([spelled(truths[number], tokenizer, tokens) for number in usable])
+        embeddings = model.get_input_embeddings().weight.detach()
+        left = introduce(connector, states[usable], told, embeddings, recipe.introduction)
+        print(json.dumps({"introduced": round(left, 4)}), flush=True)
     speaker = Speaker(connector.bfloat16(), model)
-    trainee = Trainee(speaker, recipe.rate, 0.98, out / "critic.safetensors")
+    trainee = Trainee(speaker, recipe.rate, 0.98, checkpoint)
     weights = torch.tensor(WEIGHTS)
 
     def rows(step: int) -> list[tuple[int, Laid]]:
