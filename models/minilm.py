@@ -20,6 +20,7 @@ from torch import nn
 from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from models.clauses import CLAUSES, Clauses, load_clauses
 from workspace.errors import DataError
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
@@ -100,6 +101,7 @@ class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
     def __init__(self, config: Any, **_: Any) -> None:
         super().__init__(config, add_pooling_layer=False)
         self.reader: Reader | None = None
+        self.clauses: Clauses | None = None
 
     def forward(
         self,
@@ -119,14 +121,23 @@ class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
 
         Returns:
             ``last_hidden_state`` (batch, length, hidden), zero at padding, also as item 0, and ``pooler_output``
-            (batch, hidden), the mean over the tokens, or what the reader makes of them.
+            (batch, hidden), the mean over the tokens, or what the reader makes of them, two structures read apart.
         """
         mask = input_ids.ne(self.config.pad_token_id).long() if attention_mask is None else attention_mask
+        hidden, pooled = self._read(input_ids, mask)
+        if self.clauses is not None:
+            pooled = self.clauses.apart(
+                input_ids * mask, hidden, pooled, lambda ids: self._read(ids, ids.ne(0).long())[1]
+            )
+        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+    def _read(self, input_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token states, zero at padding, and pooled vectors, nothing read apart."""
         hidden = super().forward(input_ids=input_ids, attention_mask=mask).last_hidden_state
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         hidden = hidden * weight
         pooled = hidden.sum(1) / weight.sum(1).clamp(min=1) if self.reader is None else self.reader(hidden, mask)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+        return hidden, pooled
 
 
 def load_minilm(
@@ -138,7 +149,8 @@ def load_minilm(
         folder: Holds config.json, model.safetensors and tokenizer.json.
         dtype: Type of the encoder's weights.
         max_length: The length the tokenizer pads and cuts to when the pipeline asks for its own maximum.
-        painter: Folder of the painter that is read for; its reader, if it has one, makes the pooled vector.
+        painter: Folder of the painter that is read for; its reader and its clauses, if it has them, make the pooled
+            vector.
 
     Returns:
         The encoder, in evaluation mode with gradients off, and the tokenizer.
@@ -153,4 +165,6 @@ def load_minilm(
     tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=max_length, local_files_only=True)
     if painter is not None and (painter / READER).is_file():
         encoder.reader = load_reader(painter / READER).to(dtype)
+    if painter is not None and (painter / CLAUSES).is_file():
+        encoder.clauses = load_clauses(painter)
     return encoder.eval().requires_grad_(False), tokenizer

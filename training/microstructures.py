@@ -24,6 +24,9 @@ UNITS = 128.0
 HYBRIDS = 0.2
 """Share of pictures that join two families, unless another is asked for."""
 
+_FIRST, _SECOND, _WHOLE = "\ue000{}\ue000", "\ue001{}\ue001", "\ue002{}\ue002"
+_MARKS = {"\ue000": "first", "\ue001": "second", "\ue002": "whole"}
+
 _THINNER, _BELOW = 0.75, 0.5
 """A structure laid over another covers less, and the lower one has half of the solid's colour: both stay plain."""
 
@@ -152,7 +155,7 @@ def _pick(words: tuple[str, ...], rng: Rng) -> str:
 
 
 def _subject(spec: Microstructure, rng: Rng) -> str:
-    """The family or the pair of families, in a voice drawn at random; a hybrid may mix the two voices."""
+    """The family or the pair of families, each between marks, in a voice drawn at random; a hybrid may mix them."""
 
     def name(key: str) -> str:
         family, voice = FAMILIES[key], rng.random()
@@ -165,8 +168,9 @@ def _subject(spec: Microstructure, rng: Rng) -> str:
     first = FAMILIES[spec.family]
     if spec.second is None or spec.join is None:
         both = f"{_pick(first.biological, rng)}, {_pick(first.geometric, rng)}"
-        return both if rng.random() < 0.12 else name(spec.family)
-    return _pick(JOINS[spec.join], rng).format(a=name(spec.family), b=name(spec.second))
+        return _FIRST.format(both if rng.random() < 0.12 else name(spec.family))
+    told = _pick(JOINS[spec.join], rng), _FIRST.format(name(spec.family)), _SECOND.format(name(spec.second))
+    return _WHOLE.format(told[0].format(a=told[1], b=told[2]))
 
 
 def caption(spec: Microstructure, rng: np.random.Generator) -> str:
@@ -182,6 +186,36 @@ def caption(spec: Microstructure, rng: np.random.Generator) -> str:
     Raises:
         UsageError: If the spec names something that is in no table.
     """
+    return parted(spec, rng)[0]
+
+
+def parted(spec: Microstructure, rng: np.random.Generator) -> tuple[str, dict[str, tuple[int, int]]]:
+    """A caption, and where in it the ``first`` structure stands, the ``second``, and ``whole`` from join to join.
+
+    Args:
+        spec: As for `caption`.
+        rng: As for `caption`, which says the same.
+
+    Returns:
+        The caption and the places, from and up to a letter; ``first`` alone where there is one structure.
+
+    Raises:
+        UsageError: If the spec names something that is in no table.
+    """
+    marked, text, places = _marked(spec, rng), "", {}
+    open_at: dict[str, int] = {}
+    for letter in marked:
+        if (name := _MARKS.get(letter)) is None:
+            text += letter
+        elif name in open_at:
+            places[name] = (open_at[name], len(text))
+        else:
+            open_at[name] = len(text)
+    return text, places
+
+
+def _marked(spec: Microstructure, rng: Rng) -> str:
+    """A caption with marks around its structures."""
     _check(spec)
     palette = _pick(PALETTES[spec.palette].words, rng)
     extras = []

@@ -230,6 +230,28 @@ GRADIENTS: Mapping[str, tuple[str, ...]] = {
     "radial": ("thicker towards the centre", "dense in the middle and open at the edge"),
 }
 JOINS: Mapping[str, tuple[str, ...]] = {
-    "over": ("{a} laid over {b}", "{a} on top of {b}", "a hybrid of {a} over {b}", "{a} combined with {b}"),
-    "into": ("{a} on the left grading into {b} on the right", "{a} turning into {b} from left to right"),
+    "over": (
+        "{a} laid over {b}",
+        "{a} on top of {b}",
+        "a hybrid of {a} over {b}",
+        "{a} combined with {b}",
+        "{a} with {b}",
+        "{a} and {b}",
+        "{a} with {b} beneath",
+        "{a} joined with {b}",
+        "{a} covering {b}",
+        "a blend of {a} and {b}",
+        "{a} merged with {b}",
+        "{a} above {b}",
+        "{a} woven through {b}",
+        "{a} crossed with {b}",
+    ),
+    "into": (
+        "{a} on the left grading into {b} on the right",
+        "{a} turning into {b} from left to right",
+        "a gradient from {a} to {b}",
+        "{a} that becomes {b} towards the right",
+        "left {a}, right {b}",
+        "{a} fading into {b}",
+    ),
 }
