@@ -74,7 +74,7 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
     class Stopped(Exception):
         pass
 
-    honest = stages._Keeper.on_log
+    honest = stages.Keeper.on_log
 
     def stopping(self: Any, args: Any, state: Any, control: Any, **named: Any) -> None:
         honest(self, args, state, control, **named)
@@ -82,7 +82,7 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
             raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages._Keeper, "on_log", stopping)
+        patch.setattr(stages.Keeper, "on_log", stopping)
         with pytest.raises(Stopped):
             main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut", tmp_path / "v2")
     torn = tmp_path / "cut" / "checkpoints" / "checkpoint-5"

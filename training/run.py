@@ -1,7 +1,8 @@
 """Run a recipe: its stages in order, each from its parent's variant, none twice. Killed at any moment, it goes on.
 
-A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Knows recipes; how a
-stage trains is `training.stage`'s business.
+A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Every process of
+several runs the same; the first one decides, writes and tells. Knows recipes; how a stage trains is
+`training.stage`'s business.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from models.catalogue import MODELS
 from models.fetch import VARIANTS, fingerprint, locate
+from training import ranks
 from training.estimate import GB, hours, machine, memory, size_of
 from training.extras import require
 from training.recipes import BASE, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
@@ -85,13 +87,14 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
     require("datasets", "mergekit", "trl")
     made = []
     for stage in order(run.recipe):
-        tell = _named(told, stage.name)
-        key = _key(run, stage)
+        tell = _named(told if ranks.first() else None, stage.name)
         folder, card = run.variant(stage.name), _card(run.variant(stage.name))
-        now = card.get("key") != key
+        key = ranks.agreed(_key(run, stage) if ranks.first() else "")
+        now = ranks.agreed(card.get("key") != key)
         if now:
             tell({"state": "merging" if stage.stage == "slerp" else "training"})
             (_merge if stage.stage == "slerp" else _train)(run, stage, key, tell)
+            ranks.wait()
             card = _card(folder)
         tell({"state": "done" if now else "done before"})
         made.append({"name": folder.name, "folder": str(folder), "made": now, "figures": card.get("figures", {})})
@@ -101,12 +104,11 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
 def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
     from training import stage as stages
 
-    _enough(run, stage)
     work = run.home / "training" / run.name(stage.name)
-    noted = work / "key"
-    if noted.is_file() and noted.read_text(encoding="utf-8") != key:
-        shutil.rmtree(work)  # begun with other data or arguments: nothing of it can be used
-    publish(noted, key)
+    if ranks.first():
+        _enough(run, stage)
+        _claim(work, f"{key} {ranks.way()}".strip())
+    ranks.wait()
     [parent] = parents(run.recipe, stage)
     args, rows = resolved(stage), run.rows(stage)
     card = {
@@ -122,9 +124,19 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
     template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
     task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card)
     stages.main(task, rows, work, run.variant(stage.name), tell)
-    shutil.rmtree(work / "checkpoints", ignore_errors=True)
-    if stage.stage != "cpt":  # a base model may not know how to answer yet
-        tell({"state": "tried", "says": _said_by(run.variant(stage.name))})
+    if ranks.first():
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        if stage.stage != "cpt":  # a base model may not know how to answer yet
+            with ranks.alone():
+                tell({"state": "tried", "says": _said_by(run.variant(stage.name))})
+
+
+def _claim(work: Path, key: str) -> None:
+    """Make a stage's folder its own; what was begun with other data or arguments, or split otherwise, is of no use."""
+    noted = work / "key"
+    if noted.is_file() and noted.read_text(encoding="utf-8") != key:
+        shutil.rmtree(work)
+    publish(noted, key)
 
 
 def _said_by(folder: Path) -> str:
@@ -161,6 +173,8 @@ def _enough(run: Run, stage: Stage) -> None:
 def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
     from training.merging import merge
 
+    if not ranks.first():
+        return
     tuned, into = parents(run.recipe, stage)
     card = {
         "name": run.name(stage.name),
@@ -170,7 +184,8 @@ def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "stage": stage.stage,
         "key": key,
     }
-    merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
+    with ranks.alone():
+        merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
 
 
 def _named(told: Told | None, stage: str) -> Told:

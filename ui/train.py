@@ -151,12 +151,20 @@ def _show_corpus(report: dict[str, Any], out: Path) -> None:
 @train_app.command(
     "run",
     epilog="Examples:\n\n  studio train run llama-3.1-8b-instruct --plan\n\n  studio train run my-recipe.yaml\n\n"
+    "  studio train run my-recipe.yaml --launch accelerate --config fsdp2 --processes 8\n\n"
+    "  studio train run my-recipe.yaml --launch ray --processes 16\n\n"
     '  studio design "a tough panel" --model my-recipe-cpt-sft\n\n'
     "The same command goes on where it was stopped; a stage whose inputs did not change is not run again.",
 )
 def run(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or the name of a shipped recipe.")],
     plan: Annotated[bool, typer.Option("--plan", help="Print arguments, memory and time; train nothing.")] = False,
+    launch: Annotated[str, typer.Option(help="Who starts the processes: none (this one), accelerate, ray.")] = "none",
+    config: Annotated[
+        str | None,
+        typer.Option(help="accelerate's: ddp (if not given), fsdp2, zero3, multi-node, or a file.", show_default=False),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many, on all machines.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """Train language models by a recipe: continued pretraining, SFT, DPO, ORPO, each from the one before."""
@@ -178,7 +186,7 @@ def run(
             if "loss" not in row or not err.is_terminal:
                 err.print(f"{row['stage']}: {words}", markup=False, soft_wrap=True)
 
-        made = studio.train_recipe(recipe, plan=plan, listener=told)
+        made = studio.train_recipe(recipe, plan=plan, launch=launch, config=config, processes=processes, listener=told)
     if as_json:
         sys.stdout.write(json.dumps(made) + "\n")
     elif plan:
