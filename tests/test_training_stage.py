@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from training.rows import Row
 from training.stage import Task, dataset, load_tokenizer, main
 from training.tokens import IGNORED, of_messages, of_text
 from workspace.errors import DataError
+from workspace.files import verify
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -174,6 +177,54 @@ def test_every_epoch_is_kept_on_request(word_llama: Path, tmp_path: Path) -> Non
     )
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["1", "2"]
     assert json.loads((tmp_path / "epochs" / "1" / "variant.json").read_text())["epoch"] == 1
+
+
+class TestCache:
+    def counted(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        calls: list[int] = []
+
+        def counting(*given: Any) -> Any:
+            calls.append(1)
+            return of_messages(*given)
+
+        monkeypatch.setattr(stages, "of_messages", counting)
+        return calls
+
+    @pytest.mark.parametrize("kind", ["sft", "dpo"])
+    def test_rows_are_tokenised_once(
+        self, kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = self.counted(monkeypatch)
+        one = replace(task(kind, word_llama, max_steps=3), cache=tmp_path / "cache")
+        main(one, rows(kind), tmp_path / "a", tmp_path / "v1")
+        assert calls and [verify(folder, unlisted_ok=True) for folder in (tmp_path / "cache").iterdir()] == [[]]
+        calls.clear()
+        main(one, rows(kind), tmp_path / "b", tmp_path / "v2")
+        assert not calls and losses(tmp_path / "b") == losses(tmp_path / "a")
+        figures = [json.loads((tmp_path / name / "variant.json").read_text())["figures"] for name in ("v1", "v2")]
+        assert figures[0] == figures[1]
+
+    def test_another_template_tokenizer_or_argument_is_another_set(
+        self, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = self.counted(monkeypatch)
+        one = replace(task("sft", word_llama, max_steps=1), cache=tmp_path / "cache")
+        main(one, rows("sft"), tmp_path / "a", tmp_path / "v1")
+        other = tmp_path / "other"
+        tokenizer = AutoTokenizer.from_pretrained(word_llama)
+        tokenizer.chat_template = str(tokenizer.chat_template).replace("<|im_end|>", "<|im_end|>\n", 1)
+        tokenizer.save_pretrained(other)
+        added = tmp_path / "added"
+        shutil.copytree(word_llama, added)
+        tokenizer.chat_template = AutoTokenizer.from_pretrained(word_llama).chat_template
+        tokenizer.add_tokens(["nacre"])
+        tokenizer.save_pretrained(added)
+        changes = [{"template": other}, {"base": added}, {"args": {**one.args, "assistant_only_loss": False}}]
+        for number, change in enumerate(changes):
+            calls.clear()
+            main(replace(one, **change), rows("sft"), tmp_path / f"b{number}", tmp_path / "v2")
+            assert len(calls) == len(rows("sft")), change
+        assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
 class TestTokenizers:

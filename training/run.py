@@ -122,7 +122,8 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "data": {"rows": len(rows), "sha256": digest(rows), "files": ", ".join(one.path for one in stage.data)},
     }
     template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
-    task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card)
+    cache = run.home / "training" / "cache"
+    task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card, cache)
     stages.main(task, rows, work, run.variant(stage.name), tell)
     if ranks.first():
         shutil.rmtree(work / "checkpoints", ignore_errors=True)

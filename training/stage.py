@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 
 from training import ranks
+from training.prepared import kept, key_of
 from training.progress import Keeper, guarded, last_whole
 from training.recipes import Adapter
 from training.rows import Row
@@ -41,6 +42,7 @@ class Task:
         adapter: A low-rank adapter in place of full training.
         keep_epochs: Publish the model after every epoch too.
         card: What the variant's card says beside what is measured here.
+        cache: Folder where tokenised rows are kept, to be used again; nowhere if not given.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Task:
     adapter: Adapter | None = None
     keep_epochs: bool = False
     card: Mapping[str, Any] | None = None
+    cache: Path | None = None
 
 
 def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | None = None) -> Path:
@@ -71,7 +74,7 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
     _quiet()
     told = told if ranks.first() else None
     tokenizer = load_tokenizer(task)
-    data, sizes = dataset(task, tokenizer, rows)
+    data, sizes = _prepared(task, tokenizer, rows)
     if told:
         told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4)})
     trainer = _trainer(task, tokenizer, data, out, told)
@@ -103,6 +106,14 @@ def load_tokenizer(task: Task) -> Any:
     check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
     set_pad(tokenizer)
     return tokenizer
+
+
+def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
+    """The rows' tokens, made before or now."""
+    if task.cache is None:
+        return dataset(task, tokenizer, rows)
+    key = key_of(task.base, tokenizer.chat_template, rows, task.kind, task.args)
+    return kept(task.cache / key, lambda: dataset(task, tokenizer, rows))
 
 
 def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
