@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.fixtures_local import sentences
 from training import stage as stages
+from training.estimate import Size, operations, size_of
 from training.recipes import Adapter, Arguments, Stage, resolved
 from training.rows import Row
 from training.stage import Task, dataset, load_tokenizer, main
@@ -177,6 +180,46 @@ def test_every_epoch_is_kept_on_request(word_llama: Path, tmp_path: Path) -> Non
     )
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["1", "2"]
     assert json.loads((tmp_path / "epochs" / "1" / "variant.json").read_text())["epoch"] == 1
+
+
+class TestMetrics:
+    @pytest.mark.parametrize("kind", ["cpt", "sft", "dpo", "orpo"])
+    def test_tokens_are_counted_without_padding(
+        self, kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = iter(range(10_000))
+        monkeypatch.setattr("training.progress.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+        told: list[dict[str, Any]] = []
+        one = task(kind, word_llama, num_train_epochs=1, per_device_train_batch_size=12, packing=False)
+        main(one, rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
+        [row] = [row for row in told if "loss" in row]
+        after = 24 if kind in ("dpo", "orpo") else 0  # the line break that the template has after each answer
+        assert row["tokens_s"] == told[0]["tokens"] - after  # one step, which took a second by this clock
+        assert "mfu" not in row
+
+    def test_a_gpu_of_known_peak_has_its_share_told(
+        self, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(stages, "peak", lambda: 1e10)
+        told: list[dict[str, Any]] = []
+        main(task("sft", word_llama, max_steps=2), rows("sft"), tmp_path / "out", tmp_path / "variant", told.append)
+        size = size_of("tiny", word_llama)
+        assert size is not None
+        share = told[-1]["tokens_s"] * 6 * size.parameters / 1e10
+        assert told[-1]["mfu"] == pytest.approx(share, rel=1e-2) and told[-1]["mfu"] > 0
+
+    def test_an_adapter_and_a_second_model_change_the_work(self) -> None:
+        size = Size(1000, 2, 8, 16)
+        assert [operations(size, *one) for one in (("cpt", False), ("sft", True), ("dpo", False), ("dpo", True))] == [
+            6000, 4000, 8000, 6000,
+        ]  # fmt: skip
+
+    @pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard is not installed")
+    def test_tensorboard_has_its_logs_beside_the_metrics(self, word_llama: Path, tmp_path: Path) -> None:
+        one = task("sft", word_llama, max_steps=2, report_to=["tensorboard"])
+        main(one, rows("sft"), tmp_path / "out", tmp_path / "variant")
+        [events] = (tmp_path / "out" / "logs").iterdir()
+        assert b"train/tokens_s" in events.read_bytes()
 
 
 class TestCache:

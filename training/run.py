@@ -85,6 +85,7 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
         ServiceError: A model is not there.
     """
     require("datasets", "mergekit", "trl")
+    require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
     made = []
     for stage in order(run.recipe):
         tell = _named(told if ranks.first() else None, stage.name)
@@ -118,7 +119,7 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "parent": run.recipe.base if parent == BASE else run.name(parent),
         "stage": stage.stage,
         "key": key,
-        "arguments": {name: value for name, value in args.items() if value is not None},
+        "arguments": {name: value for name, value in args.items() if value not in (None, ())},
         "data": {"rows": len(rows), "sha256": digest(rows), "files": ", ".join(one.path for one in stage.data)},
     }
     template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
@@ -209,7 +210,7 @@ def _key(run: Run, stage: Stage) -> str:
         told["slerp"] = stage.slerp.model_dump(mode="json")
     else:
         told |= {
-            "args": resolved(stage),
+            "args": {name: value for name, value in resolved(stage).items() if name != "report_to"},
             "adapter": stage.adapter and stage.adapter.model_dump(mode="json"),
             "rows": digest(run.rows(stage)),
             "template": run.recipe.chat_template,

@@ -8,6 +8,7 @@ first one writes. Knows no recipe and no graph.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 
 from training import ranks
+from training.estimate import operations, peak, size_of
 from training.prepared import kept, key_of
-from training.progress import Keeper, guarded, last_whole
+from training.progress import Effort, Keeper, guarded, last_whole
 from training.recipes import Adapter
 from training.rows import Row
 from training.tokens import Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
@@ -79,6 +81,10 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
         told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4)})
     trainer = _trainer(task, tokenizer, data, out, told)
     trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
+    if "wandb" in task.args["report_to"] and ranks.first():
+        import wandb
+
+        wandb.finish()  # the next stage is a run of its own
     figures = {"tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), "steps": trainer.state.global_step}
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     if losses:
@@ -165,8 +171,8 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
         kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
     # After the arguments: they say how weights are spread over the processes.
     model: Any = AutoModelForCausalLM.from_pretrained(task.base, dtype=torch.float32, local_files_only=True)
-    keeper = Keeper(out, told)
-    trainer = guarded(kind)(
+    keeper = Keeper(out, told, _effort(task))
+    trainer = guarded(kind, keeper)(
         model=model,
         args=args,
         train_dataset=data,
@@ -178,6 +184,13 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
     return trainer
+
+
+def _effort(task: Task) -> Effort | None:
+    size, most = size_of(task.base.name, task.base), peak()
+    if size is None:
+        return None
+    return Effort(operations(size, task.kind, task.adapter is not None), most and most * ranks.count())
 
 
 def _keep(trainer: Any, task: Task, folder: Path, epoch: int) -> None:
@@ -207,6 +220,7 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "bf16", "seed", "logging_steps", "save_steps",
     )  # fmt: skip
     args = task.args
+    _report_into(out / "logs", args["report_to"])
     return {
         **{name: args[name] for name in same},
         "activation_checkpointing": args["gradient_checkpointing"],
@@ -215,12 +229,21 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "use_cpu": not torch.cuda.is_available(),
         "save_total_limit": 2,
         "logging_nan_inf_filter": False,
-        "report_to": [],
+        "report_to": list(args["report_to"]),
+        "run_name": (task.card or {}).get("name", task.kind),
         "disable_tqdm": True,
         "ddp_find_unused_parameters": False,
         "log_level": "error",
         "remove_unused_columns": task.kind != "orpo",
     }
+
+
+def _report_into(folder: Path, names: Sequence[str]) -> None:
+    """Say where metrics go: their reporters ask the environment."""
+    if names and ranks.first():
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["TENSORBOARD_LOGGING_DIR"] = os.environ["WANDB_DIR"] = str(folder)
+        os.environ.setdefault("WANDB_PROJECT", "studio")
 
 
 def _peft(adapter: Adapter | None) -> Any:

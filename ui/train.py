@@ -179,7 +179,7 @@ def run(
 
         def told(row: dict[str, Any]) -> None:
             if "loss" in row:
-                words = f"loss {row['loss']:.3f}  {row['left_s']} s left"
+                words = f"loss {row['loss']:.3f}  {row['tokens_s']:,.0f} tokens/s  {row['left_s']} s left"
                 bar.update(task, description=row["stage"], completed=row["step"], total=row["of"], told=words)
             else:
                 words = "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
@@ -209,6 +209,8 @@ def _show_plan(made: dict[str, Any]) -> None:
         out.print(made["missing"], markup=False, soft_wrap=True)
     for row in made["stages"]:
         out.print(f"\n{row['name']} ({row['stage']}, from {row['from']})", markup=False, soft_wrap=True)
-        shown = {key: value for key, value in row.items() if key not in ("name", "stage", "from") and value is not None}
+        shown = {
+            key: value for key, value in row.items() if key not in ("name", "stage", "from") and value not in (None, ())
+        }
         for key, value in shown.items():
             out.print(f"  {key:<28} {value}", markup=False, soft_wrap=True)
