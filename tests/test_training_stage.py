@@ -233,7 +233,7 @@ class TestCache:
         monkeypatch.setattr(stages, "of_messages", counting)
         return calls
 
-    @pytest.mark.parametrize("kind", ["sft", "dpo"])
+    @pytest.mark.parametrize("kind", ["sft", "dpo", "orpo"])
     def test_rows_are_tokenised_once(
         self, kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -242,7 +242,9 @@ class TestCache:
         main(one, rows(kind), tmp_path / "a", tmp_path / "v1")
         assert calls and [verify(folder, unlisted_ok=True) for folder in (tmp_path / "cache").iterdir()] == [[]]
         calls.clear()
+        files = sorted((tmp_path / "cache").rglob("*"))
         main(one, rows(kind), tmp_path / "b", tmp_path / "v2")
+        assert sorted((tmp_path / "cache").rglob("*")) == files
         assert not calls and losses(tmp_path / "b") == losses(tmp_path / "a")
         figures = [json.loads((tmp_path / name / "variant.json").read_text())["figures"] for name in ("v1", "v2")]
         assert figures[0] == figures[1]

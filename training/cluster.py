@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from workspace.errors import StudioError
+from workspace.errors import ServiceError, StudioError
 
 Told = Callable[[dict[str, Any]], None]
 
@@ -29,11 +29,11 @@ def train(
         told: Called with rows of progress, in a thread of its own.
 
     Raises:
+        ServiceError: No cluster answers, or it has no GPU for what wants some.
         StudioError: As a worker said.
     """
     import ray
-    import torch
-    from ray.train import RunConfig, ScalingConfig
+    from ray.train import RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.util.queue import Queue
 
@@ -42,14 +42,20 @@ def train(
 
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     seen = {"env_vars": environment | {"PYTHONPATH": path, "STUDIO_HOME": str(home)}}
-    ray.init(ignore_reinit_error=True, runtime_env=seen, log_to_driver=False, logging_level="ERROR")
+    try:
+        ray.init(ignore_reinit_error=True, runtime_env=seen, log_to_driver=False, logging_level="ERROR")
+    except ConnectionError as fault:
+        raise ServiceError(f"no Ray cluster answers: {' '.join(str(fault).split())[:200]}") from None
+    gpus = ray.cluster_resources().get("GPU", 0) > 0
+    if environment and not gpus:
+        raise ServiceError("weights are spread over GPUs, and the cluster has none", hint="--config ddp")
     rows = Queue()
     file = Path(recipe).expanduser()
     given = {"recipe": str(file.resolve()) if file.is_file() else recipe, "home": str(home), "rows": rows}
     trainer = TorchTrainer(
         work,
         train_loop_config=given | {"folder": str(Path.cwd())},
-        scaling_config=ScalingConfig(num_workers=processes, use_gpu=torch.cuda.is_available()),
+        scaling_config=ScalingConfig(num_workers=processes, use_gpu=gpus),
         run_config=RunConfig(storage_path=str(home / "training" / "ray")),
         torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
     )
@@ -58,7 +64,7 @@ def train(
     listener.start()
     try:
         trainer.fit()
-    except ray.exceptions.RayError as fault:
+    except (ray.exceptions.RayError, TrainingFailedError) as fault:
         ends.setdefault("fault", fault)
     finally:
         rows.put(None)
@@ -100,6 +106,10 @@ def _ended(ends: dict[str, Any]) -> dict[str, Any]:
     if "failed" in ends:
         raise getattr(errors, ends["failed"]["kind"])(ends["failed"]["message"], hint=ends["failed"]["hint"])
     if "made" not in ends:
-        raise StudioError(f"the workers ended early: {' '.join(str(ends.get('fault', '')).split())[:300]}")
+        lines = str(ends.get("fault", "")).split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "they told nothing")
+        raise StudioError(
+            f"the workers failed: {last[:300]}", hint="see Ray's logs: /tmp/ray/session_latest/logs/train"
+        )
     made: dict[str, Any] = ends["made"]
     return made

@@ -89,10 +89,15 @@ def _accelerate(
     opened: run.Run, recipe: str, config: str | None, processes: int | None, told: Told | None
 ) -> dict[str, Any]:
     """Start accelerate's launcher and pass on what the processes tell, and Ctrl-C to them."""
+    import torch
+
     require("datasets", "mergekit", "trl")
     command = [sys.executable, "-m", "accelerate.commands.launch"]
     file = config_file(config or "ddp")
     settings = _settings(file)
+    if settings.distributed_type in ("DEEPSPEED", "FSDP") and not torch.cuda.is_available():
+        # accelerate would train the whole model in every process and say nothing
+        raise ServiceError(f"{file.stem} spreads weights over GPUs, and there is none here", hint="--config ddp")
     command += ["--config_file", str(file)]
     command += [] if processes is None else ["--num_processes", str(processes)]
     if not settings.main_process_port and settings.num_machines == 1:
@@ -128,7 +133,6 @@ def _accelerate(
 
 def _settings(file: Path) -> Any:
     """A configuration, read by accelerate itself and checked against what there is."""
-    import torch
     from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
     try:
@@ -139,9 +143,6 @@ def _settings(file: Path) -> Any:
         raise DataError(f"{file}: compute_environment must be LOCAL_MACHINE")
     if told.distributed_type == "DEEPSPEED":
         require("deepspeed", install="deepspeed")
-    if told.distributed_type in ("DEEPSPEED", "FSDP") and not torch.cuda.is_available():
-        # accelerate would train the whole model in every process and say nothing
-        raise ServiceError(f"{file.stem} spreads weights over GPUs, and there is none here", hint="--config ddp")
     return told
 
 

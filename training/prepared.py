@@ -1,8 +1,8 @@
 """Tokenised rows, kept: a stage that is resumed or repeated does not tokenise again.
 
 Each set lies in a folder named after all that made it, the tokenizer and its chat template among it, and appears whole
-or not at all; what the trainers make of it (packed rows) they keep beside it. It may be removed at any time. Knows what
-rows are made of; not how.
+or not at all; what SFT's trainer makes of it (packed rows) it keeps beside it. Preferences are kept as checked texts:
+their trainers turn texts to tokens themselves. A set may be removed at any time. Knows what rows are made of; not how.
 """
 
 from __future__ import annotations

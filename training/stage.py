@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,14 +173,15 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
     # After the arguments: they say how weights are spread over the processes.
     model: Any = AutoModelForCausalLM.from_pretrained(task.base, dtype=torch.float32, local_files_only=True)
     keeper = Keeper(out, told, _effort(task))
-    trainer = guarded(kind, keeper)(
-        model=model,
-        args=args,
-        train_dataset=data,
-        processing_class=tokenizer,
-        callbacks=[keeper],
-        peft_config=_peft(task.adapter),
-    )
+    with _unkept(task.kind in ("dpo", "orpo")):
+        trainer = guarded(kind, keeper)(
+            model=model,
+            args=args,
+            train_dataset=data,
+            processing_class=tokenizer,
+            callbacks=[keeper],
+            peft_config=_peft(task.adapter),
+        )
     trainer.remove_callback(PrinterCallback)
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
@@ -191,6 +193,19 @@ def _effort(task: Task) -> Effort | None:
     if size is None:
         return None
     return Effort(operations(size, task.kind, task.adapter is not None), most and most * ranks.count())
+
+
+@contextmanager
+def _unkept(wanted: bool) -> Iterator[None]:
+    """Within it, what a trainer makes of rows is not kept beside them: preferences' have no name to be found by."""
+    import datasets
+
+    if wanted:
+        datasets.disable_caching()
+    try:
+        yield
+    finally:
+        datasets.enable_caching()
 
 
 def _keep(trainer: Any, task: Task, folder: Path, epoch: int) -> None:
@@ -220,7 +235,8 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "bf16", "seed", "logging_steps", "save_steps",
     )  # fmt: skip
     args = task.args
-    _report_into(out / "logs", args["report_to"])
+    run_name = (task.card or {}).get("name", task.kind)
+    _report_into(out / "logs", args["report_to"], run_name)
     return {
         **{name: args[name] for name in same},
         "activation_checkpointing": args["gradient_checkpointing"],
@@ -230,7 +246,7 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "save_total_limit": 2,
         "logging_nan_inf_filter": False,
         "report_to": list(args["report_to"]),
-        "run_name": (task.card or {}).get("name", task.kind),
+        "run_name": run_name,
         "disable_tqdm": True,
         "ddp_find_unused_parameters": False,
         "log_level": "error",
@@ -238,12 +254,16 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
     }
 
 
-def _report_into(folder: Path, names: Sequence[str]) -> None:
-    """Say where metrics go: their reporters ask the environment."""
-    if names and ranks.first():
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ["TENSORBOARD_LOGGING_DIR"] = os.environ["WANDB_DIR"] = str(folder)
-        os.environ.setdefault("WANDB_PROJECT", "studio")
+def _report_into(folder: Path, names: Sequence[str], run_name: str) -> None:
+    """Say where a stage's metrics go, before their reporters ask."""
+    if not names or not ranks.first():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
+    if "wandb" in names:
+        import wandb
+
+        wandb.init(dir=str(folder), name=run_name, project=os.environ.get("WANDB_PROJECT", "studio"))
 
 
 def _peft(adapter: Adapter | None) -> Any:
