@@ -200,6 +200,6 @@ def test_a_process_alone_waits_for_nobody() -> None:
 def test_work_that_was_split_otherwise_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "8")):
         monkeypatch.setenv(name, value)
-    assert ranks.way() == "8" and not ranks.first()
+    assert ranks.way() == "8" and ranks.shares() == 1 and not ranks.first()
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    assert ranks.way() == "8 fsdp"
+    assert ranks.way() == "8 fsdp" and ranks.shares() == 8

@@ -40,6 +40,11 @@ def way() -> str:
     return " ".join((str(count()), *spread))
 
 
+def shares() -> int:
+    """Over how many processes the weights are spread."""
+    return count() if way().endswith(("fsdp", "deepspeed")) else 1
+
+
 def _state() -> Any:
     import torch
     from accelerate import PartialState

@@ -160,11 +160,11 @@ def _enough(run: Run, stage: Stage) -> None:
     if size is None:
         return
     adapter = stage.adapter.model_dump(mode="json") if stage.adapter else None
-    need = memory(size, resolved(stage), stage.stage, adapter, run.recipe.processes)
+    need = memory(size, resolved(stage), stage.stage, adapter, ranks.shares())
     if need > here.memory:
         raise ServiceError(
             f"{stage.name} needs about {need:.1f} GB of memory a process; {here.name} has {here.memory:.1f} GB",
-            hint="gradient_checkpointing, a smaller batch, an adapter (lora, qlora), or more processes",
+            hint="gradient_checkpointing, a smaller batch, an adapter, or --launch accelerate --config fsdp2",
         )
     run.home.mkdir(parents=True, exist_ok=True)
     room, wanted = shutil.disk_usage(run.home)[2] / GB, (2 + 2 * (0 if adapter else 12)) * size.parameters / GB

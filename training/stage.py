@@ -8,6 +8,7 @@ first one writes. Knows no recipe and no graph.
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,6 +92,11 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
     if losses:
         figures["loss_first"], figures["loss_last"] = losses[0], losses[-1]
     _publish(trainer, folder, {**(task.card or {}), "figures": figures})
+    trainer.accelerator.free_memory()
+    del trainer
+    gc.collect()  # the next stage needs the room
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     return folder
 
 
