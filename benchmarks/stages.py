@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import home  # noqa: F401 - makes the project importable
@@ -79,7 +80,7 @@ def by_trl(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    from training.progress import tokens_of
+    from training import progress
     from training.sample import sample_rows
 
     trainers = {"cpt": (SFTTrainer, SFTConfig), "dpo": (DPOTrainer, DPOConfig), "orpo": (ORPOTrainer, ORPOConfig)}
@@ -100,16 +101,16 @@ def by_trl(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
 
     class Counting(trainer_kind):  # type: ignore[misc, valid-type]
         def training_step(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
-            seen["tokens"] = seen["tokens"] + tokens_of(inputs)
+            seen["tokens"] = seen["tokens"] + progress.tokens_of(inputs)
             return super().training_step(model, inputs, *more, **named)
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *given: Any, **named: Any) -> None:
-            seen.setdefault("begun", time.monotonic())
+            seen.setdefault("begun", progress.time.monotonic())
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **named: Any) -> None:
             if "loss" in logs:
-                seen["rate"] = float(seen["tokens"]) / (time.monotonic() - seen["begun"])
+                seen["rate"] = float(seen["tokens"]) / (progress.time.monotonic() - seen["begun"])
 
     trainer = Counting(
         model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
@@ -136,6 +137,7 @@ def in_turn(rounds: int, *ways: Any) -> list[float]:
 def main() -> None:
     import torch
 
+    from training import progress
     from training.recipes import Stage, resolved
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,7 +147,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--length", type=int, default=256, help="tokens of a row")
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: beside other work, without GPU")
     options = parser.parse_args()
+    if options.clock == "cpu":
+        progress.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
 
     def arguments(kind: str, **more: Any) -> dict[str, Any]:
         given = {"max_steps": options.steps, "logging_steps": options.steps, "save_steps": 10 * options.steps}
@@ -153,7 +158,12 @@ def main() -> None:
         given |= {"bf16": torch.cuda.is_available(), **more}
         return resolved(Stage(name="a", stage=kind, data=[{"path": "sample"}], args=given))  # type: ignore[arg-type]
 
-    told: dict[str, Any] = {"benchmark": "stages", "model": options.model, "steps": options.steps}
+    told: dict[str, Any] = {
+        "benchmark": "stages",
+        "model": options.model,
+        "steps": options.steps,
+        "clock": options.clock,
+    }
     with tempfile.TemporaryDirectory(prefix="studio-benchmark-") as name:
         model = base(options.model, Path(name))
         for kind in options.stages.split(","):
