@@ -248,6 +248,9 @@ def train_recipe(
     recipe: Path | str,
     *,
     plan: bool = False,
+    launch: str = "none",
+    config: str | None = None,
+    processes: int | None = None,
     settings: Settings | None = None,
     listener: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
@@ -256,6 +259,9 @@ def train_recipe(
     Args:
         recipe: The YAML file (`training.recipes.Recipe` is its shape), or the name of a shipped one.
         plan: Only say what would be trained, with which arguments, memory and time.
+        launch: ``none`` trains in this process; ``accelerate`` and ``ray`` start several.
+        config: accelerate's: ``ddp`` (if ``None``), ``fsdp2``, ``zero3``, ``multi-node``, or a file of one's own.
+        processes: How many; the configuration's number if ``None``.
         settings: Where the home is.
         listener: Takes a dictionary at every step that is logged.
 
@@ -264,7 +270,8 @@ def train_recipe(
     """
     from studio.training import recipe as work
 
-    return work(recipe, plan, _settings(settings), listener)
+    by = {"launch": launch, "config": config, "processes": processes}
+    return work(recipe, plan, by, _settings(settings), listener)
 
 
 def __getattr__(name: str) -> Any:

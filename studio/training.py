@@ -89,10 +89,15 @@ def distil(
 
 
 def recipe(
-    path: Path | str, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
+    path: Path | str,
+    plan: bool,
+    by: Mapping[str, Any],
+    settings: Settings,
+    listener: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any]:
     """Run a recipe, or with ``plan`` only say what would be done; see `studio.train_recipe`."""
-    from training import run
+    from training import launch, run
 
-    opened = run.open_run(path, settings.home)
-    return run.plan(opened) if plan else run.main(opened, listener)
+    if plan:
+        return run.plan(run.open_run(path, settings.home))
+    return launch.train(path, settings.home, **by, told=listener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ from training.recipes import resolved
 from training.run import main, open_run, plan
 from training.sample import benchmark, passages, sample_rows
 from ui.cli import app
+from ui.cli import main as cli
 from workspace.errors import DataError, ServiceError, StorageError, UsageError
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -97,6 +99,26 @@ def test_a_stage_that_was_stopped_leaves_the_others_whole(
     assert set(variants(home)) <= {"mine-cpt", "mine-sft", "mine-orpo"} and "mine-sft" in variants(home)
     made = {one["name"]: one["made"] for one in main(open_run(recipe, home))["variants"]}
     assert not made["mine-cpt"] and not made["mine-sft"] and made["mine-dpo"]
+
+
+def test_metrics_go_elsewhere_only_where_a_package_is_there(
+    recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = runner._key(open_run(recipe, home), open_run(recipe, home).recipe.stages[0])
+    text = recipe.read_text()
+    recipe.write_text(text.replace("bf16: false", "report_to: [tensorboard, wandb]\n    bf16: false", 1))
+    assert runner._key(open_run(recipe, home), open_run(recipe, home).recipe.stages[0]) == before
+    honest = importlib.util.find_spec
+    absent = ("tensorboard", "wandb")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name in absent else honest(name, *more)
+    )
+    assert cli(["train", "run", str(recipe)]) == 69
+    line = "error: tensorboard, wandb are not installed (pip install -c constraints.txt '.[metrics]')\n"
+    assert capsys.readouterr().err == line
+    recipe.write_text(text.replace("bf16: false", "report_to: [mlflow]\n    bf16: false", 1))
+    with pytest.raises(DataError, match=r"args, report_to.0: Input should be 'tensorboard' or 'wandb'"):
+        open_run(recipe, home)
 
 
 def test_parents_of_different_shapes_are_not_merged(recipe: Path, home: Path, tmp_path: Path) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +16,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.fixtures_local import sentences
 from training import stage as stages
+from training.estimate import Size, operations, size_of
 from training.recipes import Adapter, Arguments, Stage, resolved
 from training.rows import Row
 from training.stage import Task, dataset, load_tokenizer, main
 from training.tokens import IGNORED, of_messages, of_text
 from workspace.errors import DataError
+from workspace.files import verify
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -74,7 +80,7 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
     class Stopped(Exception):
         pass
 
-    honest = stages._Keeper.on_log
+    honest = stages.Keeper.on_log
 
     def stopping(self: Any, args: Any, state: Any, control: Any, **named: Any) -> None:
         honest(self, args, state, control, **named)
@@ -82,7 +88,7 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
             raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages._Keeper, "on_log", stopping)
+        patch.setattr(stages.Keeper, "on_log", stopping)
         with pytest.raises(Stopped):
             main(task(kind, word_llama, packing=False), rows(kind), tmp_path / "cut", tmp_path / "v2")
     torn = tmp_path / "cut" / "checkpoints" / "checkpoint-5"
@@ -174,6 +180,96 @@ def test_every_epoch_is_kept_on_request(word_llama: Path, tmp_path: Path) -> Non
     )
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["1", "2"]
     assert json.loads((tmp_path / "epochs" / "1" / "variant.json").read_text())["epoch"] == 1
+
+
+class TestMetrics:
+    @pytest.mark.parametrize("kind", ["cpt", "sft", "dpo", "orpo"])
+    def test_tokens_are_counted_without_padding(
+        self, kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = iter(range(10_000))
+        monkeypatch.setattr("training.progress.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+        told: list[dict[str, Any]] = []
+        one = task(kind, word_llama, num_train_epochs=1, per_device_train_batch_size=12, packing=False)
+        main(one, rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
+        [row] = [row for row in told if "loss" in row]
+        after = 24 if kind in ("dpo", "orpo") else 0  # the line break that the template has after each answer
+        assert row["tokens_s"] == told[0]["tokens"] - after  # one step, which took a second by this clock
+        assert "mfu" not in row
+
+    def test_a_gpu_of_known_peak_has_its_share_told(
+        self, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(stages, "peak", lambda: 1e10)
+        told: list[dict[str, Any]] = []
+        main(task("sft", word_llama, max_steps=2), rows("sft"), tmp_path / "out", tmp_path / "variant", told.append)
+        size = size_of("tiny", word_llama)
+        assert size is not None
+        share = told[-1]["tokens_s"] * 6 * size.parameters / 1e10
+        assert told[-1]["mfu"] == pytest.approx(share, rel=1e-2) and told[-1]["mfu"] > 0
+
+    def test_an_adapter_and_a_second_model_change_the_work(self) -> None:
+        size = Size(1000, 2, 8, 16)
+        assert [operations(size, *one) for one in (("cpt", False), ("sft", True), ("dpo", False), ("dpo", True))] == [
+            6000, 4000, 8000, 6000,
+        ]  # fmt: skip
+
+    @pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard is not installed")
+    def test_tensorboard_has_its_logs_beside_the_metrics(self, word_llama: Path, tmp_path: Path) -> None:
+        one = task("sft", word_llama, max_steps=2, report_to=["tensorboard"])
+        main(one, rows("sft"), tmp_path / "out", tmp_path / "variant")
+        [events] = (tmp_path / "out" / "logs").iterdir()
+        assert b"train/tokens_s" in events.read_bytes()
+
+
+class TestCache:
+    def counted(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        calls: list[int] = []
+
+        def counting(*given: Any) -> Any:
+            calls.append(1)
+            return of_messages(*given)
+
+        monkeypatch.setattr(stages, "of_messages", counting)
+        return calls
+
+    @pytest.mark.parametrize("kind", ["sft", "dpo", "orpo"])
+    def test_rows_are_tokenised_once(
+        self, kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = self.counted(monkeypatch)
+        one = replace(task(kind, word_llama, max_steps=3), cache=tmp_path / "cache")
+        main(one, rows(kind), tmp_path / "a", tmp_path / "v1")
+        assert calls and [verify(folder, unlisted_ok=True) for folder in (tmp_path / "cache").iterdir()] == [[]]
+        calls.clear()
+        files = sorted((tmp_path / "cache").rglob("*"))
+        main(one, rows(kind), tmp_path / "b", tmp_path / "v2")
+        assert sorted((tmp_path / "cache").rglob("*")) == files
+        assert not calls and losses(tmp_path / "b") == losses(tmp_path / "a")
+        figures = [json.loads((tmp_path / name / "variant.json").read_text())["figures"] for name in ("v1", "v2")]
+        assert figures[0] == figures[1]
+
+    def test_another_template_tokenizer_or_argument_is_another_set(
+        self, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = self.counted(monkeypatch)
+        one = replace(task("sft", word_llama, max_steps=1), cache=tmp_path / "cache")
+        main(one, rows("sft"), tmp_path / "a", tmp_path / "v1")
+        other = tmp_path / "other"
+        tokenizer = AutoTokenizer.from_pretrained(word_llama)
+        tokenizer.chat_template = str(tokenizer.chat_template).replace("<|im_end|>", "<|im_end|>\n", 1)
+        tokenizer.save_pretrained(other)
+        added = tmp_path / "added"
+        shutil.copytree(word_llama, added)
+        tokenizer.chat_template = AutoTokenizer.from_pretrained(word_llama).chat_template
+        tokenizer.add_tokens(["nacre"])
+        tokenizer.save_pretrained(added)
+        changes = [{"template": other}, {"base": added}, {"args": {**one.args, "assistant_only_loss": False}}]
+        for number, change in enumerate(changes):
+            calls.clear()
+            main(replace(one, **change), rows("sft"), tmp_path / f"b{number}", tmp_path / "v2")
+            assert len(calls) == len(rows("sft")), change
+        assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
 class TestTokenizers:

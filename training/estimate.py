@@ -98,6 +98,24 @@ def hours(size: Size, tokens: float, kind: str, flops: float) -> float:
     return (8.0 if kind == "dpo" else 6.0) * size.parameters * tokens / flops / 3600
 
 
+def operations(size: Size, kind: str, adapter: bool) -> float:
+    """Operations of a token: two a parameter forward, four backward or two where they are frozen, two for DPO's other.
+
+    Recomputed activations are not counted, as is the custom.
+    """
+    return ((4.0 if adapter else 6.0) + (2.0 if kind == "dpo" else 0.0)) * size.parameters
+
+
+def peak() -> float | None:
+    """The first GPU's bf16 operations a second, if it is known."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    name = torch.cuda.get_device_properties(0).name
+    return next((value for key, value in PEAKS.items() if key in name), None)
+
+
 @dataclass(frozen=True)
 class Machine:
     """What there is: the device's name, its memory in GB, and operations a second that can be hoped for."""
@@ -114,6 +132,5 @@ def machine() -> Machine:
 
     if torch.cuda.is_available():
         told = torch.cuda.get_device_properties(0)
-        peak = next((value for name, value in PEAKS.items() if name in told.name), 100e12)
-        return Machine(told.name, told.total_memory / GB, _USED * peak)
+        return Machine(told.name, told.total_memory / GB, _USED * (peak() or 100e12))
     return Machine("CPU", psutil.virtual_memory().total / GB, _CPU_FLOPS)

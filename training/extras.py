@@ -7,8 +7,13 @@ import importlib.util
 from workspace.errors import ServiceError
 
 
-def require(*packages: str) -> None:
+def require(*packages: str, extra: str = "train", install: str = "") -> None:
     """Refuse to begin where a package is missing.
+
+    Args:
+        packages: Names as they are imported.
+        extra: Studio's extra that brings them.
+        install: What pip installs instead, if they are in no extra.
 
     Raises:
         ServiceError: It names the packages and the command that installs them.
@@ -16,6 +21,5 @@ def require(*packages: str) -> None:
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
     if absent:
         verb = "is" if len(absent) == 1 else "are"
-        raise ServiceError(
-            f"{', '.join(absent)} {verb} not installed", hint="pip install -c constraints.txt '.[train]'"
-        )
+        wanted = install or f"-c constraints.txt '.[{extra}]'"
+        raise ServiceError(f"{', '.join(absent)} {verb} not installed", hint=f"pip install {wanted}")

@@ -56,6 +56,7 @@ class Arguments(_Part):
     seed: int = 42
     logging_steps: int = Field(10, ge=1)
     save_steps: int = Field(100, ge=1, description="a checkpoint to resume from")
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="beside metrics.jsonl")
 
 
 class Adapter(_Part):

@@ -1,7 +1,8 @@
 """Run a recipe: its stages in order, each from its parent's variant, none twice. Killed at any moment, it goes on.
 
-A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Knows recipes; how a
-stage trains is `training.stage`'s business.
+A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Every process of
+several runs the same; the first one decides, writes and tells. Knows recipes; how a stage trains is
+`training.stage`'s business.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from models.catalogue import MODELS
 from models.fetch import VARIANTS, fingerprint, locate
+from training import ranks
 from training.estimate import GB, hours, machine, memory, size_of
 from training.extras import require
 from training.recipes import BASE, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
@@ -83,15 +85,17 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
         ServiceError: A model is not there.
     """
     require("datasets", "mergekit", "trl")
+    require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
     made = []
     for stage in order(run.recipe):
-        tell = _named(told, stage.name)
-        key = _key(run, stage)
+        tell = _named(told if ranks.first() else None, stage.name)
         folder, card = run.variant(stage.name), _card(run.variant(stage.name))
-        now = card.get("key") != key
+        key = ranks.agreed(_key(run, stage) if ranks.first() else "")
+        now = ranks.agreed(card.get("key") != key)
         if now:
             tell({"state": "merging" if stage.stage == "slerp" else "training"})
             (_merge if stage.stage == "slerp" else _train)(run, stage, key, tell)
+            ranks.wait()
             card = _card(folder)
         tell({"state": "done" if now else "done before"})
         made.append({"name": folder.name, "folder": str(folder), "made": now, "figures": card.get("figures", {})})
@@ -101,12 +105,11 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
 def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
     from training import stage as stages
 
-    _enough(run, stage)
     work = run.home / "training" / run.name(stage.name)
-    noted = work / "key"
-    if noted.is_file() and noted.read_text(encoding="utf-8") != key:
-        shutil.rmtree(work)  # begun with other data or arguments: nothing of it can be used
-    publish(noted, key)
+    if ranks.first():
+        _enough(run, stage)
+        _claim(work, f"{key} {ranks.way()}".strip())
+    ranks.wait()
     [parent] = parents(run.recipe, stage)
     args, rows = resolved(stage), run.rows(stage)
     card = {
@@ -116,15 +119,26 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "parent": run.recipe.base if parent == BASE else run.name(parent),
         "stage": stage.stage,
         "key": key,
-        "arguments": {name: value for name, value in args.items() if value is not None},
+        "arguments": {name: value for name, value in args.items() if value not in (None, ())},
         "data": {"rows": len(rows), "sha256": digest(rows), "files": ", ".join(one.path for one in stage.data)},
     }
     template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
-    task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card)
+    cache = run.home / "training" / "cache"
+    task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card, cache)
     stages.main(task, rows, work, run.variant(stage.name), tell)
-    shutil.rmtree(work / "checkpoints", ignore_errors=True)
-    if stage.stage != "cpt":  # a base model may not know how to answer yet
-        tell({"state": "tried", "says": _said_by(run.variant(stage.name))})
+    if ranks.first():
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        if stage.stage != "cpt":  # a base model may not know how to answer yet
+            with ranks.alone():
+                tell({"state": "tried", "says": _said_by(run.variant(stage.name))})
+
+
+def _claim(work: Path, key: str) -> None:
+    """Make a stage's folder its own; what was begun with other data or arguments, or split otherwise, is of no use."""
+    noted = work / "key"
+    if noted.is_file() and noted.read_text(encoding="utf-8") != key:
+        shutil.rmtree(work)
+    publish(noted, key)
 
 
 def _said_by(folder: Path) -> str:
@@ -146,11 +160,11 @@ def _enough(run: Run, stage: Stage) -> None:
     if size is None:
         return
     adapter = stage.adapter.model_dump(mode="json") if stage.adapter else None
-    need = memory(size, resolved(stage), stage.stage, adapter, run.recipe.processes)
+    need = memory(size, resolved(stage), stage.stage, adapter, ranks.shares())
     if need > here.memory:
         raise ServiceError(
             f"{stage.name} needs about {need:.1f} GB of memory a process; {here.name} has {here.memory:.1f} GB",
-            hint="gradient_checkpointing, a smaller batch, an adapter (lora, qlora), or more processes",
+            hint="gradient_checkpointing, a smaller batch, an adapter, or --launch accelerate --config fsdp2",
         )
     run.home.mkdir(parents=True, exist_ok=True)
     room, wanted = shutil.disk_usage(run.home)[2] / GB, (2 + 2 * (0 if adapter else 12)) * size.parameters / GB
@@ -161,6 +175,8 @@ def _enough(run: Run, stage: Stage) -> None:
 def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
     from training.merging import merge
 
+    if not ranks.first():
+        return
     tuned, into = parents(run.recipe, stage)
     card = {
         "name": run.name(stage.name),
@@ -170,7 +186,8 @@ def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "stage": stage.stage,
         "key": key,
     }
-    merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
+    with ranks.alone():
+        merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
 
 
 def _named(told: Told | None, stage: str) -> Told:
@@ -193,7 +210,7 @@ def _key(run: Run, stage: Stage) -> str:
         told["slerp"] = stage.slerp.model_dump(mode="json")
     else:
         told |= {
-            "args": resolved(stage),
+            "args": {name: value for name, value in resolved(stage).items() if name != "report_to"},
             "adapter": stage.adapter and stage.adapter.model_dump(mode="json"),
             "rows": digest(run.rows(stage)),
             "template": run.recipe.chat_template,

@@ -2,33 +2,34 @@
 
 Read top to bottom: check the tokenizer, turn rows into tokens, build the trainer of the stage's kind, train with a
 checkpoint every so often, publish. Killed at any moment, the same call goes on from the last whole checkpoint. A loss
-that is no number, or runs away, stops it; the last good checkpoint stays. Knows no recipe and no graph.
+that is no number, or runs away, stops it; the last good checkpoint stays. Every process of several runs the same; the
+first one writes. Knows no recipe and no graph.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-import time
+import gc
+import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 
+from training import ranks
+from training.estimate import operations, peak, size_of
+from training.prepared import kept, key_of
+from training.progress import Effort, Keeper, guarded, last_whole
 from training.recipes import Adapter
 from training.rows import Row
 from training.tokens import Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
 from training.variants import write_variant
-from workspace.errors import DataError
 
-WHOLE = "whole"  # a checkpoint with this file was written to its end
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
-_RUNAWAY, _PATIENCE = 3.0, 20  # times the best loss, for so many logged steps in a row
 
 Told = Callable[[dict[str, Any]], None]
 
@@ -45,6 +46,7 @@ class Task:
         adapter: A low-rank adapter in place of full training.
         keep_epochs: Publish the model after every epoch too.
         card: What the variant's card says beside what is measured here.
+        cache: Folder where tokenised rows are kept, to be used again; nowhere if not given.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Task:
     adapter: Adapter | None = None
     keep_epochs: bool = False
     card: Mapping[str, Any] | None = None
+    cache: Path | None = None
 
 
 def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | None = None) -> Path:
@@ -73,19 +76,28 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
         DataError: The tokenizer does not fit, no row is left, or the loss is no number or runs away.
     """
     _quiet()
+    told = told if ranks.first() else None
     tokenizer = load_tokenizer(task)
-    data, sizes = dataset(task, tokenizer, rows)
+    data, sizes = _prepared(task, tokenizer, rows)
     if told:
         told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4)})
     trainer = _trainer(task, tokenizer, data, out, told)
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=_last(out / "checkpoints"))
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
+    if "wandb" in task.args["report_to"] and ranks.first():
+        import wandb
+
+        wandb.finish()  # the next stage is a run of its own
     figures = {"tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), "steps": trainer.state.global_step}
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     if losses:
         figures["loss_first"], figures["loss_last"] = losses[0], losses[-1]
-    return write_variant(model, tokenizer, folder, {**(task.card or {}), "figures": figures})
+    _publish(trainer, folder, {**(task.card or {}), "figures": figures})
+    trainer.accelerator.free_memory()
+    del trainer
+    gc.collect()  # the next stage needs the room
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return folder
 
 
 def _quiet() -> None:
@@ -107,6 +119,14 @@ def load_tokenizer(task: Task) -> Any:
     check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
     set_pad(tokenizer)
     return tokenizer
+
+
+def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
+    """The rows' tokens, made before or now."""
+    if task.cache is None:
+        return dataset(task, tokenizer, rows)
+    key = key_of(task.base, tokenizer.chat_template, rows, task.kind, task.args)
+    return kept(task.cache / key, lambda: dataset(task, tokenizer, rows))
 
 
 def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
@@ -145,24 +165,72 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
     """The TRL trainer of the stage's kind, guarded and told of."""
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    model: Any = AutoModelForCausalLM.from_pretrained(task.base, dtype=torch.float32, local_files_only=True)
+    kind: type
     common = _arguments(task, out)
-    callbacks = [_Keeper(out, told, task)]
-    shared: dict[str, Any] = {
-        "model": model,
-        "train_dataset": data,
-        "processing_class": tokenizer,
-        "callbacks": callbacks,
-        "peft_config": _peft(task.adapter),
-    }
     if task.kind in ("cpt", "sft"):
-        args = SFTConfig(**common, packing=task.args["packing"], packing_strategy=_PACKING[task.kind])
-        return _guarded(SFTTrainer)(args=args, **shared)
-    if task.kind == "dpo":
-        return _guarded(DPOTrainer)(args=DPOConfig(**common, beta=task.args["beta"]), **shared)
-    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+        packs = {"packing": task.args["packing"], "packing_strategy": _PACKING[task.kind]}
+        kind, args = SFTTrainer, SFTConfig(**common, **packs)
+    elif task.kind == "dpo":
+        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args["beta"])
+    else:
+        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    return _guarded(ORPOTrainer)(args=ORPOConfig(**common, beta=task.args["beta"]), **shared)
+        kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
+    # After the arguments: they say how weights are spread over the processes.
+    model: Any = AutoModelForCausalLM.from_pretrained(task.base, dtype=torch.float32, local_files_only=True)
+    keeper = Keeper(out, told, _effort(task))
+    with _unkept(task.kind in ("dpo", "orpo")):
+        trainer = guarded(kind, keeper)(
+            model=model,
+            args=args,
+            train_dataset=data,
+            processing_class=tokenizer,
+            callbacks=[keeper],
+            peft_config=_peft(task.adapter),
+        )
+    trainer.remove_callback(PrinterCallback)
+    if task.keep_epochs:
+        keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
+    return trainer
+
+
+def _effort(task: Task) -> Effort | None:
+    size, most = size_of(task.base.name, task.base), peak()
+    if size is None:
+        return None
+    return Effort(operations(size, task.kind, task.adapter is not None), most and most * ranks.count())
+
+
+@contextmanager
+def _unkept(wanted: bool) -> Iterator[None]:
+    """Within it, what a trainer makes of rows is not kept beside them: preferences' have no name to be found by."""
+    import datasets
+
+    if wanted:
+        datasets.disable_caching()
+    try:
+        yield
+    finally:
+        datasets.enable_caching()
+
+
+def _keep(trainer: Any, task: Task, folder: Path, epoch: int) -> None:
+    """Publish an epoch's model, once."""
+    if not ranks.agreed(folder.is_dir()):
+        _publish(trainer, folder, {**(task.card or {}), "epoch": epoch})
+
+
+def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
+    """Gather the weights, to which every process must come, and have the first one write them."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    weights = None
+    if ranks.together():
+        held = trainer.model_wrapped if trainer.is_deepspeed_enabled else trainer.model
+        weights = trainer.accelerator.get_state_dict(held)
+    if ranks.first():
+        with ranks.alone():
+            write_variant(model, trainer.processing_class, folder, card, weights)
+    ranks.wait()
 
 
 def _arguments(task: Task, out: Path) -> dict[str, Any]:
@@ -173,6 +241,8 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "bf16", "seed", "logging_steps", "save_steps",
     )  # fmt: skip
     args = task.args
+    run_name = (task.card or {}).get("name", task.kind)
+    _report_into(out / "logs", args["report_to"], run_name)
     return {
         **{name: args[name] for name in same},
         "activation_checkpointing": args["gradient_checkpointing"],
@@ -181,11 +251,25 @@ def _arguments(task: Task, out: Path) -> dict[str, Any]:
         "use_cpu": not torch.cuda.is_available(),
         "save_total_limit": 2,
         "logging_nan_inf_filter": False,
-        "report_to": [],
+        "report_to": list(args["report_to"]),
+        "run_name": run_name,
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
         "log_level": "error",
         "remove_unused_columns": task.kind != "orpo",
     }
+
+
+def _report_into(folder: Path, names: Sequence[str], run_name: str) -> None:
+    """Say where a stage's metrics go, before their reporters ask."""
+    if not names or not ranks.first():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
+    if "wandb" in names:
+        import wandb
+
+        wandb.init(dir=str(folder), name=run_name, project=os.environ.get("WANDB_PROJECT", "studio"))
 
 
 def _peft(adapter: Adapter | None) -> Any:
@@ -202,76 +286,3 @@ def _peft(adapter: Adapter | None) -> Any:
         use_dora=adapter.type == "dora",
         task_type="CAUSAL_LM",
     )
-
-
-def _guarded(kind: type) -> type:
-    """A trainer that stops at a loss that is no number, before it spoils the weights."""
-
-    class Guarded(kind):  # type: ignore[misc]
-        def training_step(self, *given: Any, **named: Any) -> Any:
-            loss = super().training_step(*given, **named)
-            if not torch.isfinite(loss):
-                raise DataError(
-                    f"the loss is {float(loss)} at step {self.state.global_step + 1}; "
-                    f"the last good checkpoint is kept in {self.args.output_dir}",
-                    hint="lower learning_rate",
-                )
-            return loss
-
-    return Guarded
-
-
-class _Keeper(TrainerCallback):  # type: ignore[misc]
-    """Marks whole checkpoints, writes the metrics, keeps every epoch's model, and stops a loss that runs away."""
-
-    def __init__(self, out: Path, told: Told | None, task: Task) -> None:
-        self.out, self.told, self.task = out, told, task
-        self.best, self.bad = math.inf, 0
-        self.began: tuple[float, int] | None = None
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.began = self.began or (time.monotonic(), state.global_step)
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        if not logs or "loss" not in logs:
-            return
-        loss = float(logs["loss"])
-        row = {"step": state.global_step, "of": state.max_steps, "epoch": round(state.epoch or 0, 3), "loss": loss}
-        row["learning_rate"] = logs.get("learning_rate")
-        assert self.began is not None
-        began, first = self.began
-        taken = (time.monotonic() - began) / max(1, state.global_step - first)
-        row["seconds_a_step"] = round(taken, 3)
-        row["left_s"] = round(taken * (state.max_steps - state.global_step))
-        self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        if self.told:
-            self.told(row)
-        self.best = min(self.best, loss)
-        self.bad = self.bad + 1 if loss > _RUNAWAY * self.best + 1 else 0
-        if self.bad >= _PATIENCE:
-            raise DataError(
-                f"the loss runs away: {loss:.3g} at step {state.global_step}, {self.best:.3g} was the best",
-                hint=f"lower learning_rate; checkpoints are in {args.output_dir}",
-            )
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
-        if self.task.keep_epochs and state.is_world_process_zero:
-            folder = self.out / "epochs" / f"{round(state.epoch)}"
-            if not folder.is_dir():
-                card = {**(self.task.card or {}), "epoch": round(state.epoch)}
-                write_variant(named["model"], named["processing_class"], folder, card)
-
-
-def _last(folder: Path) -> str | None:
-    """The newest whole checkpoint; what a kill left half-written is removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
-    for path in found:
-        if not (path / WHOLE).is_file():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.is_dir()]
-    return str(whole[-1]) if whole else None

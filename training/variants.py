@@ -13,7 +13,9 @@ from typing import Any
 from workspace.files import publish
 
 
-def write_variant(model: Any, tokenizer: Any, folder: Path, card: Mapping[str, Any]) -> Path:
+def write_variant(
+    model: Any, tokenizer: Any, folder: Path, card: Mapping[str, Any], weights: Mapping[str, Any] | None = None
+) -> Path:
     """Publish a variant; a low-rank adapter is folded into the weights first.
 
     Args:
@@ -21,14 +23,14 @@ def write_variant(model: Any, tokenizer: Any, folder: Path, card: Mapping[str, A
         tokenizer: With the chat template that it was trained with.
         folder: Where it is published.
         card: What its model card says: name, parent, stage, arguments, data, figures.
+        weights: The model's whole weights by name, where the model itself holds but a share of them.
     """
     if hasattr(model, "merge_and_unload"):
-        import copy
-
-        model = copy.deepcopy(model).merge_and_unload()
+        model, weights = _folded(model, weights), None
 
     def lay(staged: Path) -> None:
-        plain = {name: weight.detach().to("cpu") for name, weight in model.state_dict().items()}
+        held = model.state_dict() if weights is None else weights
+        plain = {name: weight.detach().to("cpu") for name, weight in held.items()}
         model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in plain.items()})
         tokenizer.save_pretrained(staged)
         (staged / "README.md").write_text(card_of(card), encoding="utf-8")
@@ -36,6 +38,23 @@ def write_variant(model: Any, tokenizer: Any, folder: Path, card: Mapping[str, A
 
     publish(folder, lay)
     return folder
+
+
+def _folded(model: Any, weights: Mapping[str, Any] | None) -> Any:
+    """A model with its adapter folded in; the one that is trained stays as it is."""
+    if weights is None:
+        import copy
+
+        return copy.deepcopy(model).merge_and_unload()
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    name = model.config.name_or_path
+    plain = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=True)
+    whole = get_peft_model(plain, model.peft_config["default"])
+    whole.load_state_dict(weights)
+    return whole.merge_and_unload()
 
 
 def _half(weight: Any) -> Any:

@@ -151,12 +151,20 @@ def _show_corpus(report: dict[str, Any], out: Path) -> None:
 @train_app.command(
     "run",
     epilog="Examples:\n\n  studio train run llama-3.1-8b-instruct --plan\n\n  studio train run my-recipe.yaml\n\n"
+    "  studio train run my-recipe.yaml --launch accelerate --config fsdp2 --processes 8\n\n"
+    "  studio train run my-recipe.yaml --launch ray --processes 16\n\n"
     '  studio design "a tough panel" --model my-recipe-cpt-sft\n\n'
     "The same command goes on where it was stopped; a stage whose inputs did not change is not run again.",
 )
 def run(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or the name of a shipped recipe.")],
     plan: Annotated[bool, typer.Option("--plan", help="Print arguments, memory and time; train nothing.")] = False,
+    launch: Annotated[str, typer.Option(help="Who starts the processes: none (this one), accelerate, ray.")] = "none",
+    config: Annotated[
+        str | None,
+        typer.Option(help="accelerate's: ddp (if not given), fsdp2, zero3, multi-node, or a file.", show_default=False),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many, on all machines.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
     """Train language models by a recipe: continued pretraining, SFT, DPO, ORPO, each from the one before."""
@@ -171,14 +179,14 @@ def run(
 
         def told(row: dict[str, Any]) -> None:
             if "loss" in row:
-                words = f"loss {row['loss']:.3f}  {row['left_s']} s left"
+                words = f"loss {row['loss']:.3f}  {row['tokens_s']:,.0f} tokens/s  {row['left_s']} s left"
                 bar.update(task, description=row["stage"], completed=row["step"], total=row["of"], told=words)
             else:
                 words = "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
             if "loss" not in row or not err.is_terminal:
                 err.print(f"{row['stage']}: {words}", markup=False, soft_wrap=True)
 
-        made = studio.train_recipe(recipe, plan=plan, listener=told)
+        made = studio.train_recipe(recipe, plan=plan, launch=launch, config=config, processes=processes, listener=told)
     if as_json:
         sys.stdout.write(json.dumps(made) + "\n")
     elif plan:
@@ -201,6 +209,8 @@ def _show_plan(made: dict[str, Any]) -> None:
         out.print(made["missing"], markup=False, soft_wrap=True)
     for row in made["stages"]:
         out.print(f"\n{row['name']} ({row['stage']}, from {row['from']})", markup=False, soft_wrap=True)
-        shown = {key: value for key, value in row.items() if key not in ("name", "stage", "from") and value is not None}
+        shown = {
+            key: value for key, value in row.items() if key not in ("name", "stage", "from") and value not in (None, ())
+        }
         for key, value in shown.items():
             out.print(f"  {key:<28} {value}", markup=False, soft_wrap=True)
