@@ -24,7 +24,7 @@ GOOD = 0.9
 """A best score from here on ends the run."""
 
 POOR = 0.35
-"""A best score below this, with rounds left, calls the design itself in question, once."""
+"""A best score that is below this after a second try, with rounds left, calls the design itself in question, once."""
 
 QUESTIONS = {
     "before_painting": "Paint this prompt?",
@@ -86,7 +86,7 @@ def ruled(kit: Kit, state: DesignState) -> tuple[Choice, str]:
         return "finish", f"The best picture scores {top:.2f}."
     if state["round"] >= kit.rounds:
         return "finish", f"All {kit.rounds} rounds are done; the best picture scores {top:.2f}."
-    if top < POOR and not any(decision["choice"] == "rethink" for decision in state["decisions"]):
+    if top < POOR and state["round"] > 1 and not any(one["choice"] == "rethink" for one in state["decisions"]):
         return "rethink", f"The best picture scores only {top:.2f}."
     return "repaint", f"The best picture scores {top:.2f}."
 
