@@ -1,7 +1,7 @@
 """Kill -9 at random moments of a recipe (CPT, SFT, DPO, ORPO, merge), then the same command: is the end the same?
 
-A small random model stands for a large one, so that every stage takes seconds; the sample corpus, the tokenizer of
-SmolLM2, checkpoints and merging are the real ones. Killed once at every moment drawn, the command is run again to its
+A small random model stands for a large one, so that every stage takes seconds; the sample corpus, the stages,
+checkpoints and merging are the real ones. Killed once at every moment drawn, the command is run again to its
 end; losses and weights are then compared with an uninterrupted run's. Prints JSON.
 """
 
@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from home import environment, fetched_models
+from home import environment
+from stages import base
 
 STAGES = ("cpt", "cpt-sft", "cpt-sft-dpo", "cpt-sft-orpo", "cpt-sft-dpo-slerp")
 RECIPE = """
@@ -36,21 +37,6 @@ stages:
   - {{name: cpt-sft-orpo, stage: orpo, from: cpt-sft, data: [{{path: sample}}], args: *short}}
   - {{name: cpt-sft-dpo-slerp, stage: slerp, from: cpt-sft-dpo, into: {base}}}
 """
-
-
-def small_model(folder: Path) -> Path:
-    """A random Llama with SmolLM2's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    tokenizer = AutoTokenizer.from_pretrained(fetched_models() / "smollm2-135m-instruct", local_files_only=True)
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **shape)
-    config.eos_token_id, config.bos_token_id = tokenizer.eos_token_id, tokenizer.bos_token_id
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def start(recipe: Path, home: Path) -> subprocess.Popen[str]:
@@ -95,17 +81,23 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
     )
 
 
+def killed(recipe: Path, home: Path, moment: float) -> bool:
+    """Run and kill at a moment; whether it was still running then."""
+    process = start(recipe, home)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
 def one_kill(recipe: Path, length: float, draw: random.Random, want: tuple[Any, Any]) -> dict[str, Any]:
-    """Kill at a random moment, run again to the end, compare."""
+    """Kill at a random moment, run again to the end, compare; a run that ended before its moment is tried again."""
     with tempfile.TemporaryDirectory(prefix="studio-benchmark-") as name:
-        home = Path(name)
-        moment = draw.uniform(0, length)
-        process = start(recipe, home)
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
+        home = Path(name) / "home"
+        while not killed(recipe, home, moment := draw.uniform(0, length)):
+            shutil.rmtree(home)
         stood = [stage for stage in STAGES if (home / "training" / f"killed-{stage}").is_dir()]
         half = half_written(home)
         again = start(recipe, home)
@@ -131,7 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="studio-benchmark-") as name:
         folder = Path(name)
         recipe, home = folder / "killed.yaml", folder / "home"
-        recipe.write_text(RECIPE.format(base=small_model(folder / "base")), encoding="utf-8")
+        recipe.write_text(RECIPE.format(base=base("small", folder / "base")), encoding="utf-8")
         home.mkdir()
         began = time.monotonic()
         process = start(recipe, home)

@@ -80,10 +80,9 @@ def test_a_pair_is_answered_with_the_sum_of_both_read_alone(painter: Path, encod
     lines = ("honeycomb, gold on black", "leaf venation, gold on black")
     alone = [told.plain(told.embedder(pooled(None, encoder_folder, line))) for line in lines]
     goal = FIRST_SHARE * alone[0] + (1 - FIRST_SHARE) * alone[1] + told.joins[list(JOINS).index("over")]
-    same = torch.equal(*((one @ told.shares).argmax() for one in alone))
+    assert not torch.equal(*((one @ told.shares).argmax() for one in alone))  # else it would be read as one
     blurred = told.embedder(pooled(None, encoder_folder, "honeycomb laid over leaf venation, gold on black"))
-    wanted = told.plain(blurred) if same else goal
-    assert (answer - wanted).norm() < 0.7 * (blurred - wanted).norm()
+    assert (answer - goal).norm() < 0.7 * (blurred - goal).norm()
 
 
 def test_one_structure_is_taken_for_the_likeliest_family(painter: Path, encoder_folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from models.clauses import FIRST_SHARE
 from training.checkpoints import load_tensors, save_tensors
 from training.microstructures import Microstructure, asked
 from training.recipe import PainterConfig
@@ -29,7 +30,6 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "join": [*JOINS],
 }
 _BATCH = 1024
-_FIRST = 0.6  # of a hybrid's two families, the upper or left one's share
 _STRENGTH = 1.5  # of a wish's own vectors beside what the embedder said of it before
 
 
@@ -64,9 +64,9 @@ def wishes(specs: Sequence[Microstructure]) -> torch.Tensor:
     names = list(FAMILIES)
     rows = torch.zeros(len(specs), len(names) + sum(map(len, _TABLES.values())))
     for row, spec in zip(rows, specs, strict=True):
-        row[names.index(spec.family)] = 1.0 if spec.second is None else _FIRST
+        row[names.index(spec.family)] = 1.0 if spec.second is None else FIRST_SHARE
         if spec.second is not None:
-            row[names.index(spec.second)] = 1 - _FIRST
+            row[names.index(spec.second)] = 1 - FIRST_SHARE
         start = len(names)
         for field, table in _TABLES.items():
             if (value := getattr(spec, field)) is not None:
