@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +24,10 @@ from models.clauses import CLAUSES, FIRST, JOINS, REST, SECOND, Tagger, embedder
 from models.minilm import load_minilm
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.microstructures import parted, sample
-from training.reader import vectors_of
+from training.reader import study, vectors_of
 from training.reading import wishes
 from training.wordings import FAMILIES
 from training.wordings import JOINS as NAMED
-from workspace.errors import DataError
 from workspace.files import publish
 
 _SEED = 11_000_003
@@ -132,19 +130,15 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 20000, steps
     tagger = Tagger(states.shape[2], joins=len(NAMED))
     trainee = Trainee(tagger, 3e-3, 0.995, out / "checkpoint.safetensors")
     usable = count - _HELD_OUT
-    while trainee.step < steps:
-        source = torch.Generator().manual_seed(trainee.step)
+
+    def loss_at(step: int) -> torch.Tensor:
+        source = torch.Generator().manual_seed(step)
         chosen = torch.randint(usable, (batch,), generator=source)
         seen = states[chosen].float()
         seen = seen + 0.2 * seen.std() * torch.randn(seen.shape, generator=source)
-        loss = functional.cross_entropy(tagger(seen).flatten(0, 1), tags[chosen].flatten(), ignore_index=_UNKNOWN)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(f"the loss is {value} at step {trainee.step}; {trainee.path} is kept")
-        trainee.update(loss, min(1.0, (trainee.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
-        if trainee.step % 100 == 0 or trainee.step == steps:
-            print(json.dumps({"step": trainee.step, "of": steps, "loss": round(value, 4)}), flush=True)
-            trainee.save()
+        return functional.cross_entropy(tagger(seen).flatten(0, 1), tags[chosen].flatten(), ignore_index=_UNKNOWN)
+
+    study(trainee, steps, loss_at, out, rise=50, every=100)
     trainee.use_average()
     print(json.dumps({"held_out_whole_captions": round(_whole(tagger, states[usable:], tags[usable:]), 4)}))
     weights = {name: one.detach() for name, one in tagger.state_dict().items()}

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,39 @@ def _lesson(
     return known, embedder, wanted @ vectors_of(embedder, wanted, means[:-1])
 
 
+def study(
+    trainee: Trainee, steps: int, loss_at: Callable[[int], torch.Tensor], out: Path, rise: int, every: int
+) -> None:
+    """Step until done, the rate up over ``rise`` steps and down a cosine to nothing; log and save every so often.
+
+    Args:
+        trainee: What learns; it goes on from its own step.
+        steps: In all.
+        loss_at: The loss of a step by its number.
+        out: Folder for metrics.jsonl.
+        rise: Steps in which the rate rises.
+        every: Steps from one line and checkpoint to the next.
+
+    Raises:
+        DataError: The loss stops being a number.
+    """
+    began = time.monotonic()
+    while trainee.step < steps:
+        loss = loss_at(trainee.step)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DataError(f"the loss is {value} at step {trainee.step}; {trainee.path} is kept")
+        share = min(1.0, (trainee.step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * trainee.step / steps))
+        trainee.update(loss, share)
+        if trainee.step % every == 0 or trainee.step == steps:
+            row = {"step": trainee.step, "of": steps, "loss": round(value, 4)}
+            row["seconds"] = round(time.monotonic() - began)
+            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+            trainee.save()
+
+
 def _mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The mean state of one line's tokens."""
     return states[mask.bool()].float().mean(0)
@@ -128,7 +162,7 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 40000, steps
     spread, nothing = goals.var(0).sum(), embedder(_mean(states[-1], mask[-1])[None])
     torch.manual_seed(_SEED)
     trainee = Trainee(reader := Reader(states.shape[2]), 2e-3, 0.995, out / "checkpoint.safetensors")
-    usable, began = count - _HELD_OUT, time.monotonic()
+    usable = count - _HELD_OUT
 
     def fault(chosen: torch.Tensor) -> torch.Tensor:
         long = int(mask[chosen].sum(1).max())
@@ -137,27 +171,13 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 40000, steps
         return torch.as_tensor((embedder(read.float()) - goals[chosen]).square().sum(1).mean() / spread)
 
     empty = torch.tensor([count])
-    while trainee.step < steps:
-        source = torch.Generator().manual_seed(trainee.step)
-        chosen = torch.randint(usable, (batch,), generator=source)
+
+    def loss_at(step: int) -> torch.Tensor:
+        chosen = torch.randint(usable, (batch,), generator=torch.Generator().manual_seed(step))
         short = reader(states[empty, :2].float(), mask[empty, :2])
-        loss = fault(chosen) + 0.1 * (embedder(short) - nothing).square().sum() / spread
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(f"the loss is {value} at step {trainee.step}; {trainee.path} is kept")
-        share = min(1.0, (trainee.step + 1) / 100) * 0.5 * (1 + float(np.cos(np.pi * trainee.step / steps)))
-        trainee.update(loss, share)
-        if trainee.step % _EVERY == 0 or trainee.step == steps:
-            row = {
-                "step": trainee.step,
-                "of": steps,
-                "loss": round(value, 4),
-                "seconds": round(time.monotonic() - began),
-            }
-            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
-            trainee.save()
+        return torch.as_tensor(fault(chosen) + 0.1 * (embedder(short) - nothing).square().sum() / spread)
+
+    study(trainee, steps, loss_at, out, rise=100, every=_EVERY)
     trainee.use_average()
     with torch.no_grad():
         left = float(torch.stack([fault(part) for part in torch.split(torch.arange(usable, count), 250)]).mean())
