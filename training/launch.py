@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import yaml
 
-from training import run
+from training import ranks, run
 from training.extras import require
 from workspace import errors
 from workspace.errors import DataError, Interrupted, ServiceError, StudioError, UsageError, unknown
@@ -243,6 +243,7 @@ def main(recipe: str, home: Path) -> None:
     made = run.main(run.open_run(recipe, home), lambda row: _say({"told": row}))
     if os.environ.get("LOCAL_RANK", "0") == "0":  # on every machine there is one who waits for it
         _say({"made": made})
+    ranks.leave()
 
 
 if __name__ == "__main__":

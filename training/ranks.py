@@ -58,6 +58,13 @@ def wait() -> None:
         _state().wait_for_everyone()
 
 
+def leave() -> None:
+    """Part from the group when every process has come here; one that only ends may abort the others, or itself."""
+    if together():
+        wait()
+        _state().destroy_process_group()
+
+
 def agreed(value: Value) -> Value:
     """The first process's value, in every process."""
     if not together():
