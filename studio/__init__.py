@@ -208,7 +208,7 @@ def train_distil(
         adapter: LoRA adapter; none if ``None``, whatever the profile says.
         settings: Where the home is, and the model.
         listener: Takes a dictionary for every passage.
-        options: Further fields of `training.distil.DistilConfig`.
+        options: Further fields of `training.distil_documents.DistilConfig`.
 
     Returns:
         The report: rows by file and kind, and what was dropped by which check.

@@ -9,8 +9,6 @@ from typing import Any
 from workspace.errors import UsageError
 from workspace.settings import Settings
 
-_LONGEST = 2048  # tokens of a served model's document
-
 
 def image_lora(
     config: Path, out: Path | None, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
@@ -68,7 +66,9 @@ def distil(
     from pydantic import ValidationError
 
     from studio.assemble import quiet
-    from training.distil import DistilConfig, main, open_maker
+    from training.data_stages import LONGEST
+    from training.distil import main, open_maker
+    from training.distil_documents import DistilConfig
     from workspace.settings import ChatSettings, RoleCall
 
     chosen = {key: value for key, value in using.items() if value is not None}
@@ -82,7 +82,7 @@ def distil(
         first = fault.errors()[0]
         where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}: {why}" if "choices" in why else f"{where}: {why}, not {first['input']!r}") from None
-    call = RoleCall(chat=chat, sampling=sampling.model_copy(update={"max_tokens": max(_LONGEST, sampling.max_tokens)}))
+    call = RoleCall(chat=chat, sampling=sampling.model_copy(update={"max_tokens": max(LONGEST, sampling.max_tokens)}))
     if chat.server is None:
         quiet()
     return main(corpus, config, open_maker(call, settings.home), out.expanduser(), listener)

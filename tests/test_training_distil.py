@@ -18,9 +18,9 @@ from studio import train_distil
 from tests.fixtures_chat import Fault, ScriptedServer
 from training import distil_checks as checks
 from training.corpus import Passage, Source
-from training.distil import DistilConfig, Maker, main, open_maker, read_passages
+from training.distil import Maker, main, open_maker, read_passages
 from training.distil_asking import excerpt, messages, version
-from training.distil_documents import KINDS, USUAL, Document
+from training.distil_documents import KINDS, USUAL, DistilConfig, Document
 from training.distil_ledger import Kept
 from training.distil_rows import Gathering, candidates
 from training.rows import read_rows

@@ -22,17 +22,17 @@ from threading import Event
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from training.corpus import Passage, benchmark_texts
 from training.distil_asking import ask, version
 from training.distil_card import lay
-from training.distil_documents import KINDS, USUAL
+from training.distil_documents import DistilConfig
 from training.distil_ledger import Kept, digest, maker
 from training.distil_rows import Gathering, candidates
 from training.duplicates import Leaks
 from training.extras import require
-from workspace.errors import DataError, Interrupted, ServiceError, Unfinished, unknown
+from workspace.errors import DataError, Interrupted, ServiceError, Unfinished
 from workspace.files import claim, publish, sha256, sweep
 from workspace.settings import RoleCall
 
@@ -41,29 +41,6 @@ _NEEDS = ("datasketch", "pyarrow")
 _ONES_OWN = frozenset({400, 413, 422})  # a server's word on one request, not on all
 
 Told = Callable[[dict[str, Any]], None]
-
-
-class DistilConfig(BaseModel):
-    """What is distilled, and what of it is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kinds: tuple[str, ...] = Field(USUAL, min_length=1, description="what is distilled from each passage")
-    limit: int | None = Field(None, ge=1, description="passages, from the first; none for all")
-    seed: int = Field(42, ge=0, lt=2**31, description="of the model's writing and of the order of options")
-    near: float = Field(0.7, gt=0, le=1, description="likeness from which questions are the same; 1 for exact ones")
-    grounding: float = Field(0.4, ge=0, le=1, description="least share of content words that stand in the passage")
-    workers: int = Field(8, ge=1, le=256, description="passages asked for at once, of a served model")
-    benchmarks: tuple[Path, ...] = Field((), description="evaluation sets whose words may not be in a row")
-    retry: bool = Field(False, description="ask again for what could not be written")
-
-    @field_validator("kinds")
-    @classmethod
-    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        strange = [name for name in kinds if name not in KINDS]
-        if strange:
-            raise ValueError(unknown("kind", strange[0], KINDS))
-        return tuple(name for name in KINDS if name in kinds)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ studio train run training/recipes/demo.yaml --plan
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +14,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from training.corpus import CorpusConfig
+from training.distil_documents import DistilConfig
 from workspace.errors import DataError, unknown
 
 FOLDER = Path(__file__).with_name("recipes")
 BASE = "base"
-Kind = Literal["cpt", "sft", "dpo", "orpo", "slerp"]
+Kind = Literal["corpus", "distil", "cpt", "sft", "dpo", "orpo", "slerp"]
+DATA = ("corpus", "distil")
+"""The kinds of stage that make rows, not a model."""
 SCHEMAS: Mapping[str, tuple[str, ...]] = {
     "cpt": ("text",),
     "sft": ("messages",),
@@ -70,10 +74,27 @@ class Adapter(_Part):
 
 
 class Data(_Part):
-    """One file of rows, and how often it is drawn beside the others: 2.0 is twice."""
+    """One set of rows, and how often it is drawn beside the others: 2.0 is twice."""
 
-    path: str = Field(min_length=1, description="JSONL or Parquet; relative to the recipe, or `sample` for the shipped")
+    path: str = Field("", description="JSONL or Parquet; relative to the recipe, or `sample` for the shipped")
+    source: str = Field("", alias="from", description="instead of a path: a corpus or distil stage's name")
     weight: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> Data:
+        if bool(self.path) == bool(self.source):
+            raise ValueError("give a path, or from with a stage's name")
+        return self
+
+
+class Distil(DistilConfig):
+    """What is distilled, and which model writes it."""
+
+    model: str = Field(
+        "", description="a catalogue id, a folder, or a server's name for it; the recipe's base if not given"
+    )
+    server: str | None = Field(None, description="OpenAI-compatible base URL; none: in process")
+    adapter: str | None = Field(None, description="a LoRA adapter of the model")
 
 
 class Slerp(_Part):
@@ -96,13 +117,23 @@ class Stage(_Part):
     adapter: Adapter | None = None
     keep_epochs: bool = Field(False, description="keep the variant after every epoch")
     slerp: Slerp = Slerp()
+    corpus: CorpusConfig | None = Field(None, description="corpus: what is read and kept")
+    distil: Distil = Distil()
 
     @model_validator(mode="after")
     def _whole(self) -> Stage:
-        if self.stage == "slerp" and (self.data or self.args or self.adapter):
-            raise ValueError("a slerp stage has no data, args or adapter")
-        if self.stage != "slerp" and not self.data:
+        trains = self.stage in SCHEMAS
+        if not trains and (self.data or self.args or self.adapter):
+            raise ValueError(f"a {self.stage} stage has no data, args or adapter")
+        if trains and not self.data:
             raise ValueError("data: at least one file is needed")
+        if self.stage == "corpus" and self.corpus is None:
+            raise ValueError("corpus: its inputs are needed")
+        strange = [
+            name for name in ("corpus", "distil", "slerp") if name in self.model_fields_set and name != self.stage
+        ]
+        if strange:
+            raise ValueError(f"{strange[0]} is for a {strange[0]} stage")
         return self
 
 
@@ -156,7 +187,7 @@ def _first(fault: ValidationError) -> str:
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         known: set[str] = set()
-        for part in (Recipe, Stage, Data, Adapter, Slerp):
+        for part in (Recipe, Stage, Data, Adapter, Slerp, CorpusConfig, Distil):
             known |= {field.alias or name for name, field in part.model_fields.items()}
         return f"{where}: {unknown('key', str(error['loc'][-1]), known)}"
     return f"{where}: {error['msg'].removeprefix('Value error, ')}"
@@ -181,10 +212,16 @@ def _check_graph(recipe: Recipe) -> None:
 
 
 def parents(recipe: Recipe, stage: Stage) -> list[str]:
-    """The names of the stages (or base) that a stage starts from."""
-    place = recipe.stages.index(stage)
-    before = recipe.stages[place - 1].name if place else BASE
-    told = [stage.source or before]
+    """The names of the stages (or base) that a stage starts from: models, and for a distil stage a corpus.
+
+    One that is not named is the nearest before it of that sort.
+    """
+    if stage.stage == "corpus":
+        return []
+    before = recipe.stages[: recipe.stages.index(stage)]
+    fit = [one.name for one in before if (one.stage == "corpus" if stage.stage == "distil" else one.stage not in DATA)]
+    nearest = fit[-1] if fit else "" if stage.stage == "distil" else BASE
+    told = [stage.source or nearest]
     return [*told, stage.into or BASE] if stage.stage == "slerp" else told
 
 
@@ -195,16 +232,30 @@ def order(recipe: Recipe) -> list[Stage]:
         DataError: A stage starts from one that there is not, or the stages go in a circle.
     """
     known = {stage.name: stage for stage in recipe.stages}
-    graph: dict[str, list[str]] = {}
-    for stage in recipe.stages:
-        wanted = parents(recipe, stage)
-        if wanted[0] not in (*known, BASE):
-            raise DataError(f"stages, {stage.name}, from: {unknown('stage', wanted[0], [*known, BASE])}")
-        graph[stage.name] = [name for name in wanted if name in known]
+    graph = {stage.name: [name for name in _needed(recipe, stage) if name in known] for stage in recipe.stages}
     try:
         return [known[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as fault:
         raise DataError(f"stages: they go in a circle: {' -> '.join(fault.args[1])}") from None
+
+
+def _needed(recipe: Recipe, stage: Stage) -> list[str]:
+    """The names of the stages that must be done before this one, each of the sort that it can use."""
+    papers = [one.name for one in recipe.stages if one.stage == "corpus"]
+    distilled = [one.name for one in recipe.stages if one.stage == "distil"]
+    models = [one.name for one in recipe.stages if one.stage not in DATA]
+    wanted = parents(recipe, stage)
+    if wanted == [""]:
+        raise DataError(f"stages, {stage.name}: there is no corpus stage to distil")
+    if wanted and wanted[0] not in (fit := papers if stage.stage == "distil" else [*models, BASE]):
+        what = "corpus stage" if stage.stage == "distil" else "stage"
+        raise DataError(f"stages, {stage.name}, from: {unknown(what, wanted[0], fit)}")
+    for one in stage.data:
+        fit = [*papers, *distilled] if stage.stage == "cpt" else distilled  # a corpus has text alone
+        if one.source and one.source not in fit:
+            what = "corpus or distil stage" if stage.stage == "cpt" else "distil stage"
+            raise DataError(f"stages, {stage.name}, data, from: {unknown(what, one.source, fit)}")
+    return [*wanted, *(one.source for one in stage.data if one.source)]
 
 
 def resolved(stage: Stage) -> dict[str, Any]:
@@ -228,8 +279,3 @@ def steps_of(args: Mapping[str, Any], rows: int, processes: int) -> int:
         return int(args["max_steps"])
     batch = int(args["per_device_train_batch_size"]) * int(args["gradient_accumulation_steps"]) * processes
     return max(1, math.ceil(math.ceil(rows / batch) * float(args["num_train_epochs"])))
-
-
-def variant_names(recipe: Recipe) -> Iterable[str]:
-    """The names under which a recipe's variants are kept: the recipe's and the stage's."""
-    return [f"{recipe.name}-{stage.name}" for stage in recipe.stages]

@@ -1,4 +1,4 @@
-"""Run a recipe: its stages in order, each from its parent's variant, none twice. Killed at any moment, it goes on.
+"""Run a recipe: its stages in order, papers to rows to variants, none twice. Killed at any moment, it goes on.
 
 A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Every process of
 several runs the same; the first one decides, writes and tells. Knows recipes; how a stage trains is
@@ -17,15 +17,16 @@ from typing import Any
 
 from models.catalogue import MODELS
 from models.fetch import VARIANTS, fingerprint, locate
-from training import ranks
+from training import data_stages, ranks
 from training.estimate import GB, hours, machine, memory, size_of
 from training.extras import require
-from training.recipes import BASE, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
+from training.recipes import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
 from training.rows import Row, digest, mixed, read_rows
 from training.sample import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import publish
 
+PASSAGES = "passages.jsonl"
 SAMPLE = "sample"
 Told = Callable[[dict[str, Any]], None]
 
@@ -56,12 +57,25 @@ class Run:
 
     def rows(self, stage: Stage) -> list[Row]:
         """A stage's rows, checked and mixed by weight."""
-        sets = []
-        for one in stage.data:
-            path = self.folder / Path(one.path).expanduser()
-            rows = sample_rows(stage.stage) if one.path == SAMPLE else read_rows(path, stage.stage)
-            sets.append((rows, one.weight))
+        sets = [(self._rows(one, stage.stage), one.weight) for one in stage.data]
         return mixed(sets, int(resolved(stage)["seed"]))
+
+    def _rows(self, one: Data, kind: str) -> list[Row]:
+        if one.path == SAMPLE:
+            return sample_rows(kind)
+        if one.path:
+            return read_rows(self.folder / Path(one.path).expanduser(), kind)
+        maker = next(stage.stage for stage in self.recipe.stages if stage.name == one.source)
+        path = self.work(one.source) / (PASSAGES if maker == "corpus" else data_stages.FILES[kind])
+        if not path.is_file() and (self.work(one.source) / data_stages.DONE).is_file():
+            raise DataError(
+                f"stage {one.source} made no rows for {kind}", hint="its distil, kinds, names what it makes"
+            )
+        return read_rows(path, kind)
+
+    def work(self, stage: str) -> Path:
+        """Where a stage keeps what it works on, and a corpus or distil stage what it makes."""
+        return self.home / "training" / self.name(stage)
 
 
 def open_run(recipe: str | Path, home: Path) -> Run:
@@ -71,14 +85,14 @@ def open_run(recipe: str | Path, home: Path) -> Run:
 
 
 def main(run: Run, told: Told | None = None) -> dict[str, Any]:
-    """Train every stage that is not done.
+    """Do every stage that is not done.
 
     Args:
         run: From `open_run`.
         told: Called with rows of progress: ``stage`` and ``state``, and what the stages tell.
 
     Returns:
-        The variants: name, folder, whether it was made now, and its figures.
+        The variants, and the rows made for them (``data``): name, folder, whether made now, and its figures.
 
     Raises:
         DataError: Rows or a base are not as they must be; too little memory.
@@ -86,9 +100,12 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
     """
     require("datasets", "mergekit", "trl")
     require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
-    made = []
+    made, data = [], []
     for stage in order(run.recipe):
         tell = _named(told if ranks.first() else None, stage.name)
+        if stage.stage in DATA:
+            data.append(_data(run, stage, tell))
+            continue
         folder, card = run.variant(stage.name), _card(run.variant(stage.name))
         key = ranks.agreed(_key(run, stage) if ranks.first() else "")
         now = ranks.agreed(card.get("key") != key)
@@ -99,13 +116,35 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
             card = _card(folder)
         tell({"state": "done" if now else "done before"})
         made.append({"name": folder.name, "folder": str(folder), "made": now, "figures": card.get("figures", {})})
-    return {"recipe": run.recipe.name, "variants": made}
+    return {"recipe": run.recipe.name, "data": data, "variants": made}
+
+
+def _data(run: Run, stage: Stage, tell: Told) -> dict[str, Any]:
+    """Make a corpus or distil one: the first process does, and tells the others what came of it."""
+    report: dict[str, Any] = {}
+    now, work = False, run.work(stage.name)
+    if ranks.first():
+        tell({"state": "reading" if stage.stage == "corpus" else "distilling"})
+        if stage.corpus is not None:
+            report, now = data_stages.make_corpus(stage.corpus, run.folder, work, run.home, tell)
+        else:
+            [source] = parents(run.recipe, stage)
+            one = stage.distil
+            call = data_stages.call_of(one.model or run.recipe.base, one.server, one.adapter)
+            with ranks.alone():
+                report, now = data_stages.make_rows(one, call, run.work(source), run.folder, work, run.home, tell)
+    report, now = ranks.agreed((report, now))
+    tell({"state": "done" if now else "done before"})
+    figures = {
+        key: report[key] for key in ("documents", "pages", "passages", "words", "rows", "dropped") if key in report
+    }
+    return {"name": run.name(stage.name), "folder": str(work), "made": now, "figures": figures}
 
 
 def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
     from training import stage as stages
 
-    work = run.home / "training" / run.name(stage.name)
+    work = run.work(stage.name)
     if ranks.first():
         _enough(run, stage)
         _claim(work, f"{key} {ranks.way()}".strip())
@@ -120,7 +159,11 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "stage": stage.stage,
         "key": key,
         "arguments": {name: value for name, value in args.items() if value not in (None, ())},
-        "data": {"rows": len(rows), "sha256": digest(rows), "files": ", ".join(one.path for one in stage.data)},
+        "data": {
+            "rows": len(rows),
+            "sha256": digest(rows),
+            "files": ", ".join(one.path or one.source for one in stage.data),
+        },
     }
     template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
     cache = run.home / "training" / "cache"
@@ -225,6 +268,9 @@ def plan(run: Run) -> dict[str, Any]:
     size = size_of(run.recipe.base, folder)
     told = []
     for stage in order(run.recipe):
+        if stage.stage in DATA:
+            told.append(_plan_data(run, stage))
+            continue
         [parent, *into] = parents(run.recipe, stage)
         row: dict[str, Any] = {"name": stage.name, "stage": stage.stage, "from": parent}
         if stage.stage == "slerp":
@@ -249,6 +295,16 @@ def plan(run: Run) -> dict[str, Any]:
     }
 
 
+def _plan_data(run: Run, stage: Stage) -> dict[str, Any]:
+    """What a corpus or distil stage would do; ``done`` where it has been."""
+    told = stage.corpus or stage.distil
+    given = told.model_dump(mode="json", exclude_defaults=True)
+    if stage.stage == "distil":
+        given = {"from": parents(run.recipe, stage)[0], "model": run.recipe.base} | given
+    done = (run.work(stage.name) / data_stages.DONE).is_file()
+    return {"name": stage.name, "stage": stage.stage, **given, "done": done}
+
+
 def _there(run: Run) -> tuple[Path | None, str | None]:
     """The base's folder, or what to do about it."""
     try:
@@ -262,6 +318,11 @@ def _amount(run: Run, stage: Stage, args: Mapping[str, Any]) -> dict[str, Any]:
     try:
         rows = run.rows(stage)
     except DataError as fault:
+        waits = [
+            one.source for one in stage.data if one.source and not (run.work(one.source) / data_stages.DONE).is_file()
+        ]
+        if waits:
+            return {"rows": None, "tokens": None, "steps": None, "data": f"not made yet, by {', '.join(waits)}"}
         return {"rows": None, "tokens": None, "steps": None, "data": fault.message}
     words = sum(len(_said(row).split()) for row in rows)
     tokens = round(1.4 * words)  # English prose in a vocabulary of 50,000: 1.3 to 1.5 tokens a word

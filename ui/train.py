@@ -167,7 +167,7 @@ def run(
     processes: Annotated[int | None, typer.Option(min=1, help="How many, on all machines.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """Train language models by a recipe: continued pretraining, SFT, DPO, ORPO, each from the one before."""
+    """Train language models by a recipe: papers to rows, continued pretraining, SFT, DPO, ORPO, merges."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     import studio
@@ -178,12 +178,16 @@ def run(
         task = bar.add_task("", total=None, told="")
 
         def told(row: dict[str, Any]) -> None:
-            if "loss" in row:
-                words = f"loss {row['loss']:.3f}  {row['tokens_s']:,.0f} tokens/s  {row['left_s']} s left"
-                bar.update(task, description=row["stage"], completed=row["step"], total=row["of"], told=words)
-            else:
-                words = "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
-            if "loss" not in row or not err.is_terminal:
+            done, words = _progress(row)
+            if done is not None:
+                bar.update(task, description=row["stage"], completed=done, total=row["of"], told=words)
+            if row.get("why"):
+                err.print(
+                    f"{row['stage']}: {row.get('skipped') or row['passage']}: {row['why']}",
+                    markup=False,
+                    soft_wrap=True,
+                )
+            if done is None or not err.is_terminal:
                 err.print(f"{row['stage']}: {words}", markup=False, soft_wrap=True)
 
         made = studio.train_recipe(recipe, plan=plan, launch=launch, config=config, processes=processes, listener=told)
@@ -192,12 +196,25 @@ def run(
     elif plan:
         _show_plan(made)
     else:
-        for one in made["variants"]:
+        for one in [*made["data"], *made["variants"]]:
             Console(highlight=False).print(
                 f"{one['name']:<28} {'made' if one['made'] else 'made before'}  {one['folder']}",
                 markup=False,
                 soft_wrap=True,
             )
+
+
+def _progress(row: dict[str, Any]) -> tuple[int | None, str]:
+    """How far a stage is, if the row says so, and what else it says."""
+    if "loss" in row:
+        step = f"step {row['step']} of {row['of']}  "
+        return row["step"], f"{step}loss {row['loss']:.3f}  {row['tokens_s']:,.0f} tokens/s  {row['left_s']} s left"
+    if "documents" in row:
+        return row["documents"], f"document {row['documents']} of {row['of']}"
+    if "passage" in row:
+        told = f"{row['rows']} rows  {row['per_minute']:g} passages/min  {row['left_s']} s left"
+        return row["passages"], f"passage {row['passages']} of {row['of']}  {told}"
+    return None, "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
 
 
 def _show_plan(made: dict[str, Any]) -> None:
@@ -208,7 +225,8 @@ def _show_plan(made: dict[str, Any]) -> None:
     if made["missing"]:
         out.print(made["missing"], markup=False, soft_wrap=True)
     for row in made["stages"]:
-        out.print(f"\n{row['name']} ({row['stage']}, from {row['from']})", markup=False, soft_wrap=True)
+        source = f", from {row['from']}" if "from" in row else ""
+        out.print(f"\n{row['name']} ({row['stage']}{source})", markup=False, soft_wrap=True)
         shown = {
             key: value for key, value in row.items() if key not in ("name", "stage", "from") and value not in (None, ())
         }

@@ -1,0 +1,110 @@
+"""A recipe's stages that make rows: a corpus from papers, training data distilled from it. Neither is done twice.
+
+A stage is done when its folder holds the key of what made it: settings, files, model. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from training import corpus as papers
+from training.corpus import CorpusConfig, found
+from training.distil_documents import DistilConfig
+from workspace.files import publish, sha256
+from workspace.settings import ChatSettings, RoleCall, SamplingSettings
+
+DONE = "done.json"
+LONGEST = 2048  # tokens of a document
+FILES: Mapping[str, str] = {
+    "cpt": "data/text.jsonl",
+    "sft": "data/messages.jsonl",
+    "dpo": "data/preferences.jsonl",
+    "orpo": "data/preferences.jsonl",
+}
+"""Where in a distil stage's folder the rows for each kind of training lie."""
+_LIMITS = {"seconds", "memory_mb", "mail"}  # they change how long it takes, not what comes out
+
+Report = dict[str, Any]
+Told = Callable[[dict[str, Any]], None]
+
+
+def call_of(model: str, server: str | None = None, adapter: str | None = None) -> RoleCall:
+    """How the model that distils is called."""
+    return RoleCall(
+        chat=ChatSettings(model=model, server=server, adapter=adapter), sampling=SamplingSettings(max_tokens=LONGEST)
+    )
+
+
+def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told: Told) -> tuple[Report, bool]:
+    """Make a corpus.
+
+    Args:
+        config: What is read and kept.
+        folder: Where relative paths start.
+        work: The stage's own folder.
+        home: STUDIO_HOME.
+        told: Called with rows of progress.
+
+    Returns:
+        The report, and whether it was made now.
+    """
+    inputs, benchmarks = _from(folder, config.inputs), _from(folder, config.benchmarks)
+    here = config.model_copy(update={"inputs": inputs, "benchmarks": benchmarks})
+    files, _ = found(inputs)
+    lists = [path for path in (*inputs, *benchmarks) if path.is_file()]
+    key = {
+        "config": config.model_dump(mode="json", exclude=_LIMITS),
+        "files": [(path.name, sha256(path)) for path in dict.fromkeys((*files, *lists))],
+    }
+    return _once(work, key, partial(papers.main, here, work, home, told))
+
+
+def make_rows(
+    config: DistilConfig, call: RoleCall, source: Path, folder: Path, work: Path, home: Path, told: Told
+) -> tuple[Report, bool]:
+    """Distil a corpus.
+
+    Args:
+        config: What is distilled and kept.
+        call: The model that writes.
+        source: The corpus stage's folder.
+        folder: Where relative paths start.
+        work: The stage's own folder.
+        home: STUDIO_HOME.
+        told: Called with rows of progress.
+
+    Returns:
+        The report, and whether it was made now.
+    """
+    from models.chat import describe
+    from training import distil
+
+    plain = {name: getattr(config, name) for name in DistilConfig.model_fields}
+    here = DistilConfig(**plain | {"benchmarks": _from(folder, config.benchmarks)})
+    key = {
+        "config": here.model_dump(mode="json", exclude={"workers", "benchmarks"}),
+        "benchmarks": [sha256(path) for path in here.benchmarks if path.is_file()],
+        "corpus": sha256(source / distil.PASSAGES),
+        "model": describe(call, home),
+    }
+    return _once(work, key, lambda: distil.main(source, here, distil.open_maker(call, home), work, told))
+
+
+def _from(folder: Path, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(folder / path.expanduser() for path in paths)
+
+
+def _once(work: Path, key: Mapping[str, Any], make: Callable[[], Report]) -> tuple[Report, bool]:
+    told = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    done = work / DONE
+    known = json.loads(done.read_text(encoding="utf-8")) if done.is_file() else {}
+    if known.get("key") == told:
+        return known["report"], False
+    report = make()
+    publish(done, json.dumps({"key": told, "report": report}, ensure_ascii=False))
+    return report, True
