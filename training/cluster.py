@@ -13,6 +13,8 @@ from typing import Any
 
 from workspace.errors import ServiceError, StudioError
 
+_LOGS = "Ray's logs: /tmp/ray/session_latest/logs/train"
+
 Told = Callable[[dict[str, Any]], None]
 
 
@@ -101,15 +103,13 @@ def _listen(rows: Any, ends: dict[str, Any], told: Told | None) -> None:
 
 
 def _ended(ends: dict[str, Any]) -> dict[str, Any]:
-    from workspace import errors
+    from training.launch import fault_of
 
     if "failed" in ends:
-        raise getattr(errors, ends["failed"]["kind"])(ends["failed"]["message"], hint=ends["failed"]["hint"])
+        raise fault_of(ends["failed"], _LOGS)
     if "made" not in ends:
         lines = str(ends.get("fault", "")).split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "they told nothing")
-        raise StudioError(
-            f"the workers failed: {last[:300]}", hint="see Ray's logs: /tmp/ray/session_latest/logs/train"
-        )
+        raise StudioError(f"the workers failed: {last[:300]}", hint=f"see {_LOGS}")
     made: dict[str, Any] = ends["made"]
     return made

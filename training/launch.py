@@ -177,17 +177,22 @@ def _stop(child: subprocess.Popen[str]) -> None:
 def _ended(ends: dict[str, Any], code: int, log: Path) -> dict[str, Any]:
     """What was made, or the fault that a process told."""
     if "failed" in ends:
-        told = ends["failed"]
-        kind = getattr(errors, told["kind"], None)
-        if kind is not None:
-            raise kind(told["message"], hint=told["hint"])
-        raise StudioError(f"process {told['process']} failed: {told['kind']}: {told['message']}", hint=f"see {log}")
+        raise fault_of(ends["failed"], str(log))
     if code or "made" not in ends:
         fault = StudioError(f"the training processes ended with exit code {code}", hint=f"see {log}")
         fault.exit_code = code if code > 0 else 1
         raise fault
     made: dict[str, Any] = ends["made"]
     return made
+
+
+def fault_of(told: dict[str, Any], log: str) -> StudioError:
+    """The fault that a process told, see `failure`; one that is not Studio's own names the log."""
+    kind = getattr(errors, told["kind"], None)
+    if kind is not None:
+        fault: StudioError = kind(told["message"], hint=told["hint"])
+        return fault
+    return StudioError(f"process {told['process']} failed: {told['kind']}: {told['message']}", hint=f"see {log}")
 
 
 def _ray(opened: run.Run, recipe: str, config: str | None, processes: int | None, told: Told | None) -> dict[str, Any]:
