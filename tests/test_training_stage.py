@@ -158,7 +158,7 @@ def test_a_loss_that_is_no_number_stops_the_stage(
     assert (tmp_path / "checkpoints" / "checkpoint-2" / "whole").is_file()
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("kind", ["lora", "dora", "qlora"])
 def test_an_adapter_is_folded_into_its_variant(kind: str, word_llama: Path, tmp_path: Path) -> None:
     adapter = Adapter(type=kind, r=4, lora_alpha=8)  # type: ignore[arg-type]
     folder = main(
@@ -168,6 +168,30 @@ def test_an_adapter_is_folded_into_its_variant(kind: str, word_llama: Path, tmp_
     assert set(made.state_dict()) == set(former.state_dict())
     name = "model.layers.0.self_attn.q_proj.weight"
     assert not torch.allclose(made.state_dict()[name], former.state_dict()[name], atol=1e-2)
+    untouched = "model.embed_tokens.weight"
+    assert torch.allclose(made.state_dict()[untouched], former.state_dict()[untouched], atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "orpo"])
+def test_qlora_holds_the_base_in_four_bits(
+    kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    honest = stages._publish
+
+    def watched(trainer: Any, *given: Any) -> None:
+        seen.append(trainer.model)
+        honest(trainer, *given)
+
+    monkeypatch.setattr(stages, "_publish", watched)
+    adapter = Adapter(type="qlora", r=4)
+    folder = main(
+        task(kind, word_llama, adapter, max_steps=2, learning_rate=0.03), rows(kind), tmp_path, tmp_path / "variant"
+    )
+    linear = seen[0].base_model.model.model.layers[0].self_attn.q_proj.base_layer
+    assert type(linear).__name__ == "Linear4bit" and linear.weight.quant_type == "nf4"
+    config = json.loads((folder / "config.json").read_text())
+    assert "quantization_config" not in config and config["dtype"] == "bfloat16"
 
 
 def test_every_epoch_is_kept_on_request(word_llama: Path, tmp_path: Path) -> None:

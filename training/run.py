@@ -100,6 +100,8 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
     """
     require("datasets", "mergekit", "trl")
     require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
+    if any(stage.adapter and stage.adapter.type == "qlora" for stage in run.recipe.stages):
+        require("bitsandbytes", extra="gpu")
     made, data = [], []
     for stage in order(run.recipe):
         tell = _named(told if ranks.first() else None, stage.name)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
 from training import ranks
 from training.estimate import operations, peak, size_of
@@ -177,7 +177,7 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
 
         kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
     # After the arguments: they say how weights are spread over the processes.
-    model: Any = AutoModelForCausalLM.from_pretrained(task.base, dtype=torch.float32, local_files_only=True)
+    model = _model(task)
     keeper = Keeper(out, told, _effort(task))
     with _unkept(task.kind in ("dpo", "orpo")):
         trainer = guarded(kind, keeper)(
@@ -192,6 +192,25 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
     return trainer
+
+
+def _model(task: Task) -> Any:
+    """The model that is trained: whole in single precision; under an adapter in half of it, or for QLoRA in four bits.
+
+    Four bits: NormalFloat with quantised constants, after Dettmers et al., "QLoRA" (2023).
+    """
+    told: dict[str, Any] = {"dtype": torch.float32}
+    if task.adapter is not None and (task.args["bf16"] or task.adapter.type == "qlora"):
+        told["dtype"] = torch.bfloat16
+    if task.adapter is not None and task.adapter.type == "qlora":
+        told["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_quant_storage=torch.bfloat16,  # so that FSDP can spread them
+        )
+    return AutoModelForCausalLM.from_pretrained(task.base, local_files_only=True, **told)
 
 
 def _effort(task: Task) -> Effort | None:

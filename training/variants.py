@@ -32,6 +32,9 @@ def write_variant(
         held = model.state_dict() if weights is None else weights
         plain = {name: weight.detach().to("cpu") for name, weight in held.items()}
         model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in plain.items()})
+        config = json.loads((staged / "config.json").read_text(encoding="utf-8"))
+        told = json.dumps(config | {"dtype": "bfloat16"}, indent=2)  # of the weights, not of the training
+        (staged / "config.json").write_text(told + "\n", encoding="utf-8")
         tokenizer.save_pretrained(staged)
         (staged / "README.md").write_text(card_of(card), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(card, indent=1, default=str) + "\n", encoding="utf-8")
@@ -41,8 +44,12 @@ def write_variant(
 
 
 def _folded(model: Any, weights: Mapping[str, Any] | None) -> Any:
-    """A model with its adapter folded in; the one that is trained stays as it is."""
-    if weights is None:
+    """A model with its adapter folded in; the one that is trained stays as it is.
+
+    Where that one is quantised, or holds a share of its weights, the adapter is folded into its base read anew.
+    """
+    quantised = getattr(model.config, "quantization_config", None) is not None
+    if weights is None and not quantised:
         import copy
 
         return copy.deepcopy(model).merge_and_unload()
@@ -53,7 +60,8 @@ def _folded(model: Any, weights: Mapping[str, Any] | None) -> Any:
     name = model.config.name_or_path
     plain = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=True)
     whole = get_peft_model(plain, model.peft_config["default"])
-    whole.load_state_dict(weights)
+    held = model.state_dict() if weights is None else weights
+    whole.load_state_dict({key: weight for key, weight in held.items() if "lora_" in key}, strict=False)
     return whole.merge_and_unload()
 
 
