@@ -1,6 +1,6 @@
-"""Kill -9 at random moments of a recipe (CPT, SFT, DPO, ORPO, merge), then the same command: is the end the same?
+"""Kill -9 at random moments of a recipe (corpus, CPT, SFT, DPO, ORPO, merge), then the same command: is it the same?
 
-A small random model stands for a large one, so that every stage takes seconds; the sample corpus, the stages,
+A small random model stands for a large one, so that every stage takes seconds; the sample's PDFs, its rows, the stages,
 checkpoints and merging are the real ones. Killed once at every moment drawn, the command is run again to its
 end; losses and weights are then compared with an uninterrupted run's. Prints JSON.
 """
@@ -23,13 +23,15 @@ from home import environment
 from stages import base
 
 STAGES = ("cpt", "cpt-sft", "cpt-sft-dpo", "cpt-sft-orpo", "cpt-sft-dpo-slerp")
+PAPERS = Path(__file__).resolve().parent.parent / "training" / "sample" / "papers"
 RECIPE = """
 name: killed
 base: {base}
 stages:
+  - {{name: papers, stage: corpus, corpus: {{inputs: [{papers}]}}}}
   - name: cpt
     stage: cpt
-    data: [{{path: sample}}]
+    data: [{{from: papers}}]
     args: &short {{max_steps: 12, max_length: 128, per_device_train_batch_size: 4, learning_rate: 1.0e-3,
       logging_steps: 1, save_steps: 3, bf16: false}}
   - {{name: cpt-sft, stage: sft, data: [{{path: sample}}], args: *short}}
@@ -98,7 +100,7 @@ def one_kill(recipe: Path, length: float, draw: random.Random, want: tuple[Any, 
         home = Path(name) / "home"
         while not killed(recipe, home, moment := draw.uniform(0, length)):
             shutil.rmtree(home)
-        stood = [stage for stage in STAGES if (home / "training" / f"killed-{stage}").is_dir()]
+        stood = [stage for stage in ("papers", *STAGES) if (home / "training" / f"killed-{stage}").is_dir()]
         half = half_written(home)
         again = start(recipe, home)
         _, told = again.communicate()
@@ -123,7 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="studio-benchmark-") as name:
         folder = Path(name)
         recipe, home = folder / "killed.yaml", folder / "home"
-        recipe.write_text(RECIPE.format(base=base("small", folder / "base")), encoding="utf-8")
+        recipe.write_text(RECIPE.format(base=base("small", folder / "base"), papers=PAPERS), encoding="utf-8")
         home.mkdir()
         began = time.monotonic()
         process = start(recipe, home)
