@@ -196,7 +196,7 @@ def test_the_sample_is_worded_apart_from_its_benchmark() -> None:
     assert len(passages()) >= 80 and len(benchmark()) >= 150
     assert all(150 <= len(one["text"].split()) <= 330 for one in passages())
     assert {kind: len(sample_rows(kind)) for kind in ("cpt", "sft", "dpo")} == {
-        "cpt": len(passages()), "sft": sum(len(one["questions"]) for one in passages()), "dpo": len(passages()),
+        "cpt": 3 * len(passages()), "sft": sum(len(one["questions"]) for one in passages()), "dpo": len(passages()),
     }  # fmt: skip
     leaks = Leaks({"sample": [row["question"] for row in benchmark()]})
     told = [text for kind in ("cpt", "sft", "dpo") for row in sample_rows(kind) for text in _texts(row)]

@@ -1,8 +1,9 @@
 """How many of a benchmark's questions a model answers right, with intervals, and whether one does better than another.
 
 Every answer that a question offers is scored by its log-likelihood after the question, as the model's own template puts
-it; the likeliest counts. Nothing is sampled, so the same model always answers the same. Knows questions; not what they
-are about.
+it; the likeliest counts. The options of a choice are not shown, and their likelihoods are taken a byte (lm-eval's
+`acc_norm`): a small model knows more than it can tell by letters. Nothing is sampled, so the same model always answers
+the same. Knows questions; not what they are about.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.sample import answered, asked
+from training.sample import asked
 
 Question = dict[str, Any]
 _DRAWS = 10_000
@@ -23,9 +24,7 @@ _Z = 1.959964  # of a 95% interval
 
 def offered(question: Question) -> list[str]:
     """The answers that a question offers, as they would be given."""
-    if question["kind"] == "truth":
-        return ["true", "false"]
-    return [answered({**question, "answer": option}) for option in question["options"]]
+    return ["true", "false"] if question["kind"] == "truth" else list(question["options"])
 
 
 def answers(
@@ -58,7 +57,9 @@ def answers(
         )
         choices = offered(question)
         scores = _likelihoods(model, tokenizer, prompt, choices, device)
-        right.append(choices[int(np.argmax(scores))] == answered(question))
+        if question["kind"] == "choice":
+            scores = [score / len(choice.encode()) for score, choice in zip(scores, choices, strict=True)]
+        right.append(choices[int(np.argmax(scores))] == question["answer"])
         if told:
             told(number + 1, len(questions))
     return right

@@ -9,7 +9,6 @@ from typing import Any
 
 _FOLDER = Path(__file__).with_name("sample")
 _FILES = ("silk", "mineral", "plant", "principle")
-_LETTERS = "ABCDEFGH"
 
 Row = dict[str, Any]
 
@@ -21,21 +20,8 @@ def passages() -> tuple[Row, ...]:
 
 
 def asked(question: Row) -> str:
-    """A question as it is put: a choice with its options by letter, a statement with its two answers."""
-    if question["kind"] == "choice":
-        options = [f"{letter}. {text}" for letter, text in zip(_LETTERS, question["options"], strict=False)]
-        return "\n".join([question["question"], *options, "Answer with the letter."])
-    if question["kind"] == "truth":
-        return f"True or false? {question['question']}"
-    return str(question["question"])
-
-
-def answered(question: Row) -> str:
-    """The right answer to a question as it is put."""
-    if question["kind"] == "choice":
-        place = question["options"].index(question["answer"])
-        return f"{_LETTERS[place]}. {question['answer']}"
-    return str(question["answer"])
+    """A question as it is put; a statement is put with its two answers."""
+    return f"True or false? {question['question']}" if question["kind"] == "truth" else str(question["question"])
 
 
 def sample_rows(stage: str) -> list[Row]:
@@ -43,13 +29,13 @@ def sample_rows(stage: str) -> list[Row]:
     made: list[Row] = []
     for one in passages():
         if stage == "cpt":
-            made.append({"text": f"{one['title']}\n\n{one['text']}"})
+            made += [{"text": f"{one['title']}\n\n{text}"} for text in (one["text"], *one["retold"])]
         elif stage == "sft":
             made += [
                 {
                     "messages": [
                         {"role": "user", "content": asked(question)},
-                        {"role": "assistant", "content": answered(question)},
+                        {"role": "assistant", "content": question["answer"]},
                     ]
                 }
                 for question in one["questions"]
