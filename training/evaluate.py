@@ -41,6 +41,8 @@ def answers(
         template: Folder of the model whose chat template is used, where the model has none.
         told: Called with questions done and in all.
     """
+    import copy
+
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -49,6 +51,9 @@ def answers(
         tokenizer.chat_template = AutoTokenizer.from_pretrained(template, local_files_only=True).chat_template
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True)
+    head = copy.deepcopy(model.get_output_embeddings()).float()  # logits of half precision tie
+    head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
+    model.set_output_embeddings(head)
     model = model.to(device).eval()
     right = []
     for number, question in enumerate(questions):
@@ -66,21 +71,29 @@ def answers(
 
 
 def _likelihoods(model: Any, tokenizer: Any, prompt: str, choices: Sequence[str], device: str) -> list[float]:
-    """The log-likelihood of every choice after the prompt, in one pass."""
+    """The log-likelihood of every choice after the prompt, which is read once for all of them."""
     import torch
 
-    before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    rows = [before + tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
-    longest = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
-    seen = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
+    def tokens(text: str) -> list[int]:
+        told: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return told
+
+    before, tails = tokens(prompt), [tokens(choice) for choice in choices]
+    longest = max(map(len, tails))
+    ids = torch.tensor([tail + [0] * (longest - len(tail)) for tail in tails], device=device)
+    seen = torch.tensor(
+        [[1] * (len(before) + len(tail)) + [0] * (longest - len(tail)) for tail in tails], device=device
+    )
     with torch.inference_mode():
-        logits = model(input_ids=ids, attention_mask=seen).logits[:, len(before) - 1 : -1].float().log_softmax(-1)
-    found = []
-    for place, row in enumerate(rows):
-        tail = torch.tensor(row[len(before) :], device=device)
-        found.append(float(logits[place, : len(tail)].gather(1, tail[:, None]).sum()))
-    return found
+        stem = model(input_ids=torch.tensor([before], device=device), use_cache=True, logits_to_keep=1)
+        logits = stem.logits.expand(len(tails), -1, -1)
+        if longest > 1:
+            cache = stem.past_key_values
+            cache.batch_repeat_interleave(len(tails))
+            more = model(input_ids=ids[:, :-1], attention_mask=seen[:, :-1], past_key_values=cache)
+            logits = torch.cat([logits, more.logits], dim=1)
+        chances = logits.float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
+    return [float(row[: len(tail)].sum()) for row, tail in zip(chances, tails, strict=True)]
 
 
 def interval(right: Sequence[bool]) -> tuple[float, float, float]:
