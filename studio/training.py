@@ -46,6 +46,7 @@ def corpus(
     """Build a corpus; see `studio.train_corpus`."""
     from pydantic import ValidationError
 
+    from studio.assemble import quiet
     from training.corpus import CorpusConfig, main
 
     try:
@@ -53,6 +54,8 @@ def corpus(
     except ValidationError as fault:
         first = fault.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
+    if config.topic:
+        quiet()
     return main(config, out.expanduser(), settings.home, listener)
 
 

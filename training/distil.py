@@ -113,7 +113,7 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: To
         Interrupted: Stopped; what was written is kept.
     """
     require(*_NEEDS)
-    leaks = Leaks({path.stem: benchmark_texts(path) for path in config.benchmarks})
+    leaks = Leaks({str(path): benchmark_texts(path) for path in config.benchmarks})
     file, passages = read_passages(corpus, config.limit)
     depends = {key: value for key, value in made_by.told.items() if key not in ("server", "licence")}
     name = maker({**depends, "seed": config.seed})
