@@ -55,7 +55,7 @@ def inspect(folder: Path, kind: str | None = None) -> None:
     if not files:
         raise DataError(f"model folder {folder} is empty")
     for file in files:
-        _allowed(file, str(file.relative_to(folder)))
+        _allowed(file, f"{file.relative_to(folder)} in {folder}")
     weights = [file for file in files if file.suffix == WEIGHTS]
     if kind != "adapter":
         needed = CONFIGS if kind is None else ("model_index.json",) if kind == "painter" else ("config.json",)

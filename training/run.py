@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,16 +59,19 @@ class Run:
         """A stage's rows, checked and mixed by weight."""
         sets = []
         for one in stage.data:
-            path = self.folder / Path(one.path).expanduser()
+            path = self.folder / os.path.expanduser(one.path)
             rows = sample_rows(stage.stage) if one.path == SAMPLE else read_rows(path, stage.stage)
             sets.append((rows, one.weight))
-        return mixed(sets, int(resolved(stage)["seed"]))
+        made = mixed(sets, int(resolved(stage)["seed"]))
+        if not made:
+            raise DataError(f"{stage.name}: the weights of its data leave no row")
+        return made
 
 
 def open_run(recipe: str | Path, home: Path) -> Run:
     """Read a recipe, shipped or a file."""
-    path = Path(recipe).expanduser()
-    return Run(load_recipe(recipe), path.parent if path.is_file() else Path.cwd(), home)
+    path = Path(os.path.expanduser(recipe))
+    return Run(load_recipe(recipe), path.parent if os.path.isfile(path) else Path.cwd(), home)
 
 
 def main(run: Run, told: Told | None = None) -> dict[str, Any]:
@@ -86,12 +90,14 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
     """
     require("datasets", "mergekit", "trl")
     require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
-    made = []
+    made: list[dict[str, Any]] = []
     for stage in order(run.recipe):
         tell = _named(told if ranks.first() else None, stage.name)
         folder, card = run.variant(stage.name), _card(run.variant(stage.name))
         key = ranks.agreed(_key(run, stage) if ranks.first() else "")
         now = ranks.agreed(card.get("key") != key)
+        if now and ranks.first() and not any(one["made"] for one in made):
+            _ready(run)
         if now:
             tell({"state": "merging" if stage.stage == "slerp" else "training"})
             (_merge if stage.stage == "slerp" else _train)(run, stage, key, tell)
@@ -100,6 +106,20 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
         tell({"state": "done" if now else "done before"})
         made.append({"name": folder.name, "folder": str(folder), "made": now, "figures": card.get("figures", {})})
     return {"recipe": run.recipe.name, "variants": made}
+
+
+def _ready(run: Run) -> None:
+    """Refuse, before anything is trained, what a later stage would stumble over: rows, models, too little room."""
+    from training import stage as stages
+
+    template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
+    for stage in run.recipe.stages:
+        if stage.stage == "slerp":
+            run.model(parents(run.recipe, stage)[1])
+        else:
+            _enough(run, stage)
+            task = stages.Task(stage.stage, resolved(stage), run.model(BASE), template)
+            stages.dataset(task, stages.load_tokenizer(task), run.rows(stage)[:1])
 
 
 def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
