@@ -18,17 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 
+from models.lora import one_line
 from training import ranks
 from training.estimate import operations, peak, size_of
 from training.prepared import kept, key_of
-from training.progress import Effort, Keeper, guarded, last_whole
+from training.progress import Effort, Keeper, guarded, last_whole, written
 from training.recipes import Adapter
-from training.rows import Row
+from training.rows import Row, begins
 from training.tokens import Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
 from training.variants import write_variant
+from workspace.errors import DataError
 
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
 
 Told = Callable[[dict[str, Any]], None]
@@ -111,11 +115,40 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Within it, what loaders say of a folder that is no language model becomes one line."""
+    try:
+        yield
+    except (*_BROKEN, StrictDataclassError) as fault:
+        why = f"{type(fault).__name__}: {one_line(fault)}"
+        hint = "its configuration, tokenizer and weights must belong together"
+        raise DataError(f"cannot read a language model in {folder}: {why}", hint=hint) from fault
+
+
+def load_model(base: Path) -> Any:
+    """The weights a stage starts from, all of them from the folder.
+
+    Raises:
+        DataError: It holds no language model, or lacks weights that its configuration asks for.
+    """
+    with _reading(base):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            base, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    absent = sorted(found["missing_keys"])
+    if absent and not ranks.together():  # a process among several may hold but a share
+        raise DataError(f"{base} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}")
+    return model
+
+
 def load_tokenizer(task: Task) -> Any:
     """The tokenizer with which a stage trains and its variant will speak."""
-    tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True)
+    with _reading(task.base):
+        tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True)
     if task.template is not None:
-        tokenizer.chat_template = AutoTokenizer.from_pretrained(task.template, local_files_only=True).chat_template
+        with _reading(task.template):
+            tokenizer.chat_template = AutoTokenizer.from_pretrained(task.template, local_files_only=True).chat_template
     check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
     set_pad(tokenizer)
     return tokenizer
@@ -136,17 +169,32 @@ def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengt
     most = int(task.args["max_length"])
     if task.kind in ("dpo", "orpo"):
         whole = [
-            of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"row {number}, {side}")
-            for number, row in enumerate(rows, 1)
+            of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"{begins(row)}, {side}")
+            for row in rows
             for side in ("chosen", "rejected")
         ]
+        prompt = int(task.args["max_prompt_length"] or most)
+        _leave_answers(rows, [min(prompt, len(rendered(tokenizer, row["prompt"], ask=True))) for row in rows], most)
         return Dataset.from_list([_preference(tokenizer, row, task) for row in rows]), lengths(whole, most)
-    encode = of_text if task.kind == "cpt" else of_messages
-    encoded = [encode(tokenizer, row) for row in rows]
+    if task.kind == "cpt":
+        encoded = [of_text(tokenizer, row) for row in rows]
+    else:
+        encoded = [of_messages(tokenizer, row, begins(row)) for row in rows]
+        _leave_answers(rows, [next(n for n, label in enumerate(one.labels) if label >= 0) for one in encoded], most)
     made = [{"input_ids": one.input_ids, "labels": one.labels} for one in encoded]
     if not task.args["assistant_only_loss"]:
         made = [{**one, "labels": one["input_ids"]} for one in made]
     return Dataset.from_list(made), lengths(encoded, most)
+
+
+def _leave_answers(rows: Sequence[Row], starts: Sequence[int], most: int) -> None:
+    """Refuse rows of whose answers, which start after so many tokens, nothing is left."""
+    lost = [begins(row) for row, start in zip(rows, starts, strict=True) if start >= most]
+    if lost:
+        raise DataError(
+            f"max_length {most} cuts the whole answer of {len(lost)} of {len(rows)} rows; the first is {lost[0]}",
+            hint="raise max_length, or shorten or drop these rows",
+        )
 
 
 def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
@@ -163,6 +211,7 @@ def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
 
 def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None) -> Any:
     """The TRL trainer of the stage's kind, guarded and told of."""
+    from peft.utils.error import NoMatchingPeftModuleError
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     kind: type
@@ -177,17 +226,20 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
 
         kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
     # After the arguments: they say how weights are spread over the processes.
-    model: Any = AutoModelForCausalLM.from_pretrained(task.base, dtype=torch.float32, local_files_only=True)
+    model = load_model(task.base)
     keeper = Keeper(out, told, _effort(task))
-    with _unkept(task.kind in ("dpo", "orpo")):
-        trainer = guarded(kind, keeper)(
-            model=model,
-            args=args,
-            train_dataset=data,
-            processing_class=tokenizer,
-            callbacks=[keeper],
-            peft_config=_peft(task.adapter),
-        )
+    try:
+        with _unkept(task.kind in ("dpo", "orpo")):
+            trainer = guarded(kind, keeper)(
+                model=model,
+                args=args,
+                train_dataset=data,
+                processing_class=tokenizer,
+                callbacks=[keeper],
+                peft_config=_peft(task.adapter),
+            )
+    except NoMatchingPeftModuleError as fault:
+        raise DataError(f"adapter, target_modules: {' '.join(str(fault).split())}") from None
     trainer.remove_callback(PrinterCallback)
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
@@ -228,7 +280,7 @@ def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
         held = trainer.model_wrapped if trainer.is_deepspeed_enabled else trainer.model
         weights = trainer.accelerator.get_state_dict(held)
     if ranks.first():
-        with ranks.alone():
+        with ranks.alone(), written(folder):
             write_variant(model, trainer.processing_class, folder, card, weights)
     ranks.wait()
 
