@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def corpus(
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
     if config.topic:
         quiet()
-    return main(config, out.expanduser(), settings.home, listener)
+    return main(config, Path(os.path.expanduser(out)), settings.home, listener)
 
 
 def distil(

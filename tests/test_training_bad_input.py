@@ -147,7 +147,7 @@ class TestPapers:
                 os.killpg(studio.pid, signal.SIGINT)  # as a terminal's Ctrl-C does
                 assert line.read() == ""
             _, told = studio.communicate()
-        assert studio.returncode == 130 and told == "error: stopped (the same command goes on from there)\n"
+        assert studio.returncode == 130 and told == "error: stopped (the same command goes on)\n"
 
     def test_a_fault_of_a_package_is_no_end(self, papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from training import parsing

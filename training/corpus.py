@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -263,7 +264,7 @@ def benchmark_texts(path: Path) -> list[str]:
         DataError: It cannot be read.
     """
     try:
-        texts = [text for row in _loaded(path.expanduser()) for text in _texts(row)]
+        texts = [text for row in _loaded(Path(os.path.expanduser(path))) for text in _texts(row)]
     except (OSError, ValueError, RecursionError) as fault:
         raise DataError(f"cannot read the benchmark {shown(path)}: {fault}", hint="it is JSON or JSONL") from None
     if not any(len(words_of(one)) >= LEAK for one in texts):

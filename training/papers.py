@@ -35,7 +35,7 @@ def found(inputs: Sequence[Path]) -> Found:
     """
     told = Found()
     for one in inputs:
-        path = one.expanduser()
+        path = Path(os.path.expanduser(one))
         if os.path.isdir(path):
             _look_into(path, told)
         elif os.path.isfile(path) and path.suffix.lower() in SUFFIXES:

@@ -329,7 +329,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(UsageError(error.format_message().rstrip("."), hint="see --help"))
     except (Abort, KeyboardInterrupt):
         training = (sys.argv[1:] if arguments is None else arguments)[:1] == ["train"]
-        return _fail(Interrupted("stopped", hint="the same command goes on from there" if training else None))
+        return _fail(Interrupted("stopped", hint="the same command goes on" if training else None))
     return code if isinstance(code, int) else 0
 
 
