@@ -19,7 +19,7 @@ from training.cleaning import sections, spans
 from training.corpus import CorpusConfig, main
 from training.parsing import Limits, parse
 from ui.cli import main as cli
-from workspace.errors import DataError, ServiceError, StorageError
+from workspace.errors import DataError, ServiceError, StorageError, UsageError
 
 PROSE = sample_papers.contents(0)[0]["text"]
 FONT = b"/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
@@ -271,6 +271,10 @@ class TestFolders:
         (tmp_path / "out").write_text("")
         with pytest.raises(StorageError, match="part of the path is a file"):
             run(tmp_path, papers)
+
+    def test_a_converter_that_there_is_not(self, papers: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"unknown converter 'marke'; did you mean 'marker'\?"):
+            run(tmp_path, papers, pdf="marke")
 
     def test_an_input_that_cannot_be_one(self, papers: Path, tmp_path: Path) -> None:
         os.mkfifo(papers / "pipe")

@@ -111,7 +111,7 @@ def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) 
         raise UsageError(unknown("converter", config.pdf, PDF))
     papers = found(config.inputs)
     references = papers.references
-    leaks = Leaks({str(path): benchmark_texts(path) for path in config.benchmarks})
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
     likeness = _likeness(config.topic, home)
     probe(out)
     if config.crossref and references:

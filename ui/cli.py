@@ -328,8 +328,9 @@ def main(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _fail(UsageError(error.format_message().rstrip("."), hint="see --help"))
     except (Abort, KeyboardInterrupt):
-        training = (sys.argv[1:] if arguments is None else arguments)[:1] == ["train"]
-        return _fail(Interrupted("stopped", hint="the same command goes on" if training else None))
+        begun = (sys.argv[1:] if arguments is None else arguments)[:1]
+        again = begun in (["train"], ["models"])
+        return _fail(Interrupted("stopped", hint="the same command goes on" if again else None))
     return code if isinstance(code, int) else 0
 
 
