@@ -326,14 +326,16 @@ class TestRoom:
             main(task("sft", word_llama, max_steps=2), rows("sft", 2), tmp_path / "out", tmp_path / "variant")
 
     @pytest.mark.parametrize("kind", ["sft", "dpo", "orpo"])
-    def test_an_answer_that_is_cut_away_is_named(self, kind: str, word_llama: Path) -> None:
+    def test_a_row_whose_answer_is_cut_away_is_left_out_and_named(self, kind: str, word_llama: Path) -> None:
         told = rows(kind, 2)
         asked = {"role": "user", "content": "Which layer holds the heat? " * 20}
         told[1] = {**told[1], "prompt": [asked]} if kind != "sft" else {"messages": [asked, told[1]["messages"][1]]}
         one = task(kind, word_llama)
-        why = "max_length 96 cuts the whole answer of 1 of 2 rows; the first is the row that begins 'Which layer holds"
-        with pytest.raises(DataError, match=why):
-            dataset(one, load_tokenizer(one), told)
+        made, sizes = dataset(one, load_tokenizer(one), told)
+        assert len(made) == 1
+        assert sizes.left_out.startswith("1 of 2 (no answer in max_length): the row that begins 'Which layer holds")
+        with pytest.raises(DataError, match="max_length 96 cuts the whole answer of every row, such as the row that"):
+            dataset(one, load_tokenizer(one), told[1:])
         if kind != "sft":
             shorter = task(kind, word_llama, max_prompt_length=32)
             assert len(dataset(shorter, load_tokenizer(shorter), told)[0]) == 2

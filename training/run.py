@@ -119,7 +119,7 @@ def _ready(run: Run) -> None:
         else:
             _enough(run, stage)
             task = stages.Task(stage.stage, resolved(stage), run.model(BASE), template)
-            stages.dataset(task, stages.load_tokenizer(task), run.rows(stage)[:1])
+            stages.encoded(task, stages.load_tokenizer(task), run.rows(stage)[0])
 
 
 def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:

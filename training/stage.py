@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from training.prepared import kept, key_of
 from training.progress import Effort, Keeper, guarded, last_whole, written
 from training.recipes import Adapter
 from training.rows import Row, begins
-from training.tokens import Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
+from training.tokens import IGNORED, Encoded, Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
 from training.variants import write_variant
 from workspace.errors import DataError
 
@@ -84,7 +84,8 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
     tokenizer = load_tokenizer(task)
     data, sizes = _prepared(task, tokenizer, rows)
     if told:
-        told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4)})
+        more = {"left_out": sizes.left_out} if sizes.left_out else {}
+        told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), **more})
     trainer = _trainer(task, tokenizer, data, out, told)
     trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
     if "wandb" in task.args["report_to"] and ranks.first():
@@ -162,39 +163,49 @@ def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Len
     return kept(task.cache / key, lambda: dataset(task, tokenizer, rows))
 
 
+def encoded(task: Task, tokenizer: Any, row: Row) -> list[Encoded]:
+    """A row's tokens; of a preference those of both answers, each after the prompt."""
+    if task.kind == "cpt":
+        return [of_text(tokenizer, row)]
+    if task.kind == "sft":
+        return [of_messages(tokenizer, row, begins(row))]
+    return [
+        of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"{begins(row)}, {side}")
+        for side in ("chosen", "rejected")
+    ]
+
+
 def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
-    """Rows as the stage's trainer takes them, and what they come to in tokens."""
+    """Rows as the stage's trainer takes them, and what they come to in tokens.
+
+    Raises:
+        DataError: A row cannot be rendered, or of no row is any of the answer left within max_length.
+    """
     from datasets import Dataset
 
     most = int(task.args["max_length"])
-    if task.kind in ("dpo", "orpo"):
-        whole = [
-            of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"{begins(row)}, {side}")
-            for row in rows
-            for side in ("chosen", "rejected")
-        ]
-        prompt = int(task.args["max_prompt_length"] or most)
-        _leave_answers(rows, [min(prompt, len(rendered(tokenizer, row["prompt"], ask=True))) for row in rows], most)
-        return Dataset.from_list([_preference(tokenizer, row, task) for row in rows]), lengths(whole, most)
-    if task.kind == "cpt":
-        encoded = [of_text(tokenizer, row) for row in rows]
-    else:
-        encoded = [of_messages(tokenizer, row, begins(row)) for row in rows]
-        _leave_answers(rows, [next(n for n, label in enumerate(one.labels) if label >= 0) for one in encoded], most)
-    made = [{"input_ids": one.input_ids, "labels": one.labels} for one in encoded]
-    if not task.args["assistant_only_loss"]:
-        made = [{**one, "labels": one["input_ids"]} for one in made]
-    return Dataset.from_list(made), lengths(encoded, most)
-
-
-def _leave_answers(rows: Sequence[Row], starts: Sequence[int], most: int) -> None:
-    """Refuse rows of whose answers, which start after so many tokens, nothing is left."""
-    lost = [begins(row) for row, start in zip(rows, starts, strict=True) if start >= most]
+    made = [(row, encoded(task, tokenizer, row)) for row in rows]
+    whole = [(row, ones) for row, ones in made if _start(task, tokenizer, row, ones[0]) < most]
+    lost = next((begins(row) for row, ones in made if _start(task, tokenizer, row, ones[0]) >= most), "")
+    if not whole:
+        raise DataError(f"max_length {most} cuts the whole answer of every row, such as {lost}", hint="raise it")
+    sizes = lengths([one for _, ones in whole for one in ones], most)
     if lost:
-        raise DataError(
-            f"max_length {most} cuts the whole answer of {len(lost)} of {len(rows)} rows; the first is {lost[0]}",
-            hint="raise max_length, or shorten or drop these rows",
-        )
+        sizes = replace(sizes, left_out=f"{len(made) - len(whole)} of {len(made)} (no answer in max_length): {lost}")
+    if task.kind in ("dpo", "orpo"):
+        return Dataset.from_list([_preference(tokenizer, row, task) for row, _ in whole]), sizes
+    told = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
+    if not task.args["assistant_only_loss"]:
+        told = [{**one, "labels": one["input_ids"]} for one in told]
+    return Dataset.from_list(told), sizes
+
+
+def _start(task: Task, tokenizer: Any, row: Row, first: Encoded) -> int:
+    """After how many tokens a row's answer starts; a preference's prompt may be cut."""
+    if task.kind in ("dpo", "orpo"):
+        asked = len(rendered(tokenizer, row["prompt"], ask=True))
+        return min(asked, int(task.args["max_prompt_length"] or asked))
+    return next(place for place, label in enumerate(first.labels) if label != IGNORED)
 
 
 def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:

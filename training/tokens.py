@@ -26,13 +26,17 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Lengths:
-    """What a set of rows comes to in tokens: in all, learned, the longest row, and the share of rows that are cut."""
+    """What a set of rows comes to in tokens: in all, learned, the longest row, the share of rows that are cut.
+
+    And, in words, how many rows are left out because nothing of them would be learned, with the first one's name.
+    """
 
     rows: int
     tokens: int
     learned: int
     longest: int
     truncated: float
+    left_out: str = ""
 
 
 def check_tokenizer(tokenizer: Any, where: str, chat: bool) -> None:
