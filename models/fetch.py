@@ -187,8 +187,8 @@ def _own(model: str, home: Path) -> Path:
     """The folder of a variant trained here by its name, or of a model by its path."""
     if "/" not in model and model in variants(home):
         return home / VARIANTS / model
-    path = Path(model).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(model))
+    if os.path.exists(path):
         return path
     if path.is_absolute() or model.startswith(("./", "../", "~")):
         raise UsageError(f"no model folder at {path}")

@@ -88,9 +88,11 @@ def _allowed(file: Path, shown: str) -> None:
     if suffix in CODE:
         raise DataError(f"model file {shown} holds code, which is never run", hint=f"remove it from {file.parent}")
     if suffix in PICKLES:
-        raise DataError(f"model file {shown} may run code when loaded; only .safetensors weights are taken")
+        why = "may run code when loaded; only .safetensors weights are taken"
+        raise DataError(f"model file {shown} {why}", hint=f"it lies in {file.parent}")
     if file.suffix != WEIGHTS and suffix not in TEXT and file.name.split(".")[0].upper() not in BARE:
-        raise DataError(f"model file {shown} is neither safetensors, tokenizer nor configuration")
+        why = "is neither safetensors, tokenizer nor configuration"
+        raise DataError(f"model file {shown} {why}", hint=f"it lies in {file.parent}")
     if not file.is_file():
         raise DataError(f"model file {shown} is missing (a broken link)")
 

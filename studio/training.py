@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def corpus(
     """Build a corpus; see `studio.train_corpus`."""
     from pydantic import ValidationError
 
+    from studio.assemble import quiet
     from training.corpus import CorpusConfig, main
 
     try:
@@ -51,7 +53,9 @@ def corpus(
     except ValidationError as fault:
         first = fault.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
-    return main(config, out.expanduser(), settings.home, listener)
+    if config.topic:
+        quiet()
+    return main(config, Path(os.path.expanduser(out)), settings.home, listener)
 
 
 def distil(

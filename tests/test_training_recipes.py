@@ -92,6 +92,16 @@ def stage(**changes: Any) -> list[dict[str, Any]]:
     ("changes", "why"),
     [
         ({"bass": "x"}, r"bass: unknown key 'bass'; did you mean 'base'\?"),
+        ({"stagse": []}, r"stagse: unknown key 'stagse'; did you mean 'stages'\? choices: base, chat_template, name"),
+        ({"stages": stage(date=[])}, r"stages.0.date: unknown key 'date'; did you mean 'data'\?"),
+        ({"name": "Mine"}, "name: 'Mine' is no name; a name is up to 61 small letters, digits, dots, hyphens"),
+        ({"stages": stage(name="a b")}, "stages.0.name: 'a b' is no name; a name is up to 61 small letters"),
+        ({"name": 5}, "name: Input should be a valid string, not 5"),
+        ({"base": ""}, "base: String should have at least 1 character"),
+        ({"stages": stage(args={"learning_rate": float("inf")})}, "args, learning_rate: .* finite number, not inf"),
+        ({"stages": stage(args={"optim": "adamm"})}, "optim: Input should be 'adamw_torch', .*, not 'adamm'"),
+        ({"stages": stage(data=[{"path": "x", "weight": 1e300}])}, "data.0.weight: .* less than or equal to 1000"),
+        ({"stages": [*stage(), {"name": "s", "stage": "slerp", "slerp": {"mlp": []}}]}, "slerp.mlp: .* at least 1"),
         (
             {"stages": stage(args={"learnig_rate": 1})},
             r"unknown argument 'learnig_rate'; did you mean 'learning_rate'\?",
@@ -126,9 +136,22 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("- a\n")
     with pytest.raises(DataError, match="holds no keys"):
         load_recipe(tmp_path / "x.yaml")
-    (tmp_path / "x.yaml").write_text("a: [\n")
-    with pytest.raises(DataError, match="cannot read"):
-        load_recipe(tmp_path / "x.yaml")
+    for text in ("a: [\n", "name: 2020-13-45\n", "[" * 5000, "a: " + "9" * 5000, "a: \0", "a: 1\n---\nb: 1\n"):
+        (tmp_path / "x.yaml").write_text(text)
+        with pytest.raises(DataError, match=r"cannot read .*x.yaml: .+") as caught:
+            load_recipe(tmp_path / "x.yaml")
+        assert "\n" not in str(caught.value)
+    for name, why in (
+        ("x" * 300, "File name too long"),
+        (str(tmp_path), "Is a directory"),
+        ("~no-such-user/x", "unknown"),
+    ):
+        with pytest.raises(DataError, match=why):
+            load_recipe(name)
+
+
+def test_a_name_may_have_one_letter(tmp_path: Path) -> None:
+    assert load_recipe(written(tmp_path, name="m")).name == "m"
 
 
 def test_a_stage_starts_from_the_one_before_it(tmp_path: Path) -> None:

@@ -51,9 +51,13 @@ def test_every_form_is_read(stage: str, row: dict[str, Any], read: dict[str, Any
     [
         ("cpt", {"txt": "x"}, "row 2: no field 'text'; cpt reads text, it has txt"),
         ("cpt", {"text": " "}, "row 2, text: it is empty"),
-        ("cpt", {"text": 3}, "row 2, text: it is int, not text"),
+        ("cpt", {"text": 3}, "row 2, text: it is 3, not text"),
+        ("cpt", {"text": None}, "row 2, text: it is null, not text"),
+        ("cpt", {"text": "half \ud800"}, "row 2, text: it holds half a character"),
         ("cpt", {"text": "x" * 400_001}, "row 2, text: it has 400,001 letters"),
-        ("cpt", ["text"], "row 2: it is no object"),
+        ("cpt", ["text"], 'row 2: it is ["text"], no object (rows are JSON, one object a line (JSONL), or Parquet)'),
+        ("sft", {"instruction": {"a": 1}, "output": "x"}, 'message 1, content: it is {"a": 1}, not text'),
+        ("sft", {"instruction": "a", "input": 5, "output": "x"}, "message 1, content: it is 5, not text"),
         ("sft", {"messages": []}, "row 2, messages: it is no list of messages"),
         ("sft", {"messages": CHAT[:1]}, "the last message is the user's, not the assistant's"),
         ("sft", {"messages": [*CHAT, *CHAT[1:]]}, "message 3: assistant after assistant"),
@@ -62,6 +66,7 @@ def test_every_form_is_read(stage: str, row: dict[str, Any], read: dict[str, Any
         ("sft", {"messages": [CHAT[0], {"role": "assistant", "content": ""}]}, "message 2, content: it is empty"),
         ("sft", {"messages": [CHAT[0], {"role": "system", "content": "x"}, CHAT[1]]}, "message 2: system after user"),
         ("dpo", {"prompt": "a", "chosen": "b", "rejected": "b"}, "row 2: chosen and rejected are the same"),
+        ("dpo", {"prompt": "a", "chosen": "b c", "rejected": " b  c\n"}, "row 2: chosen and rejected are the same"),
         ("dpo", {"prompt": "a", "chosen": "b"}, "no field 'rejected'; dpo reads prompt, chosen, rejected"),
         ("dpo", {"prompt": CHAT, "chosen": "b", "rejected": "c"}, "prompt: the last message is the assistant's"),
     ],
@@ -79,8 +84,17 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     with pytest.raises(DataError, match="cannot read"):
         read_rows(path, "cpt")
-    path.write_text('{"text": "a"}\n{"text": \n')
-    with pytest.raises(DataError, match="line 2: no JSON"):
+    for text, why in (
+        ('{"text": "a"}\n{"text": \n', "line 2: no JSON"),
+        ("[\n", "line 1: no JSON .* one object a line"),
+        ('{"text": ' + "[" * 100_000, "line 1: no readable JSON .maximum recursion"),
+        ('{"text": ' + "9" * 5000 + "}", "line 1: no readable JSON .Exceeds the limit"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=why):
+            read_rows(path, "cpt")
+    path.write_bytes("größe".encode("latin-1"))
+    with pytest.raises(DataError, match=r"rows.jsonl is not UTF-8 \(byte 2\) \(save it as UTF-8\)"):
         read_rows(path, "cpt")
     path.write_text("\n")
     with pytest.raises(DataError, match="holds no rows"):
@@ -88,6 +102,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_bytes(b"PAR0")
     with pytest.raises(DataError, match="cannot read"):
         read_rows(tmp_path / "rows.parquet", "cpt")
+    with pytest.raises(DataError, match=r"none.parquet: No such file or directory"):
+        read_rows(tmp_path / "none.parquet", "cpt")
+
+
+def test_a_text_may_hold_other_ends_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes('\ufeff{"text": "one\u2028two\x85three"}\r\n'.encode())
+    assert read_rows(tmp_path / "rows.jsonl", "cpt") == [{"text": "one\u2028two\x85three"}]
 
 
 def test_parquet_is_read_as_jsonl_is(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from training.run import main, open_run, plan
 from training.sample import benchmark, passages, sample_rows
 from ui.cli import app
 from ui.cli import main as cli
-from workspace.errors import DataError, ServiceError, StorageError, UsageError
+from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -142,6 +142,54 @@ def test_too_little_memory_or_disk_is_said_before_anything_is_read(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: (10, 9, 1))
     with pytest.raises(StorageError, match=r"cpt needs about .* GB of disk; .* has 0.0 GB free"):
         main(open_run(recipe, home))
+
+
+class TestBeforeAnythingIsTrained:
+    """A fault of a later stage is said before the first one begins."""
+
+    def refused(self, recipe: Path, home: Path, **stage: Any) -> StudioError:
+        told = yaml.safe_load(recipe.read_text())
+        told["stages"] = [told["stages"][0], {**told["stages"][1], **stage}]
+        recipe.write_text(yaml.safe_dump(told))
+        with pytest.raises(StudioError) as caught:
+            main(open_run(recipe, home))
+        assert not variants(home)
+        return caught.value
+
+    def test_rows(self, recipe: Path, home: Path) -> None:
+        assert "no field 'messages'" in str(self.refused(recipe, home, data=[{"path": "text.jsonl"}]))
+        data = [{"path": "chat.jsonl", "weight": 0.01}]
+        assert str(self.refused(recipe, home, data=data)) == "sft: the weights of its data leave no row"
+
+    def test_a_parent_to_merge_with(self, recipe: Path, home: Path) -> None:
+        merge = {"stage": "slerp", "into": "smollm2-135m", "data": [], "args": {}}
+        fault = self.refused(recipe, home, **merge)
+        assert fault.exit_code == 69 and "studio models fetch smollm2-135m" in str(fault)
+
+    def test_memory(self, recipe: Path, home: Path) -> None:
+        args = ARGS | {"per_device_train_batch_size": 10**9}
+        assert str(self.refused(recipe, home, args=args)).startswith("sft needs about ")
+
+    def test_a_template(self, recipe: Path, home: Path, word_llama: Path, tmp_path: Path) -> None:
+        base = tmp_path / "bare"
+        shutil.copytree(word_llama, base)
+        (base / "chat_template.jinja").unlink()
+        recipe.write_text(recipe.read_text().replace(f"base: {word_llama}", f"base: {base}"))
+        assert "has no chat template (name a model that has one" in str(self.refused(recipe, home))
+
+
+def test_a_base_that_is_no_model_is_named(recipe: Path, home: Path, word_llama: Path) -> None:
+    text = recipe.read_text()
+    wrong = {
+        str(recipe.parent): "neither safetensors, tokenizer nor configuration",
+        "~no-such-user/x": "no model folder at ~no-such-user/x",
+        "x" * 300: "unknown model",
+    }
+    for base, why in wrong.items():
+        recipe.write_text(text.replace(f"base: {word_llama}", f"base: {base}"))
+        with pytest.raises(StudioError, match=why) as caught:
+            main(open_run(recipe, home))
+        assert base in str(caught.value)
 
 
 class TestPlan:

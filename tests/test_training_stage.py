@@ -21,7 +21,7 @@ from training.recipes import Adapter, Arguments, Stage, resolved
 from training.rows import Row
 from training.stage import Task, dataset, load_tokenizer, main
 from training.tokens import IGNORED, of_messages, of_text
-from workspace.errors import DataError
+from workspace.errors import DataError, StorageError
 from workspace.files import verify
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -296,6 +296,75 @@ class TestCache:
         assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
+class TestBases:
+    @pytest.mark.parametrize(
+        ("name", "text", "why"),
+        [
+            ("tokenizer.json", "{}", "cannot read a language model in .*: KeyError"),
+            ("config.json", '{"model_type": "nope"}', "cannot read a language model in .*nope"),
+            ("config.json", "hidden_size: null", "cannot read a language model in .*hidden_size"),
+            ("config.json", "num_hidden_layers: 3", "lacks 9 weights that its config.json asks for, such as model.lay"),
+            ("config.json", "hidden_size: 32", "cannot read a language model in .* must belong together"),
+        ],
+    )
+    def test_a_folder_that_is_no_model(self, name: str, text: str, why: str, word_llama: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "base"
+        shutil.copytree(word_llama, folder)
+        if not text.startswith("{"):
+            key, value = text.split(": ")
+            text = json.dumps(json.loads((folder / name).read_text()) | {key: json.loads(value)})
+        (folder / name).write_text(text)
+        with pytest.raises(DataError, match=why) as caught:
+            load_tokenizer(task("sft", folder))
+            stages.load_model(task("sft", folder))
+        assert "\n" not in str(caught.value)
+
+    def test_an_adapter_for_parts_that_are_not_there(self, word_llama: Path, tmp_path: Path) -> None:
+        one = task("sft", word_llama, Adapter(target_modules="nope"))
+        with pytest.raises(DataError, match="adapter, target_modules: Target modules nope not found"):
+            main(one, rows("sft", 2), tmp_path / "out", tmp_path / "variant")
+
+    @pytest.mark.parametrize("told", ["{", '{"hidden_size": 1, "num_hidden_layers": "x", "vocab_size": 1}', "[]"])
+    def test_sizes_of_no_model(self, told: str, tmp_path: Path) -> None:
+        (tmp_path / "config.json").write_text(told)
+        with pytest.raises(DataError, match=r"config.json is no model's configuration"):
+            size_of("mine", tmp_path)
+
+
+class TestRoom:
+    @pytest.mark.parametrize(
+        "fault",
+        [OSError(28, "No space left on device"), RuntimeError("PytorchStreamWriter failed writing file data/3")],
+        ids=["disk", "torch"],
+    )
+    def test_a_disk_that_fills_is_said(
+        self, fault: Exception, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from trl import SFTTrainer
+
+        def full(*_: Any, **__: Any) -> None:
+            raise fault
+
+        monkeypatch.setattr(SFTTrainer, "_save_checkpoint", full)
+        with pytest.raises(StorageError, match=r"cannot write .*checkpoints: no space is left on the disk"):
+            main(task("sft", word_llama, max_steps=2), rows("sft", 2), tmp_path / "out", tmp_path / "variant")
+
+    @pytest.mark.parametrize("kind", ["sft", "dpo", "orpo"])
+    def test_a_row_whose_answer_is_cut_away_is_left_out_and_named(self, kind: str, word_llama: Path) -> None:
+        told = rows(kind, 2)
+        asked = {"role": "user", "content": "Which layer holds the heat? " * 20}
+        told[1] = {**told[1], "prompt": [asked]} if kind != "sft" else {"messages": [asked, told[1]["messages"][1]]}
+        one = task(kind, word_llama)
+        made, sizes = dataset(one, load_tokenizer(one), told)
+        assert len(made) == 1
+        assert sizes.left_out.startswith("1 of 2 (no answer in max_length): the row that begins 'Which layer holds")
+        with pytest.raises(DataError, match="max_length 96 cuts the whole answer of every row, such as the row that"):
+            dataset(one, load_tokenizer(one), told[1:])
+        if kind != "sft":
+            shorter = task(kind, word_llama, max_prompt_length=32)
+            assert len(dataset(shorter, load_tokenizer(shorter), told)[0]) == 2
+
+
 class TestTokenizers:
     def test_a_tokenizer_without_a_template_is_refused(self, word_llama: Path, tmp_path: Path) -> None:
         bare = AutoTokenizer.from_pretrained(word_llama)
@@ -315,6 +384,8 @@ class TestTokenizers:
                 "{% for m in messages %}{{ loop.length }}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}",
                 "otherwise in training than at inference",
             ),
+            ("{% if true %}", "a row: the chat template cannot render it: Unexpected end of template"),
+            ("{{ raise_exception('no system role') }}", "a row: the chat template cannot render it: no system role"),
         ],
     )
     def test_a_template_that_would_mislead_is_refused(self, template: str, why: str, word_llama: Path) -> None:

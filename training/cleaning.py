@@ -40,6 +40,7 @@ _SHORT_FORMS = (
 )
 _AND = ("and", "or", "to")
 _FEWEST, _MOST = 60, 300
+_LONGEST = 100  # letters of a word
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,19 @@ def _whole(line: str) -> list[str]:
 
 def joined(lines: Sequence[str], known: set[str]) -> str:
     """Lines as one; a word torn at a line's end is put together, with its hyphen if the document knows it so."""
-    text = ""
+    parts: list[str] = []
+    end = ""  # of the text so far: what a torn word's head lies in
     for line in (line.strip() for line in lines):
-        if text.endswith("-") and line[:1].islower() and len(text) > 1 and text[-2].isalpha():
-            head = re.split(r"[\s(]", text)[-1][:-1]
+        if len(end) > 1 and end[-1] == "-" and end[-2].isalpha() and line[:1].islower():
+            head = re.split(r"[\s(]", end)[-1][:-1]
             tail = re.match(r"[^\W\d_]+", line)
-            text = text[:-1] + _seam(head, tail.group() if tail else "", known) + line
-        else:
-            text += (" " if text else "") + line
-    return text
+            parts[-1], end = parts[-1][:-1], end[:-1]
+            line = _seam(head, tail.group() if tail else "", known) + line
+        elif end:
+            line = " " + line
+        parts.append(line)
+        end = (end + line)[-_LONGEST:]
+    return "".join(parts)
 
 
 def _seam(head: str, tail: str, known: set[str]) -> str:
@@ -112,33 +117,33 @@ def sections(pages: Sequence[str]) -> list[Section]:
     """A document's prose by heading, up to its references."""
     pages = [plain(page) for page in pages]
     known = vocabulary(pages)
-    made: list[tuple[str, list[tuple[int, str]]]] = [("", [])]
+    made: list[tuple[str, list[tuple[int, list[str]]]]] = [("", [])]
     for number, page in enumerate(pages, 1):
         for block in re.split(r"\n\s*\n", page):
             heading = _HEADING.fullmatch(" ".join(block.split()))
             if heading:
                 made.append((_NUMBERED.sub("", heading.group(1)).strip(), []))
             elif not _furnishing(block):
-                _add(made[-1][1], number, mended(joined(block.split("\n"), known), known), known)
+                _add(made[-1][1], number, mended(joined(block.split("\n"), known), known))
     kept = []
     for title, paragraphs in made:
         if _LAST.fullmatch(title.strip(" :.")):
             continue
-        prose = tuple((page, text) for page, text in paragraphs if not _ENTRY.match(text))
+        told = ((page, joined(parts, known)) for page, parts in paragraphs)
+        prose = tuple((page, text) for page, text in told if not _ENTRY.match(text))
         if prose:
             kept.append(Section(title, prose))
     return kept
 
 
-def _add(paragraphs: list[tuple[int, str]], page: int, text: str, known: set[str]) -> None:
+def _add(paragraphs: list[tuple[int, list[str]]], page: int, text: str) -> None:
     """Add a paragraph, or what goes on of one that a column or a page cut."""
     if not text:
         return
-    if paragraphs and text[0].islower() and not paragraphs[-1][1].endswith((".", "?", "!", ":")):
-        first, before = paragraphs[-1]
-        paragraphs[-1] = (first, joined([before, text], known))
+    if paragraphs and text[0].islower() and not paragraphs[-1][1][-1].endswith((".", "?", "!", ":")):
+        paragraphs[-1][1].append(text)
     else:
-        paragraphs.append((page, text))
+        paragraphs.append((page, [text]))
 
 
 def _furnishing(block: str) -> bool:
@@ -152,13 +157,14 @@ def _furnishing(block: str) -> bool:
 
 def sentences(text: str) -> list[str]:
     """A paragraph's sentences; short forms such as "et al." end none."""
-    made: list[str] = []
+    made: list[list[str]] = []
     for part in _SENTENCE.split(text):
-        if made and (made[-1].lower().endswith(_SHORT_FORMS) or re.search(r"\b[A-Z]\.$", made[-1])):
-            made[-1] += " " + part
+        before = made[-1][-1] if made else ""
+        if before.lower().endswith(_SHORT_FORMS) or re.search(r"\b[A-Z]\.$", before):
+            made[-1].append(part)
         else:
-            made.append(part)
-    return [one.strip() for one in made if one.strip()]
+            made.append([part])
+    return [one for parts in made if (one := " ".join(parts).strip())]
 
 
 def spans(parts: Iterable[Section], most: int = _MOST) -> Iterator[Span]:

@@ -12,48 +12,60 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from training.reading_order import Block, Page, Piece, blocks_of
 from workspace.errors import DataError, ServiceError
 
-PAGES = 1500
+PAGES = 2000
+"""Most pages of a file, if nothing else is asked for: a book has them; more are a catalogue's or a bomb's."""
+
 _LETTERS = 1 << 16
 _BOLD = 600
 _FEWEST = 20  # letters a page on average; fewer are a scan's
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[Any]:
+    """A PDF document within the block; DataError if it does not open or has too many pages."""
     import pypdfium2 as pdfium
     import pypdfium2.raw as pdfium_c
 
-    try:
-        document = pdfium.PdfDocument(path)
-        count = len(document)
-    except pdfium.PdfiumError as fault:
-        if getattr(fault, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD:
-            raise DataError("it is encrypted") from None
-        raise DataError("it is no readable PDF") from None
-    if count > PAGES:
-        raise DataError(f"it has {count} pages; at most {PAGES} are read")
-    if not count:
-        raise DataError("it has no pages")
-    return document
+    with path.open("rb") as file:
+        try:
+            document = pdfium.PdfDocument(file)
+        except pdfium.PdfiumError as fault:
+            if getattr(fault, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD:
+                raise DataError("it is encrypted and opens by a password alone; save a copy without one") from None
+            raise DataError(_no_pdf(path)) from None
+        try:
+            if len(document) > most:
+                raise DataError(f"it has {len(document):,} pages; at most {most:,} are read (--most-pages)")
+            if not len(document):
+                raise DataError("it has no pages")
+            yield document
+        finally:
+            document.close()
 
 
-def _pdfium_pages(path: Path) -> list[Page]:
+def _no_pdf(path: Path) -> str:
+    """What is wrong with a file that does not open."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if not head:
+        return "it is empty (0 bytes)"
+    if b"%PDF-" in head:
+        return "it is damaged or cut off; get it anew"
+    return f"it is no PDF; it begins with {head[:40].decode('latin-1')!r}"
+
+
+def _pdfium_pages(path: Path, most: int) -> list[Page]:
     """Runs of letters of one font and line, as pdfium finds them."""
-    import pypdfium2 as pdfium
-
-    document = _opened(path)
-    try:
+    with _opened(path, most) as document:
         return [_pdfium_page(page) for page in document]
-    except pdfium.PdfiumError as fault:
-        raise DataError(f"a page cannot be read: {fault}") from None
-    finally:
-        document.close()
 
 
 def _pdfium_page(page: Any) -> Page:
@@ -95,11 +107,12 @@ def _font(text: Any, box: tuple[float, float, float, float]) -> tuple[float, int
     return 0.0, 0
 
 
-def _pdftext_pages(path: Path) -> list[Page]:
+def _pdftext_pages(path: Path, most: int) -> list[Page]:
     """Spans of letters of one font, as pdftext puts them together."""
     from pdftext.extraction import dictionary_output
 
-    _opened(path).close()
+    with _opened(path, most), path.open("rb") as file:
+        pages = dictionary_output(file, disable_links=True)
     return [
         Page(
             page["width"],
@@ -112,7 +125,7 @@ def _pdftext_pages(path: Path) -> list[Page]:
                 if span["text"].strip()
             ),
         )
-        for page in dictionary_output(str(path), disable_links=True)
+        for page in pages
     ]
 
 
@@ -127,7 +140,7 @@ def _piece(span: Any) -> Piece:
 def _laid(pages: Sequence[Page]) -> list[str]:
     letters = sum(len(piece.text) for page in pages for piece in page.pieces)
     if letters < _FEWEST * len(pages):
-        raise DataError("it has no text, only pictures of pages; a converter that reads scans is needed (marker)")
+        raise DataError("it has no text, only pictures of pages; marker reads scans (--pdf marker)")
     return [markdown(blocks) for blocks in blocks_of(pages)]
 
 
@@ -144,22 +157,22 @@ def markdown(blocks: Sequence[Block]) -> str:
     return "\n\n".join(parts)
 
 
-def from_pdfium(path: Path) -> list[str]:
+def from_pdfium(path: Path, most: int) -> list[str]:
     """A PDF's pages by pdfium's runs of text."""
-    return _laid(_pdfium_pages(path))
+    return _laid(_pdfium_pages(path, most))
 
 
-def from_pdftext(path: Path) -> list[str]:
+def from_pdftext(path: Path, most: int) -> list[str]:
     """A PDF's pages by pdftext's spans."""
-    return _laid(_pdftext_pages(path))
+    return _laid(_pdftext_pages(path, most))
 
 
-def from_marker(path: Path) -> list[str]:
+def from_marker(path: Path, most: int) -> list[str]:
     """A PDF's pages by the command `marker_single`, which brings its own models and may live in its own environment."""
     command = shutil.which("marker_single")
     if command is None:
         raise ServiceError("marker is not installed: no command marker_single on PATH", hint="pipx install marker-pdf")
-    with tempfile.TemporaryDirectory(prefix="studio-marker-") as folder:
+    with _opened(path, most), tempfile.TemporaryDirectory(prefix="studio-marker-") as folder:
         done = subprocess.run(
             [command, str(path), "--output_format", "markdown", "--paginate_output", "--output_dir", folder],
             capture_output=True,
@@ -178,13 +191,13 @@ def from_text(path: Path) -> list[str]:
     try:
         told = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise DataError(f"it is not UTF-8 (byte {fault.start})") from None
+        raise DataError(f"it is not UTF-8 (byte {fault.start}); save it as UTF-8") from None
     if "\0" in told:
-        raise DataError("it is no text")
+        raise DataError(f"it is no UTF-8 text: letter {told.index(chr(0)) + 1} is NUL; save it as UTF-8")
     return told.split("\f")
 
 
-PDF: Mapping[str, Callable[[Path], list[str]]] = {
+PDF: Mapping[str, Callable[[Path, int], list[str]]] = {
     "pdfium": from_pdfium,
     "pdftext": from_pdftext,
     "marker": from_marker,
@@ -192,19 +205,25 @@ PDF: Mapping[str, Callable[[Path], list[str]]] = {
 TEXT = (".md", ".markdown", ".txt")
 
 
-def convert(path: Path, pdf: str) -> list[str]:
+def convert(path: Path, pdf: str, most: int = PAGES) -> list[str]:
     """A file's pages as Markdown.
 
     Args:
         path: A PDF, Markdown or text file.
         pdf: The converter of PDFs, a key of `PDF`.
+        most: Pages of a PDF; one of more is refused.
 
     Raises:
         DataError: It cannot be read; the text says why, without naming the file.
         ServiceError: The converter is not installed.
     """
     if path.suffix.lower() == ".pdf":
-        return PDF[pdf](path)
+        from pypdfium2 import PdfiumError
+
+        try:
+            return PDF[pdf](path, most)
+        except PdfiumError as fault:
+            raise DataError(f"a page cannot be read: {fault}") from None
     if path.suffix.lower() in TEXT:
         return from_text(path)
     raise DataError(f"{path.suffix or 'a file without a suffix'} is not read; PDF, Markdown and text are")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,20 +20,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.cleaning import sections, spans
-from training.converters import PDF, TEXT
-from training.duplicates import Duplicates, Leaks
+from training.converters import PAGES, PDF
+from training.duplicates import LEAK, Duplicates, Leaks, words_of
 from training.extras import require
 from training.gates import refused
+from training.papers import Found, found, names, shown
 from training.parsing import Limits, parse
-from training.references import SUFFIXES, Reference, look_up, match, read_references
-from workspace.errors import DataError, unknown
-from workspace.files import publish, publish_all, sha256
+from training.references import Reference, look_up, match
+from workspace.errors import DataError, UsageError, unknown
+from workspace.files import probe, publish, publish_all, sha256
 
-READ = (".pdf", *TEXT)
 _NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "rispy", "bibtexparser", "habanero")
 _VERSION = 1  # of the converters: pages kept from an older one are made anew
 
 Told = Callable[[dict[str, Any]], None]
+Pages = tuple[tuple[str, ...], str | None]
+"""A document's pages, or none and what is wrong with it."""
+
+_LONG = 24  # letters for each word that a passage may have: a sentence of more is none
 
 
 class CorpusConfig(BaseModel):
@@ -54,8 +59,9 @@ class CorpusConfig(BaseModel):
     )
     benchmarks: tuple[Path, ...] = Field((), description="evaluation sets whose words may not be in the corpus")
     contamination: Literal["refuse", "keep"] = "refuse"
-    seconds: float = Field(120.0, gt=0, description="of reading one file")
-    memory_mb: int = Field(4096, ge=256, description="of reading one file")
+    seconds: float = Field(120.0, gt=0, le=86_400, description="of reading one file")
+    memory_mb: int = Field(4096, ge=256, le=1 << 20, description="of reading one file")
+    most_pages: int = Field(PAGES, ge=1, description="of one file; longer ones are skipped")
     crossref: str = Field("", description="where missing DOIs are looked up; empty looks none up")
     mail: str = Field("", description="address sent to Crossref")
 
@@ -95,105 +101,96 @@ def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) 
         The report.
 
     Raises:
-        UsageError: An input does not exist.
-        DataError: A list or a benchmark cannot be read, or nothing is left.
+        UsageError: There is no such converter.
+        DataError: An input is not there, a list or a benchmark cannot be read, or nothing is left.
         ServiceError: A converter, the embedding model or Crossref is not there.
+        StorageError: The folder cannot be written to.
     """
     require(*_NEEDS)
     if config.pdf not in PDF:
-        raise DataError(unknown("converter", config.pdf, PDF))
-    files, references = found(config.inputs)
+        raise UsageError(unknown("converter", config.pdf, PDF))
+    papers = found(config.inputs)
+    references = papers.references
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
+    likeness = _likeness(config.topic, home)
+    probe(out)
     if config.crossref and references:
         references = look_up(references, out / "crossref.json", config.mail or None, config.crossref)
-    leaks = Leaks({path.stem: benchmark_texts(path) for path in config.benchmarks})
-    documents = dict(_converted(files, config, out, told))
-    skipped = {str(path): problem for path, (_, problem) in documents.items() if problem}
-    passages, dropped = _sifted(
-        ((path, pages) for path, (pages, problem) in documents.items() if not problem), references, leaks, config, home
-    )
-    report = _report(config, files, documents, skipped, passages, dropped)
-    missing = [one for one in references if not any(match(path, "", [one]) for path in files)]
+    documents = _converted(papers, config, out, told)
+    passages, dropped = _sifted(documents, references, leaks, likeness, config)
+    skipped = {path: problem for path, (_, problem) in documents.items() if problem}
+    report = _report(config, documents, {**papers.closed, **skipped}, passages, dropped)
+    if len(skipped) == len(documents):
+        raise DataError(f"none of {len(documents)} documents can be read: {_why(report)}")
     if not passages:
-        raise DataError(
-            f"no passage is left of {len(files)} documents: {_why(report)}", hint="loosen the gate that drops most"
-        )
+        hint = "loosen the gate that drops most" if dropped else None
+        raise DataError(f"no passage is left of {len(documents)} documents: {_why(report)}", hint=hint)
+    missing = [one for one in references if not any(match(path, "", [one]) for path in documents)]
     publish_all(
         out,
         {
             "passages.jsonl": "".join(one.model_dump_json() + "\n" for one in passages),
             "dropped.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in dropped),
             "missing.jsonl": "".join(one.model_dump_json() + "\n" for one in missing),
-            "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
+            "report.json": json.dumps(report, indent=1) + "\n",
         },
     )
     return report
 
 
-def found(inputs: Sequence[Path]) -> tuple[list[Path], list[Reference]]:
-    """Every paper under the inputs, sorted, and the papers that lists of references name.
-
-    Raises:
-        DataError: An input is not there or holds no papers.
-    """
-    files: list[Path] = []
-    references: list[Reference] = []
-    for one in inputs:
-        path = one.expanduser()
-        if path.is_dir():
-            files += sorted(file for file in path.rglob("*") if file.suffix.lower() in READ and file.is_file())
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
-            references += (rows := read_references(path))
-            files += [file for row in rows if row.file and (file := path.parent / row.file).is_file()]
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise DataError(f"{one} is not there")
-    files = list(dict.fromkeys(files))
-    if not files:
-        raise DataError(
-            f"no papers in {', '.join(map(str, inputs))}", hint=f"files that are read end in {', '.join(READ)}"
-        )
-    return files, references
-
-
-def _converted(
-    files: Sequence[Path], config: CorpusConfig, out: Path, told: Told | None
-) -> Iterator[tuple[Path, tuple[tuple[str, ...], str | None]]]:
+def _converted(papers: Found, config: CorpusConfig, out: Path, told: Told | None) -> dict[Path, Pages]:
     """Each file's pages, or what is wrong with it, in the files' order; pages are kept by the file's content."""
-    kept = {path: out / "pages" / f"{sha256(path)[:24]}-{config.pdf}-{_VERSION}.json" for path in files}
-    known = {path: tuple(json.loads(file.read_text("utf-8"))) for path, file in kept.items() if file.is_file()}
-    done = {path: (pages, None) for path, pages in known.items()}
-    missing = [path for path in files if path not in done]
-    made: dict[Path, tuple[tuple[str, ...], str | None]] = dict(done)
-    limits = Limits(config.seconds, config.memory_mb)
+    limits = Limits(config.seconds, config.memory_mb, config.most_pages)
+    made: dict[Path, Pages] = {}
+
+    def tell(path: Path, problem: str | None) -> None:
+        if told:
+            row = {"documents": len(made), "of": len(papers.files)}
+            told({**row, "skipped": problem and shown(path), "why": problem})
+
+    def note(path: Path, pages: tuple[str, ...], problem: str | None) -> None:
+        made[path] = (pages, problem)
+        tell(path, problem)
+
+    for path, problem in papers.closed.items():
+        tell(path, problem)
+    kept: dict[Path, Path] = {}
+    for path in papers.files:
+        try:
+            kept[path] = out / "pages" / f"{sha256(path)[:24]}-{config.pdf}-{_VERSION}.json"
+        except OSError as fault:
+            note(path, (), f"it cannot be read: {fault.strerror}")
+    missing = []
+    for path, file in kept.items():
+        pages = tuple(json.loads(file.read_text("utf-8"))) if file.is_file() else None
+        if pages is None or len(pages) > config.most_pages:
+            missing.append(path)
+        else:
+            note(path, pages, None)
     for one in parse(missing, config.pdf, limits):
-        made[one.path] = (one.pages, one.problem)
         if one.problem is None:
             publish(kept[one.path], json.dumps(one.pages, ensure_ascii=False))
-        if told:
-            told(
-                {"documents": len(made), "of": len(files), "skipped": one.problem and str(one.path), "why": one.problem}
-            )
-    yield from ((path, made[path]) for path in files)
+        note(one.path, one.pages, one.problem)
+    return {path: made[path] for path in papers.files}
 
 
 def _sifted(
-    documents: Iterator[tuple[Path, tuple[str, ...]]],
+    documents: Mapping[Path, Pages],
     references: Sequence[Reference],
     leaks: Leaks,
+    likeness: Callable[[list[str]], list[float]] | None,
     config: CorpusConfig,
-    home: Path,
 ) -> tuple[list[Passage], list[dict[str, Any]]]:
     """The passages that pass every gate, and what was dropped."""
-    likeness = _likeness(config.topic, home)
     duplicates = Duplicates(config.near)
+    called = names(list(documents))
     kept: list[Passage] = []
     dropped: list[dict[str, Any]] = []
-    for path, pages in documents:
-        passages = _passages(path, pages, references, config.most)
+    for path, (pages, _) in documents.items():
+        passages = _passages(path, called[path], pages, references, config.most)
         astray = _astray([one.text for one in passages], likeness, config.relevance)
         for passage, strange in zip(passages, astray, strict=True):
-            why = refused(passage.text, config.fewest, config.languages)
+            why = _endless(passage.text, config.most) or refused(passage.text, config.fewest, config.languages)
             why = why or strange or _leaked(passage.text, leaks, config) or _twice(passage, duplicates)
             if why:
                 dropped.append({"gate": why[0], "why": why[1], **passage.model_dump()})
@@ -202,16 +199,22 @@ def _sifted(
     return kept, dropped
 
 
-def _passages(path: Path, pages: Sequence[str], references: Sequence[Reference], most: int) -> list[Passage]:
+def _passages(path: Path, name: str, pages: Sequence[str], references: Sequence[Reference], most: int) -> list[Passage]:
     parts = sections(pages)
     known = match(path, parts[0].heading if parts else "", references)
     made = []
     for number, span in enumerate(spans(parts, most)):
-        digest = hashlib.sha256(f"{path.name}\0{number}\0{span.text}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{name}\0{number}\0{span.text}".encode()).hexdigest()[:16]
         title, doi = (known.title, known.doi) if known else ("", "")
-        source = Source(document=path.name, title=title, heading=span.heading, doi=doi, page=span.page)
+        source = Source(document=name, title=title, heading=span.heading, doi=doi, page=span.page)
         made.append(Passage(id=digest, text=span.text, source=source))
     return made
+
+
+def _endless(text: str, most: int) -> tuple[str, str] | None:
+    if len(text) <= _LONG * most:
+        return None
+    return "long", f"it is one sentence of {len(text):,} letters; {_LONG * most:,} are the most"
 
 
 def _twice(passage: Passage, duplicates: Duplicates) -> tuple[str, str] | None:
@@ -261,11 +264,25 @@ def benchmark_texts(path: Path) -> list[str]:
         DataError: It cannot be read.
     """
     try:
-        text = path.expanduser().read_text(encoding="utf-8")
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()] if path.suffix == ".jsonl" else None
-        return list(_texts(json.loads(text) if rows is None else rows))
-    except (OSError, ValueError) as fault:
-        raise DataError(f"cannot read the benchmark {path}: {fault}") from None
+        texts = [text for row in _loaded(Path(os.path.expanduser(path))) for text in _texts(row)]
+    except (OSError, ValueError, RecursionError) as fault:
+        raise DataError(f"cannot read the benchmark {shown(path)}: {fault}", hint="it is JSON or JSONL") from None
+    if not any(len(words_of(one)) >= LEAK for one in texts):
+        raise DataError(f"the benchmark {shown(path)} tells nothing: no text in it has {LEAK} words")
+    return texts
+
+
+def _loaded(path: Path) -> Iterator[Any]:
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() != ".jsonl":
+        yield json.loads(text)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as fault:
+                raise ValueError(f"line {number}: {fault.msg}, column {fault.colno}") from None
 
 
 def _texts(row: Any) -> Iterator[str]:
@@ -281,17 +298,16 @@ def _texts(row: Any) -> Iterator[str]:
 
 def _report(
     config: CorpusConfig,
-    files: Sequence[Path],
-    documents: Mapping[Path, tuple[tuple[str, ...], str | None]],
-    skipped: Mapping[str, str],
+    documents: Mapping[Path, Pages],
+    skipped: Mapping[Path, str],
     passages: Sequence[Passage],
     dropped: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     gates = Counter(row["gate"] for row in dropped)
     return {
-        "documents": len(files) - len(skipped),
+        "documents": sum(problem is None for _, problem in documents.values()),
         "pages": sum(len(pages) for pages, _ in documents.values()),
-        "skipped": dict(skipped),
+        "skipped": {shown(path): problem for path, problem in skipped.items()},
         "passages": len(passages),
         "words": sum(len(one.text.split()) for one in passages),
         "dropped": dict(gates.most_common()),
@@ -301,5 +317,6 @@ def _report(
 
 def _why(report: Mapping[str, Any]) -> str:
     told = [f"{count} dropped by {gate}" for gate, count in report["dropped"].items()]
-    told += [f"{Path(name).name}: {why}" for name, why in list(report["skipped"].items())[:3]]
+    skipped = [f"{Path(name).name}: {why}" for name, why in report["skipped"].items()]
+    told += skipped[:3] + ([f"and {len(skipped) - 3} more"] if len(skipped) > 3 else [])
     return "; ".join(told) or "they hold no prose"

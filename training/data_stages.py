@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from training import corpus as papers
-from training.corpus import CorpusConfig, found
+from training.corpus import CorpusConfig
 from training.distil_documents import DistilConfig
+from training.papers import found
 from workspace.files import publish, sha256
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
@@ -55,8 +56,8 @@ def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told
     """
     inputs, benchmarks = _from(folder, config.inputs), _from(folder, config.benchmarks)
     here = config.model_copy(update={"inputs": inputs, "benchmarks": benchmarks})
-    files, _ = found(inputs)
     lists = [path for path in (*inputs, *benchmarks) if path.is_file()]
+    files = [path for path in found(inputs).files if path.is_file()]
     key = {
         "config": config.model_dump(mode="json", exclude=_LIMITS),
         "files": [(path.name, sha256(path)) for path in dict.fromkeys((*files, *lists))],

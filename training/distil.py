@@ -32,6 +32,7 @@ from training.distil_ledger import Kept, digest, maker
 from training.distil_rows import Gathering, candidates
 from training.duplicates import Leaks
 from training.extras import require
+from training.papers import names
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished
 from workspace.files import claim, publish, sha256, sweep
 from workspace.settings import RoleCall
@@ -90,7 +91,7 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: To
         Interrupted: Stopped; what was written is kept.
     """
     require(*_NEEDS)
-    leaks = Leaks({path.stem: benchmark_texts(path) for path in config.benchmarks})
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
     file, passages = read_passages(corpus, config.limit)
     depends = {key: value for key, value in made_by.told.items() if key not in ("server", "licence")}
     name = maker({**depends, "seed": config.seed})

@@ -32,7 +32,6 @@ from training.distil_documents import (
     Title,
 )
 from training.duplicates import Duplicates, Leaks, words_of
-from training.sample import answered, asked
 
 FILES = ("text", "messages", "preferences")
 _PAIR = 2  # words in a run: questions are short
@@ -230,7 +229,8 @@ def _choice(document: ChoiceQuestions, against: _Against, dice: random.Random) -
         wrong = [one.first_wrong, one.second_wrong, one.third_wrong]
         every = [one.answer, *wrong]
         dice.shuffle(every)
-        put = {"kind": "choice", "question": one.question, "options": every, "answer": one.answer}
+        options = [f"{letter}. {text}" for letter, text in zip("ABCD", every, strict=True)]
+        put = "\n".join([one.question, *options, "Answer with the letter."])
         grounded = None if checks.figures(one.answer) else checks.astray(one.answer, against.text, against.grounding)
         fault = against.question(one.question) or _first(
             ("options", checks.options(one.answer, wrong)),
@@ -238,13 +238,13 @@ def _choice(document: ChoiceQuestions, against: _Against, dice: random.Random) -
             ("astray", grounded),
             ("echo", checks.echo(one.question, one.answer)),
         )
-        yield Candidate((_chat(asked(put), answered(put)),), one.question, fault)
+        yield Candidate((_chat(put, options[every.index(one.answer)]),), one.question, fault)
 
 
 def _truth(document: Statements, against: _Against, _: random.Random) -> Iterator[Candidate]:
     for one in document.statements:
         rows = [
-            _chat(asked({"kind": "truth", "question": statement}), answer)
+            _chat(f"True or false? {statement}", answer)
             for statement, answer in ((one.right, "true"), (one.wrong, "false"))
         ]
         yield Candidate(tuple(rows), one.right, against.sentence(one.right) or against.wrong(one.right, one.wrong))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 PERMUTATIONS = 128
 _RUN = 5  # words
-_LEAK = 8  # words: questions are short, and eight in a row are no chance
+LEAK = 8  # words: questions are short, and eight in a row are no chance
 _WORD = re.compile(r"\w+")
 
 
@@ -74,8 +74,8 @@ class Leaks:
         self._runs: dict[str, tuple[str, str]] = {}
         for name, texts in benchmarks.items():
             for text in texts:
-                if len(words_of(text)) >= _LEAK:
-                    for run in runs(text, _LEAK):
+                if len(words_of(text)) >= LEAK:
+                    for run in runs(text, LEAK):
                         self._runs.setdefault(run, (name, text))
 
     def found(self, text: str) -> tuple[str, str] | None:
@@ -83,7 +83,7 @@ class Leaks:
         if not self._runs:
             return None
         words = words_of(text)
-        for place in range(len(words) - _LEAK + 1):
-            if told := self._runs.get(" ".join(words[place : place + _LEAK])):
+        for place in range(len(words) - LEAK + 1):
+            if told := self._runs.get(" ".join(words[place : place + LEAK])):
                 return told
         return None

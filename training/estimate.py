@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workspace.errors import DataError
+
 GB = 1e9
 _CPU_FLOPS = 0.3e12  # SmolLM2-135M trains at 370 tokens/s on two cores with bf16 units (measured)
 _USED = 0.4  # of a GPU's peak
@@ -49,12 +51,19 @@ KNOWN: Mapping[str, Size] = {
 
 
 def size_of(model: str, folder: Path | None) -> Size | None:
-    """A model's sizes, from its configuration or the table; none if neither knows."""
+    """A model's sizes, from its configuration or the table; none if neither knows.
+
+    Raises:
+        DataError: The configuration is no language model's.
+    """
     if folder is not None and (folder / "config.json").is_file():
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        width, layers, words = told.get("hidden_size"), told.get("num_hidden_layers"), told.get("vocab_size")
-        if width and layers and words:
-            return Size(_parameters(told), layers, width, words)
+        try:
+            told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            width, layers, words = (told.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
+            if width and layers and words:
+                return Size(_parameters(told), int(layers), int(width), int(words))
+        except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as fault:
+            raise DataError(f"{folder / 'config.json'} is no model's configuration: {fault}") from None
     return next((size for name, size in KNOWN.items() if model.startswith(name)), None)
 
 

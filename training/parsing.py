@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from training.converters import PAGES, convert
 from workspace.errors import DataError, ServiceError
 
 _MOST_LETTERS = 20_000_000
@@ -25,6 +29,7 @@ class Limits:
 
     seconds: float = 120.0
     memory_mb: int = 4096
+    pages: int = PAGES
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,9 @@ def _given(hand: _Hand | None, path: Path, pdf: str, limits: Limits) -> _Hand:
     if hand is None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, pdf, limits.memory_mb), daemon=True)
-        process.start()
+        process = context.Process(target=_work, args=(theirs, pdf, limits), daemon=True)
+        with _deaf():
+            process.start()
         theirs.close()
         hand = _Hand(process, ours, path)
     hand.path, hand.deadline = path, time.monotonic() + limits.seconds
@@ -98,50 +104,68 @@ def _given(hand: _Hand | None, path: Path, pdf: str, limits: Limits) -> _Hand:
     return hand
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Children that are started within it do not hear a terminal's Ctrl-C; their parent does, and stops them."""
+    resource_tracker.ensure_running()  # starting it would open the ears again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _answer(hand: _Hand, limits: Limits) -> Parsed:
     try:
         kind, told = hand.line.recv()
     except (EOFError, OSError):
-        hand.process.join()
-        why = "too little memory, or a fault in the file"
-        return Parsed(hand.path, problem=f"its reader stopped at {limits.memory_mb} MB or less ({why})")
+        _stop(hand)
+        why = f"a fault in the file, or it needs more than {limits.memory_mb:,} MB (--memory-mb)"
+        return Parsed(hand.path, problem=f"its reader broke down: {why}")
     if kind == "missing":
         raise ServiceError(told[0], hint=told[1])
     return Parsed(hand.path, pages=tuple(told)) if kind == "pages" else Parsed(hand.path, problem=told)
 
 
 def _overdue(hand: _Hand, limits: Limits) -> Parsed:
+    _stop(hand)
+    return Parsed(hand.path, problem=f"it was not read within {limits.seconds:g} seconds (--seconds)")
+
+
+def _stop(hand: _Hand) -> None:
+    """End a child process and whatever command it began."""
+    if hand.process.pid is not None:
+        with suppress(ProcessLookupError):  # it has no group of its own yet
+            os.killpg(hand.process.pid, signal.SIGKILL)
     hand.process.kill()
     hand.process.join()
-    return Parsed(hand.path, problem=f"it was not read within {limits.seconds:g} seconds")
 
 
 def _dismiss(hand: _Hand) -> None:
     hand.line.close()
     if hand.process.is_alive():
-        hand.process.terminate()
+        _stop(hand)
     hand.process.join()
 
 
-def _work(line: Connection, pdf: str, memory_mb: int) -> None:
+def _work(line: Connection, pdf: str, limits: Limits) -> None:
     """Read files until there are no more. Runs in the child."""
     import resource
 
-    from training.converters import convert
-
+    os.setpgid(0, 0)
     if pdf != "marker":  # a command of its own, with models of its own
-        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_mb << 20, limits.memory_mb << 20))
     while True:
         try:
             path = line.recv()
         except (EOFError, OSError):
             return
-        line.send(_read(convert, path, pdf))
+        line.send(_read(path, pdf, limits.pages))
 
 
-def _read(convert: object, path: Path, pdf: str) -> tuple[str, object]:
+def _read(path: Path, pdf: str, most: int) -> tuple[str, object]:
     try:
-        pages = convert(path, pdf)  # type: ignore[operator]
+        pages = convert(path, pdf, most)
     except DataError as fault:
         return "problem", fault.message
     except ServiceError as fault:
@@ -149,7 +173,9 @@ def _read(convert: object, path: Path, pdf: str) -> tuple[str, object]:
     except OSError as fault:
         return "problem", f"it cannot be read: {fault.strerror}"
     except MemoryError:
-        return "problem", "it needs more memory than it may have"
+        return "problem", "it needs more memory than it may have (--memory-mb)"
+    except Exception as fault:  # whatever else a package's reader meets in a hostile file
+        return "problem", f"its reader failed: {type(fault).__name__}: {' '.join(str(fault).split())[:160]}"
     letters = sum(map(len, pages))
     if letters > _MOST_LETTERS:
         return "problem", f"its text has {letters:,} letters; at most {_MOST_LETTERS:,} are read"

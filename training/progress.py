@@ -9,7 +9,8 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,18 @@ import torch
 from transformers import TrainerCallback
 
 from training import ranks
-from workspace.errors import DataError
+from workspace.errors import DataError, StorageError
+from workspace.files import disk
 
 WHOLE = "whole"  # a checkpoint with this file was written to its end
 _RUNAWAY, _PATIENCE = 3.0, 20  # times the best loss, for so many logged steps in a row
+
+_FULL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "PytorchStreamWriter",
+    "inline_container",
+)  # of torch: the last
 
 Told = Callable[[dict[str, Any]], None]
 
@@ -52,7 +61,28 @@ def guarded(kind: type, keeper: Keeper) -> type:
                 )
             return loss
 
+        def _save_checkpoint(self, *given: Any, **named: Any) -> None:
+            with written(Path(self.args.output_dir)):
+                super()._save_checkpoint(*given, **named)
+
     return Guarded
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Within it, what the disk or a library that writes weights says of a full disk becomes a StorageError."""
+    from safetensors import SafetensorError
+
+    try:
+        with disk(folder):
+            yield
+    except (SafetensorError, RuntimeError) as fault:
+        if not any(sign in str(fault) for sign in _FULL):
+            raise
+        raise StorageError(
+            f"cannot write {folder}: no space is left on the disk",
+            hint="what was made is kept; the same command goes on",
+        ) from fault
 
 
 def tokens_of(inputs: Mapping[str, Any]) -> Any:
@@ -126,9 +156,10 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
             )
 
     def _write(self, row: dict[str, Any]) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with disk(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
         if self.told:
             self.told(row)
 

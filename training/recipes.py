@@ -6,6 +6,7 @@ studio train run training/recipes/demo.yaml --plan
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -32,8 +33,12 @@ SCHEMAS: Mapping[str, tuple[str, ...]] = {
 """The columns that a stage's data have."""
 
 
+_NAME = r"^[a-z0-9][a-z0-9._-]{0,60}$"
+_NAMES = "a name is up to 61 small letters, digits, dots, hyphens and underscores, a letter or digit first"
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Arguments(_Part):
@@ -51,7 +56,9 @@ class Arguments(_Part):
     gradient_accumulation_steps: int = Field(1, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    optim: str = "adamw_torch"
+    optim: Literal[
+        "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adamw_8bit", "paged_adamw_8bit", "lion_8bit"
+    ] = "adamw_torch"
     beta: float | None = Field(None, gt=0, description="of DPO and ORPO")
     packing: bool | None = Field(None, description="CPT and SFT: true if not given")
     assistant_only_loss: bool | None = Field(None, description="SFT: true if not given")
@@ -78,7 +85,7 @@ class Data(_Part):
 
     path: str = Field("", description="JSONL or Parquet; relative to the recipe, or `sample` for the shipped")
     source: str = Field("", alias="from", description="instead of a path: a corpus or distil stage's name")
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(1.0, gt=0, le=1000)
 
     @model_validator(mode="after")
     def _one(self) -> Data:
@@ -100,15 +107,15 @@ class Distil(DistilConfig):
 class Slerp(_Part):
     """A merge of two variants along the sphere; ``t`` runs over depth, 0 the parent named first."""
 
-    self_attn: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.0, 0.5, 0.3, 0.7, 1.0)
-    mlp: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (1.0, 0.5, 0.7, 0.3, 0.0)
+    self_attn: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1)
+    mlp: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1)
     rest: float = Field(0.5, ge=0, le=1)
 
 
 class Stage(_Part):
     """One step from a variant to the next."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$")
+    name: str = Field(pattern=_NAME)
     stage: Kind
     source: str = Field("", alias="from", description="a stage's name, or base; the stage before if not given")
     into: str = Field("", description="slerp: the parent that t = 0 stands for; a catalogue id, or base")
@@ -140,8 +147,8 @@ class Stage(_Part):
 class Recipe(_Part):
     """The YAML file's shape."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,60}$")
-    base: str = Field(description="a chat model of the catalogue, or a folder")
+    name: str = Field(pattern=_NAME)
+    base: str = Field(min_length=1, description="a chat model of the catalogue, or a folder")
     chat_template: str | None = Field(None, description="of another model, for a base without one")
     processes: int = Field(1, ge=1, description="GPUs that the batch sizes were chosen for")
     stages: tuple[Stage, ...] = Field(min_length=1)
@@ -153,14 +160,14 @@ def load_recipe(path: str | Path) -> Recipe:
     Raises:
         DataError: It is not there, or not as a recipe is; the line names the field and the choices.
     """
-    file = Path(path).expanduser()
-    if not file.is_file() and (FOLDER / f"{path}.yaml").is_file():
+    file = Path(os.path.expanduser(path))
+    if not os.path.isfile(file) and os.path.isfile(FOLDER / f"{path}.yaml"):
         file = FOLDER / f"{path}.yaml"
     try:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(unknown("recipe", str(path), shipped())) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as fault:
         raise DataError(f"cannot read {file}: {' '.join(str(fault).split())[:200]}") from None
     if not isinstance(told, dict):
         raise DataError(f"{file} is no recipe: it holds no keys")
@@ -186,11 +193,17 @@ def _first(fault: ValidationError) -> str:
     error = fault.errors()[0]
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        known: set[str] = set()
-        for part in (Recipe, Stage, Data, Adapter, Slerp, CorpusConfig, Distil):
-            known |= {field.alias or name for name, field in part.model_fields.items()}
+        held = [part for part in error["loc"][:-1] if isinstance(part, str)]
+        parts: dict[str, type[BaseModel]] = {"stages": Stage, "data": Data, "adapter": Adapter, "slerp": Slerp}
+        parts |= {"corpus": CorpusConfig, "distil": Distil}
+        part = parts.get("".join(held[-1:]), Recipe)
+        known = {field.alias or name for name, field in part.model_fields.items()}
         return f"{where}: {unknown('key', str(error['loc'][-1]), known)}"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{where}: {error['input']!r} is no name; {_NAMES}"
+    given = error["input"]
+    value = f", not {given!r:.80}" if isinstance(given, str | int | float | None) else ""
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}{value}"
 
 
 def _check_keys(stage: Stage) -> None:

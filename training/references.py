@@ -46,8 +46,10 @@ def read_references(path: Path) -> list[Reference]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"cannot read {path}: {fault}") from None
+    except OSError as fault:
+        raise DataError(f"cannot read {path}: {fault.strerror}") from None
+    except UnicodeDecodeError as fault:
+        raise DataError(f"{path} is not UTF-8 (byte {fault.start})", hint="save it as UTF-8") from None
     kind = path.suffix.lower()
     rows = {".csv": _from_csv, ".bib": _from_bibtex, ".ris": _from_ris}.get(kind, _from_wos)(text, path)
     told = [

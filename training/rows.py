@@ -21,6 +21,7 @@ from workspace.errors import DataError
 ROLES = ("system", "user", "assistant")
 _SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 LONGEST = 400_000  # letters of a row
+_FORM = "rows are JSON, one object a line (JSONL), or Parquet"
 
 Row = dict[str, Any]
 
@@ -39,10 +40,10 @@ def read_rows(path: Path, stage: str) -> list[Row]:
     for number, raw in enumerate(_raw(path), 1):
         where = f"{path}, row {number}"
         if not isinstance(raw, dict):
-            raise DataError(f"{where}: it is no object")
+            raise DataError(f"{where}: it is {_said(raw)}, no object", hint=_FORM)
         rows.append(_checked(_known(raw), stage, where))
     if not rows:
-        raise DataError(f"{path} holds no rows")
+        raise DataError(f"{path} holds no rows", hint=_FORM)
     return rows
 
 
@@ -53,25 +54,35 @@ def _raw(path: Path) -> Iterator[Any]:
 
         try:
             yield from pyarrow.parquet.read_table(path).to_pylist()
+        except FileNotFoundError:
+            raise DataError(f"cannot read {path}: No such file or directory") from None
         except (OSError, pyarrow.ArrowException) as fault:
             raise DataError(f"cannot read {path}: {' '.join(str(fault).split())[:200]}") from None
         return
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"cannot read {path}: {fault}") from None
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other ends of lines
+    except OSError as fault:
+        raise DataError(f"cannot read {path}: {fault.strerror}") from None
+    except UnicodeDecodeError as fault:
+        raise DataError(f"{path} is not UTF-8 (byte {fault.start})", hint="save it as UTF-8") from None
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as fault:
-                raise DataError(f"{path}, line {number}: no JSON ({fault.msg}, column {fault.colno})") from None
+                why = f"no JSON ({fault.msg}, column {fault.colno})"
+                raise DataError(f"{path}, line {number}: {why}", hint=_FORM) from None
+            except (ValueError, RecursionError) as fault:
+                raise DataError(f"{path}, line {number}: no readable JSON ({fault})", hint=_FORM) from None
 
 
 def _known(raw: Row) -> Row:
     """A row of alpaca's or sharegpt's form as messages; any other as it is."""
     if "instruction" in raw and "output" in raw:
-        asked = "\n\n".join(str(raw[key]).strip() for key in ("instruction", "input") if raw.get(key))
+        parts = [raw[key] for key in ("instruction", "input") if raw.get(key)]
+        asked = next((part for part in parts if not isinstance(part, str)), None) or "\n\n".join(
+            str(part).strip() for part in parts
+        )
         told = [{"role": "user", "content": asked}, {"role": "assistant", "content": raw["output"]}]
         return {"messages": ([{"role": "system", "content": raw["system"]}] if raw.get("system") else []) + told}
     if isinstance(raw.get("conversations"), list):
@@ -100,19 +111,27 @@ def _checked(row: Row, stage: str, where: str) -> Row:
         "chosen": _turns(row["chosen"], "assistant", f"{where}, chosen"),
         "rejected": _turns(row["rejected"], "assistant", f"{where}, rejected"),
     }
-    if told["chosen"] == told["rejected"]:
+    chosen, rejected = ([one["content"].split() for one in told[side]] for side in ("chosen", "rejected"))
+    if chosen == rejected:
         raise DataError(f"{where}: chosen and rejected are the same")
     return told
 
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{where}: it is {type(value).__name__}, not text")
+        raise DataError(f"{where}: it is {_said(value)}, not text")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise DataError(f"{where}: it holds half a character (a lone surrogate), which is no text")
     if not value.strip():
         raise DataError(f"{where}: it is empty")
     if len(value) > LONGEST:
         raise DataError(f"{where}: it has {len(value):,} letters; at most {LONGEST:,} are read")
     return value
+
+
+def _said(value: Any) -> str:
+    """A value as JSON writes it, in short."""
+    return json.dumps(value, default=str, ensure_ascii=True)[:60]
 
 
 def _turns(value: Any, role: str, where: str) -> list[dict[str, str]]:
@@ -140,6 +159,12 @@ def _messages(value: Any, where: str, last: str) -> list[dict[str, str]]:
     if made[-1]["role"] != last:
         raise DataError(f"{where}: the last message is the {made[-1]['role']}'s, not the {last}'s")
     return made
+
+
+def begins(row: Mapping[str, Any]) -> str:
+    """What a row is called once rows are mixed: by how its words begin."""
+    told = row.get("text") or (row.get("messages") or row["prompt"])[0]["content"]
+    return f"the row that begins {' '.join(told.split())[:60]!r}"
 
 
 def mixed(sets: Sequence[tuple[Sequence[Row], float]], seed: int) -> list[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,21 +58,27 @@ class Run:
 
     def rows(self, stage: Stage) -> list[Row]:
         """A stage's rows, checked and mixed by weight."""
-        sets = [(self._rows(one, stage.stage), one.weight) for one in stage.data]
-        return mixed(sets, int(resolved(stage)["seed"]))
+        made = mixed([(self._rows(one, stage.stage), one.weight) for one in stage.data], int(resolved(stage)["seed"]))
+        if not made:
+            raise DataError(f"{stage.name}: the weights of its data leave no row")
+        return made
 
     def _rows(self, one: Data, kind: str) -> list[Row]:
         if one.path == SAMPLE:
             return sample_rows(kind)
         if one.path:
-            return read_rows(self.folder / Path(one.path).expanduser(), kind)
+            return read_rows(self.folder / os.path.expanduser(one.path), kind)
         maker = next(stage.stage for stage in self.recipe.stages if stage.name == one.source)
         path = self.work(one.source) / (PASSAGES if maker == "corpus" else data_stages.FILES[kind])
-        if not path.is_file() and (self.work(one.source) / data_stages.DONE).is_file():
+        if not path.is_file() and self.done(one.source):
             raise DataError(
                 f"stage {one.source} made no rows for {kind}", hint="its distil, kinds, names what it makes"
             )
         return read_rows(path, kind)
+
+    def done(self, stage: str) -> bool:
+        """Whether a corpus or distil stage has made its rows, of whichever papers."""
+        return (self.work(stage) / data_stages.DONE).is_file()
 
     def work(self, stage: str) -> Path:
         """Where a stage keeps what it works on, and a corpus or distil stage what it makes."""
@@ -80,8 +87,8 @@ class Run:
 
 def open_run(recipe: str | Path, home: Path) -> Run:
     """Read a recipe, shipped or a file."""
-    path = Path(recipe).expanduser()
-    return Run(load_recipe(recipe), path.parent if path.is_file() else Path.cwd(), home)
+    path = Path(os.path.expanduser(recipe))
+    return Run(load_recipe(recipe), path.parent if os.path.isfile(path) else Path.cwd(), home)
 
 
 def main(run: Run, told: Told | None = None) -> dict[str, Any]:
@@ -102,7 +109,10 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
     require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
     if any(stage.adapter and stage.adapter.type == "qlora" for stage in run.recipe.stages):
         require("bitsandbytes", extra="gpu")
-    made, data = [], []
+    if ranks.first() and any(stage.stage in DATA and not run.done(stage.name) for stage in run.recipe.stages):
+        _ready(run)
+    made: list[dict[str, Any]] = []
+    data: list[dict[str, Any]] = []
     for stage in order(run.recipe):
         tell = _named(told if ranks.first() else None, stage.name)
         if stage.stage in DATA:
@@ -111,6 +121,8 @@ def main(run: Run, told: Told | None = None) -> dict[str, Any]:
         folder, card = run.variant(stage.name), _card(run.variant(stage.name))
         key = ranks.agreed(_key(run, stage) if ranks.first() else "")
         now = ranks.agreed(card.get("key") != key)
+        if now and ranks.first() and not any(one["made"] for one in made):
+            _ready(run)
         if now:
             tell({"state": "merging" if stage.stage == "slerp" else "training"})
             (_merge if stage.stage == "slerp" else _train)(run, stage, key, tell)
@@ -141,6 +153,22 @@ def _data(run: Run, stage: Stage, tell: Told) -> dict[str, Any]:
         key: report[key] for key in ("documents", "pages", "passages", "words", "rows", "dropped") if key in report
     }
     return {"name": run.name(stage.name), "folder": str(work), "made": now, "figures": figures}
+
+
+def _ready(run: Run) -> None:
+    """Refuse, before anything is trained, what a later stage would stumble over: rows, models, too little room."""
+    from training import stage as stages
+
+    template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
+    for stage in run.recipe.stages:
+        if stage.stage == "slerp":
+            run.model(parents(run.recipe, stage)[1])
+        elif stage.stage not in DATA:
+            _enough(run, stage)
+            task = stages.Task(stage.stage, resolved(stage), run.model(BASE), template)
+            tokenizer = stages.load_tokenizer(task)
+            if all(run.done(one.source) for one in stage.data if one.source):
+                stages.encoded(task, tokenizer, run.rows(stage)[0])
 
 
 def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
@@ -303,8 +331,7 @@ def _plan_data(run: Run, stage: Stage) -> dict[str, Any]:
     given = told.model_dump(mode="json", exclude_defaults=True)
     if stage.stage == "distil":
         given = {"from": parents(run.recipe, stage)[0], "model": run.recipe.base} | given
-    done = (run.work(stage.name) / data_stages.DONE).is_file()
-    return {"name": stage.name, "stage": stage.stage, **given, "done": done}
+    return {"name": stage.name, "stage": stage.stage, **given, "done": run.done(stage.name)}
 
 
 def _there(run: Run) -> tuple[Path | None, str | None]:
@@ -320,9 +347,7 @@ def _amount(run: Run, stage: Stage, args: Mapping[str, Any]) -> dict[str, Any]:
     try:
         rows = run.rows(stage)
     except DataError as fault:
-        waits = [
-            one.source for one in stage.data if one.source and not (run.work(one.source) / data_stages.DONE).is_file()
-        ]
+        waits = [one.source for one in stage.data if one.source and not run.done(one.source)]
         if waits:
             return {"rows": None, "tokens": None, "steps": None, "data": f"not made yet, by {', '.join(waits)}"}
         return {"rows": None, "tokens": None, "steps": None, "data": fault.message}

@@ -13,22 +13,26 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
+from models.lora import one_line
 from training import ranks
 from training.estimate import operations, peak, size_of
 from training.prepared import kept, key_of
-from training.progress import Effort, Keeper, guarded, last_whole
+from training.progress import Effort, Keeper, guarded, last_whole, written
 from training.recipes import Adapter
-from training.rows import Row
-from training.tokens import Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
+from training.rows import Row, begins
+from training.tokens import IGNORED, Encoded, Lengths, check_tokenizer, lengths, of_messages, of_text, rendered, set_pad
 from training.variants import write_variant
+from workspace.errors import DataError
 
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
 
 Told = Callable[[dict[str, Any]], None]
@@ -80,7 +84,8 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
     tokenizer = load_tokenizer(task)
     data, sizes = _prepared(task, tokenizer, rows)
     if told:
-        told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4)})
+        more = {"left_out": sizes.left_out} if sizes.left_out else {}
+        told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), **more})
     trainer = _trainer(task, tokenizer, data, out, told)
     trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
     if "wandb" in task.args["report_to"] and ranks.first():
@@ -111,11 +116,53 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Within it, what loaders say of a folder that is no language model becomes one line."""
+    try:
+        yield
+    except (*_BROKEN, StrictDataclassError) as fault:
+        why = f"{type(fault).__name__}: {one_line(fault)}"
+        hint = "its configuration, tokenizer and weights must belong together"
+        raise DataError(f"cannot read a language model in {folder}: {why}", hint=hint) from fault
+
+
+def load_model(task: Task) -> Any:
+    """A stage's weights to start from: whole in single precision; under an adapter in half of it, for QLoRA in four bits.
+
+    Four bits: NormalFloat with quantised constants, after Dettmers et al., "QLoRA" (2023).
+
+    Raises:
+        DataError: The base holds no language model, or lacks weights that its configuration asks for.
+    """
+    told: dict[str, Any] = {"dtype": torch.float32}
+    if task.adapter is not None and (task.args["bf16"] or task.adapter.type == "qlora"):
+        told["dtype"] = torch.bfloat16
+    if task.adapter is not None and task.adapter.type == "qlora":
+        told["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_quant_storage=torch.bfloat16,  # so that FSDP can spread them
+        )
+    with _reading(task.base):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            task.base, local_files_only=True, output_loading_info=True, **told
+        )
+    absent = sorted(found["missing_keys"])
+    if absent and not ranks.together():  # a process among several may hold but a share
+        raise DataError(f"{task.base} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}")
+    return model
+
+
 def load_tokenizer(task: Task) -> Any:
     """The tokenizer with which a stage trains and its variant will speak."""
-    tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True)
+    with _reading(task.base):
+        tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True)
     if task.template is not None:
-        tokenizer.chat_template = AutoTokenizer.from_pretrained(task.template, local_files_only=True).chat_template
+        with _reading(task.template):
+            tokenizer.chat_template = AutoTokenizer.from_pretrained(task.template, local_files_only=True).chat_template
     check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
     set_pad(tokenizer)
     return tokenizer
@@ -129,24 +176,49 @@ def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Len
     return kept(task.cache / key, lambda: dataset(task, tokenizer, rows))
 
 
+def encoded(task: Task, tokenizer: Any, row: Row) -> list[Encoded]:
+    """A row's tokens; of a preference those of both answers, each after the prompt."""
+    if task.kind == "cpt":
+        return [of_text(tokenizer, row)]
+    if task.kind == "sft":
+        return [of_messages(tokenizer, row, begins(row))]
+    return [
+        of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"{begins(row)}, {side}")
+        for side in ("chosen", "rejected")
+    ]
+
+
 def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
-    """Rows as the stage's trainer takes them, and what they come to in tokens."""
+    """Rows as the stage's trainer takes them, and what they come to in tokens.
+
+    Raises:
+        DataError: A row cannot be rendered, or of no row is any of the answer left within max_length.
+    """
     from datasets import Dataset
 
     most = int(task.args["max_length"])
+    made = [(row, encoded(task, tokenizer, row)) for row in rows]
+    whole = [(row, ones) for row, ones in made if _start(task, tokenizer, row, ones[0]) < most]
+    lost = next((begins(row) for row, ones in made if _start(task, tokenizer, row, ones[0]) >= most), "")
+    if not whole:
+        raise DataError(f"max_length {most} cuts the whole answer of every row, such as {lost}", hint="raise it")
+    sizes = lengths([one for _, ones in whole for one in ones], most)
+    if lost:
+        sizes = replace(sizes, left_out=f"{len(made) - len(whole)} of {len(made)} (no answer in max_length): {lost}")
     if task.kind in ("dpo", "orpo"):
-        whole = [
-            of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"row {number}, {side}")
-            for number, row in enumerate(rows, 1)
-            for side in ("chosen", "rejected")
-        ]
-        return Dataset.from_list([_preference(tokenizer, row, task) for row in rows]), lengths(whole, most)
-    encode = of_text if task.kind == "cpt" else of_messages
-    encoded = [encode(tokenizer, row) for row in rows]
-    made = [{"input_ids": one.input_ids, "labels": one.labels} for one in encoded]
+        return Dataset.from_list([_preference(tokenizer, row, task) for row, _ in whole]), sizes
+    told = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
     if not task.args["assistant_only_loss"]:
-        made = [{**one, "labels": one["input_ids"]} for one in made]
-    return Dataset.from_list(made), lengths(encoded, most)
+        told = [{**one, "labels": one["input_ids"]} for one in told]
+    return Dataset.from_list(told), sizes
+
+
+def _start(task: Task, tokenizer: Any, row: Row, first: Encoded) -> int:
+    """After how many tokens a row's answer starts; a preference's prompt may be cut."""
+    if task.kind in ("dpo", "orpo"):
+        asked = len(rendered(tokenizer, row["prompt"], ask=True))
+        return min(asked, int(task.args["max_prompt_length"] or asked))
+    return next(place for place, label in enumerate(first.labels) if label != IGNORED)
 
 
 def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
@@ -163,6 +235,7 @@ def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
 
 def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None) -> Any:
     """The TRL trainer of the stage's kind, guarded and told of."""
+    from peft.utils.error import NoMatchingPeftModuleError
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     kind: type
@@ -177,40 +250,24 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
 
         kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
     # After the arguments: they say how weights are spread over the processes.
-    model = _model(task)
+    model = load_model(task)
     keeper = Keeper(out, told, _effort(task))
-    with _unkept(task.kind in ("dpo", "orpo")):
-        trainer = guarded(kind, keeper)(
-            model=model,
-            args=args,
-            train_dataset=data,
-            processing_class=tokenizer,
-            callbacks=[keeper],
-            peft_config=_peft(task.adapter),
-        )
+    try:
+        with _unkept(task.kind in ("dpo", "orpo")):
+            trainer = guarded(kind, keeper)(
+                model=model,
+                args=args,
+                train_dataset=data,
+                processing_class=tokenizer,
+                callbacks=[keeper],
+                peft_config=_peft(task.adapter),
+            )
+    except NoMatchingPeftModuleError as fault:
+        raise DataError(f"adapter, target_modules: {' '.join(str(fault).split())}") from None
     trainer.remove_callback(PrinterCallback)
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
     return trainer
-
-
-def _model(task: Task) -> Any:
-    """The model that is trained: whole in single precision; under an adapter in half of it, or for QLoRA in four bits.
-
-    Four bits: NormalFloat with quantised constants, after Dettmers et al., "QLoRA" (2023).
-    """
-    told: dict[str, Any] = {"dtype": torch.float32}
-    if task.adapter is not None and (task.args["bf16"] or task.adapter.type == "qlora"):
-        told["dtype"] = torch.bfloat16
-    if task.adapter is not None and task.adapter.type == "qlora":
-        told["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            bnb_4bit_quant_storage=torch.bfloat16,  # so that FSDP can spread them
-        )
-    return AutoModelForCausalLM.from_pretrained(task.base, local_files_only=True, **told)
 
 
 def _effort(task: Task) -> Effort | None:
@@ -247,7 +304,7 @@ def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
         held = trainer.model_wrapped if trainer.is_deepspeed_enabled else trainer.model
         weights = trainer.accelerator.get_state_dict(held)
     if ranks.first():
-        with ranks.alone():
+        with ranks.alone(), written(folder):
             write_variant(model, trainer.processing_class, folder, card, weights)
     ranks.wait()
 

@@ -26,13 +26,17 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Lengths:
-    """What a set of rows comes to in tokens: in all, learned, the longest row, and the share of rows that are cut."""
+    """What a set of rows comes to in tokens: in all, learned, the longest row, the share of rows that are cut.
+
+    And, in words, how many rows are left out because nothing of them would be learned, with the first one's name.
+    """
 
     rows: int
     tokens: int
     learned: int
     longest: int
     truncated: float
+    left_out: str = ""
 
 
 def check_tokenizer(tokenizer: Any, where: str, chat: bool) -> None:
@@ -75,9 +79,18 @@ def of_text(tokenizer: Any, row: Row) -> Encoded:
     return Encoded(list(ids), list(ids))
 
 
-def rendered(tokenizer: Any, messages: Sequence[dict[str, str]], ask: bool) -> list[int]:
-    """A conversation's tokens as inference renders it; with ``ask`` up to where the assistant goes on."""
-    told = tokenizer.apply_chat_template(list(messages), tokenize=True, add_generation_prompt=ask, return_dict=True)
+def rendered(tokenizer: Any, messages: Sequence[dict[str, str]], ask: bool, where: str = "a row") -> list[int]:
+    """A conversation's tokens as inference renders it; with ``ask`` up to where the assistant goes on.
+
+    Raises:
+        DataError: The chat template is broken, or refuses the conversation.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        told = tokenizer.apply_chat_template(list(messages), tokenize=True, add_generation_prompt=ask, return_dict=True)
+    except TemplateError as fault:
+        raise DataError(f"{where}: the chat template cannot render it: {' '.join(str(fault).split())[:160]}") from None
     return list(told["input_ids"])
 
 
@@ -89,7 +102,7 @@ def of_messages(tokenizer: Any, row: Row, where: str = "a row") -> Encoded:
             generation.
     """
     messages = row["messages"]
-    ids = rendered(tokenizer, messages, ask=False)
+    ids = rendered(tokenizer, messages, ask=False, where=where)
     labels = [IGNORED] * len(ids)
     ends = {tokenizer.eos_token_id, *(tokenizer.convert_tokens_to_ids(name) for name in _ends(tokenizer))}
     for number, message in enumerate(messages):

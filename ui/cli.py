@@ -321,12 +321,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_neighbours()
         code = command.main(arguments, prog_name="studio", standalone_mode=False)
+        if code == Interrupted.exit_code:  # what Typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
     except StudioError as error:
         return _fail(error)
     except TyperException as error:
         return _fail(UsageError(error.format_message().rstrip("."), hint="see --help"))
     except (Abort, KeyboardInterrupt):
-        return _fail(Interrupted("stopped"))
+        begun = (sys.argv[1:] if arguments is None else arguments)[:1]
+        again = begun in (["train"], ["models"])
+        return _fail(Interrupted("stopped", hint="the same command goes on" if again else None))
     return code if isinstance(code, int) else 0
 
 

@@ -98,6 +98,7 @@ def corpus(
     mail: Annotated[str, typer.Option(help="Your address, which Crossref asks for.")] = "",
     seconds: Annotated[float, typer.Option(help="For reading one file.")] = 120.0,
     memory_mb: Annotated[int, typer.Option(help="For reading one file.")] = 4096,
+    most_pages: Annotated[int, typer.Option(help="Pages of one PDF; longer ones are skipped.")] = 2000,
     as_json: Json = False,
 ) -> None:
     """Turn papers into clean passages, each with its source, and say what was dropped and why."""
@@ -105,7 +106,7 @@ def corpus(
 
     import studio
 
-    err = Console(stderr=True, highlight=False)
+    err = Console(stderr=True, highlight=False, emoji=False)
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
@@ -130,6 +131,7 @@ def corpus(
             mail=mail,
             seconds=seconds,
             memory_mb=memory_mb,
+            most_pages=most_pages,
         )
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
@@ -138,14 +140,16 @@ def corpus(
 
 
 def _show_corpus(report: dict[str, Any], out: Path) -> None:
+    from training.papers import shown
+
     rows = [
         ("documents", f"{report['documents']} read, {len(report['skipped'])} skipped, {report['pages']} pages"),
         ("passages", f"{report['passages']} kept, {report['words']:,} words"),
         *((f"dropped by {gate}", str(count)) for gate, count in report["dropped"].items()),
-        ("in", str(out)),
+        ("in", shown(out)),
     ]
     for key, value in rows:
-        Console(highlight=False).print(f"{key:<28} {value}", markup=False, soft_wrap=True)
+        Console(highlight=False, emoji=False).print(f"{key:<28} {value}", markup=False, soft_wrap=True)
 
 
 @train_app.command(
