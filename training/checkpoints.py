@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from training.heap import keep_freed
 from workspace.errors import DataError
 from workspace.files import publish
 
@@ -73,6 +74,8 @@ class Trainee:
         self.path, self.decay = path, decay
         self.step = 0
         self.live = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        if not any(weight.is_cuda for weight in self.live.values()):
+            keep_freed()
         self.weights: dict[str, torch.Tensor] = {name: _master(weight) for name, weight in self.live.items()}
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
         rest = [weight for name, weight in self.weights.items() if name not in matrices]

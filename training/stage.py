@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from models.lora import one_line
 from training import ranks
 from training.estimate import operations, peak, size_of
+from training.heap import keep_freed
 from training.prepared import kept, key_of
 from training.progress import Effort, Keeper, guarded, last_whole, written
 from training.recipes import Adapter
@@ -80,6 +81,8 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
         DataError: The tokenizer does not fit, no row is left, or the loss is no number or runs away.
     """
     _quiet()
+    if not torch.cuda.is_available():
+        keep_freed()
     told = told if ranks.first() else None
     tokenizer = load_tokenizer(task)
     data, sizes = _prepared(task, tokenizer, rows)
@@ -128,7 +131,7 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 def load_model(task: Task) -> Any:
-    """A stage's weights to start from: whole in single precision; under an adapter in half of it, for QLoRA in four bits.
+    """A stage's weights to begin with: whole in single precision; under an adapter in half, for QLoRA in four bits.
 
     Four bits: NormalFloat with quantised constants, after Dettmers et al., "QLoRA" (2023).
 
