@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from tests.fixtures_local import sentences
 from training import stage as stages
@@ -142,19 +142,31 @@ def test_packed_rows_do_not_see_each_other(word_llama: Path, tmp_path: Path) -> 
     assert found[True] == pytest.approx(found[False], abs=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["cpt", "sft"])
+def test_the_quicker_loss_is_the_same_number(
+    kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, found = stages.guarded, {}
+    for plain in (True, False):
+        monkeypatch.setattr(stages, "guarded", lambda kind, keeper, _, plain=plain: honest(kind, keeper, plain))
+        out = tmp_path / str(plain)
+        main(task(kind, word_llama, gradient_accumulation_steps=2), rows(kind), out, out / "variant")
+        found[plain] = [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert len(found[True]) > 1 and found[True] == pytest.approx(found[False], abs=1e-4)
+
+
 def test_a_loss_that_is_no_number_stops_the_stage(
     word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trl import SFTTrainer
-
-    honest, calls = SFTTrainer.compute_loss, []
+    honest, calls = Trainer.compute_loss, []
 
     def poisoned(self: Any, *given: Any, **named: Any) -> Any:
         calls.append(1)
         loss = honest(self, *given, **named)
         return loss * float("nan") if len(calls) == 4 else loss
 
-    monkeypatch.setattr(SFTTrainer, "compute_loss", poisoned)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(Trainer, "compute_loss", poisoned)
     with pytest.raises(DataError, match="the loss is nan at step 4; the last good checkpoint is kept"):
         main(task("sft", word_llama, packing=False), rows("sft"), tmp_path, tmp_path / "variant")
     assert (tmp_path / "checkpoints" / "checkpoint-2" / "whole").is_file()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from training import ranks
 from workspace.errors import DataError, StorageError
@@ -43,10 +43,17 @@ class Effort:
     peak: float | None
 
 
-def guarded(kind: type, keeper: Keeper) -> type:
-    """A trainer that stops at a loss that is no number, before it spoils the weights, and counts its tokens."""
+def guarded(kind: type, keeper: Keeper, plain: bool = False) -> type:
+    """A trainer that stops at a loss that is no number, before it spoils the weights, and counts its tokens.
+
+    ``plain`` takes the loss from all logits at once, as transformers does: on a CPU a fifth quicker than TRL's chunks
+    of them, which save a GPU's memory, and the same number.
+    """
 
     class Guarded(kind):  # type: ignore[misc]
+        if plain:
+            compute_loss = Trainer.compute_loss
+
         def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
             super().log({**logs, **keeper.rates()} if "loss" in logs else logs, *given, **named)
 

@@ -255,9 +255,10 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
     # After the arguments: they say how weights are spread over the processes.
     model = load_model(task)
     keeper = Keeper(out, told, _effort(task))
+    plain = task.kind in ("cpt", "sft") and not torch.cuda.is_available()
     try:
         with _unkept(task.kind in ("dpo", "orpo")):
-            trainer = guarded(kind, keeper)(
+            trainer = guarded(kind, keeper, plain)(
                 model=model,
                 args=args,
                 train_dataset=data,
