@@ -24,9 +24,6 @@ UNITS = 128.0
 HYBRIDS = 0.2
 """Share of pictures that join two families, unless another is asked for."""
 
-USUAL_SCALE, USUAL_DIRECTION = "medium", "horizontal"
-"""What a caption means that names no scale, or no direction; half of all pictures are of these."""
-
 _FIRST, _SECOND, _WHOLE = "\ue000{}\ue000", "\ue001{}\ue001", "\ue002{}\ue002"
 _MARKS = {"\ue000": "first", "\ue001": "second", "\ue002": "whole"}
 
@@ -177,7 +174,7 @@ def _subject(spec: Microstructure, rng: Rng) -> str:
 
 
 def caption(spec: Microstructure, rng: np.random.Generator) -> str:
-    """Describe a microstructure in one line, biologically or geometrically; what is usual may be left unsaid.
+    """Describe a microstructure in one line, biologically or geometrically, with some attributes left unsaid.
 
     Args:
         spec: What was drawn.
@@ -225,12 +222,11 @@ def _marked(spec: Microstructure, rng: Rng) -> str:
     if (said := rng.random()) < 0.85:
         known = said < 0.4
         extras.append(expand(_pick((DENSITIES if known else DENSITY_PHRASES)[spec.density], rng), rng))
-    if rng.random() < 0.4 or spec.scale != USUAL_SCALE:
+    if rng.random() < 0.6:
         extras.append(_pick(SCALES[spec.scale][1], rng))
-    directed = FAMILIES[spec.family].directed or FAMILIES[spec.second or spec.family].directed
-    if (rng.random() < 0.4 or spec.direction != USUAL_DIRECTION) and directed:
+    if rng.random() < 0.6 and (FAMILIES[spec.family].directed or FAMILIES[spec.second or spec.family].directed):
         extras.append(_pick(DIRECTIONS[spec.direction][1], rng))
-    if spec.gradient != "none":
+    if spec.gradient != "none" and rng.random() < 0.85:
         extras.append(_pick(GRADIENTS[spec.gradient], rng))
     rng.shuffle(extras)
     opening = _pick(("", "", "", "a microstructure of ", "a material pattern of ", "close-up of "), rng)
@@ -254,8 +250,8 @@ def sample(rng: np.random.Generator, hybrids: float = HYBRIDS) -> Microstructure
         family=first,
         palette=key(PALETTES),
         density=key(DENSITIES),
-        scale=_pick((USUAL_SCALE, *SCALES), rng),
-        direction=_pick((USUAL_DIRECTION, USUAL_DIRECTION, *DIRECTIONS), rng),
+        scale=key(SCALES),
+        direction=key(DIRECTIONS),
         gradient=_pick(("none",) * 6 + ("linear", "radial"), rng),
         second=second,
         join=join,
