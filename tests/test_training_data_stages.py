@@ -105,6 +105,16 @@ def test_a_new_paper_is_read_and_asked_about_and_the_others_are_not(
     assert len(openai_server.requests) == asked + 2
 
 
+def test_what_was_removed_is_made_again_and_what_cannot_be_read_is_passed_over(recipe: Path, home: Path) -> None:
+    main(open_run(recipe, home))
+    (home / "training" / "mine-papers" / "passages.jsonl").unlink()
+    (recipe.parent / "papers" / "gone.md").symlink_to("nowhere.md")
+    again = main(open_run(recipe, home))
+    assert made(again) == {"papers": True} | dict.fromkeys(("rows", "cpt", "sft", "dpo"), False)
+    report = json.loads((home / "training" / "mine-papers" / "report.json").read_text())
+    assert [Path(name).name for name in report["skipped"]] == ["gone.md"] and report["passages"] == 2
+
+
 def test_a_server_that_goes_away_leaves_what_it_wrote(
     recipe: Path, home: Path, openai_server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,7 +184,7 @@ def test_papers_that_are_not_there_are_named(recipe: Path, home: Path) -> None:
     assert not (home / "training" / "mine-papers" / data_stages.DONE).exists()
 
 
-def test_a_shipped_recipe_goes_from_papers_to_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shipped_recipe_goes_from_papers_to_variants() -> None:
     assert "papers" in shipped()
     read = load_recipe("papers")
     assert [stage.stage for stage in order(read)][:2] == ["corpus", "distil"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from workspace.files import publish, sha256
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
 DONE = "done.json"
+PASSAGES = "passages.jsonl"
 LONGEST = 2048  # tokens of a document
 FILES: Mapping[str, str] = {
     "cpt": "data/text.jsonl",
@@ -28,7 +30,6 @@ FILES: Mapping[str, str] = {
     "orpo": "data/preferences.jsonl",
 }
 """Where in a distil stage's folder the rows for each kind of training lie."""
-_LIMITS = {"seconds", "memory_mb", "mail"}  # they change how long it takes, not what comes out
 
 Report = dict[str, Any]
 Told = Callable[[dict[str, Any]], None]
@@ -56,13 +57,12 @@ def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told
     """
     inputs, benchmarks = _from(folder, config.inputs), _from(folder, config.benchmarks)
     here = config.model_copy(update={"inputs": inputs, "benchmarks": benchmarks})
-    lists = [path for path in (*inputs, *benchmarks) if path.is_file()]
-    files = [path for path in found(inputs).files if path.is_file()]
+    lists = [path for path in (*inputs, *benchmarks) if os.path.isfile(path)]
     key = {
-        "config": config.model_dump(mode="json", exclude=_LIMITS),
-        "files": [(path.name, sha256(path)) for path in dict.fromkeys((*files, *lists))],
+        "config": config.model_dump(mode="json", exclude={"mail"}),
+        "files": [(path.name, _content(path)) for path in dict.fromkeys((*found(inputs).files, *lists))],
     }
-    return _once(work, key, partial(papers.main, here, work, home, told))
+    return _once(work, PASSAGES, key, partial(papers.main, here, work, home, told))
 
 
 def make_rows(
@@ -84,27 +84,38 @@ def make_rows(
     """
     from models.chat import describe
     from training import distil
+    from training.distil_asking import version
 
     plain = {name: getattr(config, name) for name in DistilConfig.model_fields}
     here = DistilConfig(**plain | {"benchmarks": _from(folder, config.benchmarks)})
     key = {
         "config": here.model_dump(mode="json", exclude={"workers", "benchmarks"}),
         "benchmarks": [sha256(path) for path in here.benchmarks if path.is_file()],
-        "corpus": sha256(source / distil.PASSAGES),
+        "corpus": sha256(source / PASSAGES),
         "model": describe(call, home),
+        "versions": {kind: version(kind) for kind in here.kinds},
     }
-    return _once(work, key, lambda: distil.main(source, here, distil.open_maker(call, home), work, told))
+    return _once(work, "data", key, lambda: distil.main(source, here, distil.open_maker(call, home), work, told))
 
 
 def _from(folder: Path, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    return tuple(folder / path.expanduser() for path in paths)
+    return tuple(folder / os.path.expanduser(path) for path in paths)
 
 
-def _once(work: Path, key: Mapping[str, Any], make: Callable[[], Report]) -> tuple[Report, bool]:
+def _content(path: Path) -> str:
+    """What tells a file's content; what cannot be read is named by the corpus stage."""
+    try:
+        return sha256(path)
+    except OSError as fault:
+        return str(fault.strerror)
+
+
+def _once(work: Path, made: str, key: Mapping[str, Any], make: Callable[[], Report]) -> tuple[Report, bool]:
+    """The report of what lies in the folder as ``made``, unless another key made it."""
     told = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     done = work / DONE
     known = json.loads(done.read_text(encoding="utf-8")) if done.is_file() else {}
-    if known.get("key") == told:
+    if known.get("key") == told and (work / made).exists():
         return known["report"], False
     report = make()
     publish(done, json.dumps({"key": told, "report": report}, ensure_ascii=False))

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from models.fetch import fingerprint
 from training.evaluate import answers, gain, interval
 from training.plots import plot_accuracy, plot_loss
+from training.rows import digest
 from training.run import main as train
 from training.run import open_run
 from training.sample import benchmark
@@ -43,7 +45,7 @@ def main(recipe: str, home: Path) -> dict[str, Any]:
     right = {}
     for name, folder in folders.items():
         kept = out / f"{name}.json"
-        key = f"{folder.name} {(folder / 'manifest.json').stat().st_mtime_ns if name != 'base' else 0}"
+        key = f"{fingerprint(folder)} {digest(questions)}"
         known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
         if known.get("key") != key:
             _tell({"stage": "questions", "asked of": name})

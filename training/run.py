@@ -27,7 +27,6 @@ from training.sample import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import publish
 
-PASSAGES = "passages.jsonl"
 SAMPLE = "sample"
 Told = Callable[[dict[str, Any]], None]
 
@@ -69,7 +68,7 @@ class Run:
         if one.path:
             return read_rows(self.folder / os.path.expanduser(one.path), kind)
         maker = next(stage.stage for stage in self.recipe.stages if stage.name == one.source)
-        path = self.work(one.source) / (PASSAGES if maker == "corpus" else data_stages.FILES[kind])
+        path = self.work(one.source) / (data_stages.PASSAGES if maker == "corpus" else data_stages.FILES[kind])
         if not path.is_file() and self.done(one.source):
             raise DataError(
                 f"stage {one.source} made no rows for {kind}", hint="its distil, kinds, names what it makes"

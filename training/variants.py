@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from workspace.errors import DataError
 from workspace.files import publish
 
 
@@ -61,7 +62,11 @@ def _folded(model: Any, weights: Mapping[str, Any] | None) -> Any:
     plain = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=True)
     whole = get_peft_model(plain, model.peft_config["default"])
     held = model.state_dict() if weights is None else weights
-    whole.load_state_dict({key: weight for key, weight in held.items() if "lora_" in key}, strict=False)
+    own = {key: weight for key, weight in held.items() if "lora_" in key}
+    wanted = {key for key in whole.state_dict() if "lora_" in key}
+    if own.keys() != wanted:  # nothing may be left out unsaid
+        raise DataError(f"the adapter of {name} does not fit it: {sorted(own.keys() ^ wanted)[0]}")
+    whole.load_state_dict(own, strict=False)
     return whole.merge_and_unload()
 
 
