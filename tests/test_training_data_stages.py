@@ -169,6 +169,15 @@ def test_a_wrong_graph_is_one_clear_line(recipe: Path, place: int, changes: dict
     assert why in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_server_that_is_none_is_said_before_anything_is_read(recipe: Path, home: Path) -> None:
+    told = yaml.safe_load(recipe.read_text())
+    told["stages"][1]["distil"]["server"] = "here"
+    recipe.write_text(yaml.safe_dump(told))
+    with pytest.raises(DataError, match=r"^distil, server: must begin with http:// or https://, not 'here'$"):
+        main(open_run(recipe, home))
+    assert not (home / "training" / "mine-papers").exists()
+
+
 def test_nothing_to_distil_is_said(recipe: Path) -> None:
     told = yaml.safe_load(recipe.read_text())
     recipe.write_text(yaml.safe_dump(told | {"stages": told["stages"][1:2]}))

@@ -13,10 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from training import corpus as papers
 from training.corpus import CorpusConfig
 from training.distil_documents import DistilConfig
 from training.papers import found
+from workspace.errors import DataError
 from workspace.files import publish, sha256
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
@@ -36,10 +39,18 @@ Told = Callable[[dict[str, Any]], None]
 
 
 def call_of(model: str, server: str | None = None, adapter: str | None = None) -> RoleCall:
-    """How the model that distils is called."""
-    return RoleCall(
-        chat=ChatSettings(model=model, server=server, adapter=adapter), sampling=SamplingSettings(max_tokens=LONGEST)
-    )
+    """How the model that distils is called.
+
+    Raises:
+        DataError: The model, the server or the adapter is not as the settings take it.
+    """
+    try:
+        chat = ChatSettings(model=model, server=server, adapter=adapter)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        why = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"distil, {'.'.join(map(str, first['loc']))}: {why}, not {first['input']!r}") from None
+    return RoleCall(chat=chat, sampling=SamplingSettings(max_tokens=LONGEST))
 
 
 def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told: Told) -> tuple[Report, bool]:

@@ -26,6 +26,7 @@ from training.rows import Row, digest, mixed, read_rows
 from training.sample import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import publish
+from workspace.settings import RoleCall
 
 SAMPLE = "sample"
 Told = Callable[[dict[str, Any]], None]
@@ -142,16 +143,22 @@ def _data(run: Run, stage: Stage, tell: Told) -> dict[str, Any]:
             report, now = data_stages.make_corpus(stage.corpus, run.folder, work, run.home, tell)
         else:
             [source] = parents(run.recipe, stage)
-            one = stage.distil
-            call = data_stages.call_of(one.model or run.recipe.base, one.server, one.adapter)
             with ranks.alone():
-                report, now = data_stages.make_rows(one, call, run.work(source), run.folder, work, run.home, tell)
+                call = _call(run, stage)
+                report, now = data_stages.make_rows(
+                    stage.distil, call, run.work(source), run.folder, work, run.home, tell
+                )
     report, now = ranks.agreed((report, now))
     tell({"state": "done" if now else "done before"})
     figures = {
         key: report[key] for key in ("documents", "pages", "passages", "words", "rows", "dropped") if key in report
     }
     return {"name": run.name(stage.name), "folder": str(work), "made": now, "figures": figures}
+
+
+def _call(run: Run, stage: Stage) -> RoleCall:
+    """The model that a distil stage asks: its own, or the base."""
+    return data_stages.call_of(stage.distil.model or run.recipe.base, stage.distil.server, stage.distil.adapter)
 
 
 def _ready(run: Run) -> None:
@@ -162,6 +169,8 @@ def _ready(run: Run) -> None:
     for stage in run.recipe.stages:
         if stage.stage == "slerp":
             run.model(parents(run.recipe, stage)[1])
+        elif stage.stage == "distil":
+            _call(run, stage)
         elif stage.stage not in DATA:
             _enough(run, stage)
             task = stages.Task(stage.stage, resolved(stage), run.model(BASE), template)
