@@ -43,7 +43,7 @@ _SPARE, _EACH = 2, 2
 _LEAST = 5  # words of a sentence
 
 Take = Callable[[Slot, str], bool]
-Loss = Callable[[str], float]
+Worth = Callable[[str], float]
 
 
 def shown(shots: Shots | None, slot: Slot) -> bool:
@@ -160,8 +160,8 @@ def _off_middle(figures: Sequence[float]) -> list[float]:
     return [2 * log(figure / (low * high) ** 0.5) / log(high / low) for figure in figures]
 
 
-def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> list[str]:
-    """The drafts' texts that are whole and no echo, best first: likely, and about what the document is about."""
+def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], worth: Worth) -> list[str]:
+    """The drafts' texts that are whole and no echo, best first: likely, to the point, worth saying after the rest."""
     about = set(re.findall(r"[a-z]{4,}", shots.about.lower()))
     rated: dict[str, float] = {}
     for one in drafts:
@@ -170,7 +170,7 @@ def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], loss: Loss) -> lis
             continue
         told = re.findall(r"[a-z]{4,}", text.lower())
         share = sum(word in about for word in told) / max(1, len(told))
-        rated[text] = max(rated.get(text, -99.0), one.score + _GROUNDING * share - loss(text))
+        rated[text] = max(rated.get(text, -99.0), one.score + _GROUNDING * share + worth(text))
     return sorted(rated, key=lambda text: -rated[text])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,6 +21,7 @@ from models import continuing
 from models.asking import Question, question
 from models.engine import Tape
 from models.leaves import Ask, Draft, likelihoods, write
+from models.said import Said, plain_words
 from models.shapes import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
 from models.shots import Shots, ahead, helpers
 from workspace.errors import DataError
@@ -110,7 +110,7 @@ class _Work:
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
-        self.grams: Counter[tuple[str, ...]] = Counter()
+        self.said, self.listed = Said(), set[str]()
         self.repairs = 0
         self.poor: dict[Path, list[tuple[float, str]]] = {}
         self.turns = llm.turns(messages, _CONTEXT)
@@ -134,6 +134,12 @@ class _Work:
 
     def run(self, given: Mapping[str, list[str]]) -> dict[str, Any]:
         """Write every leaf and return the document as plain data."""
+        about = self.shots.about.lower() if self.shots is not None else ""
+        named = {slot.family for slot in self.layout.slots if slot.kind == "name" and slot.item is not None} & set(
+            given
+        )
+        self.said = Said(name for family in named for name in given[family] if name.lower() in about)
+        self.listed = {family.partition(".")[0] for family in named}
         open_slots = [slot for slot in self.layout.slots if not self._given(slot, given)]
         waves: dict[int, list[Slot]] = {}
         families: dict[str, list[Slot]] = {}
@@ -210,7 +216,7 @@ class _Work:
 
     def _ranked(self, slot: Slot, drafts: list[Draft]) -> list[str]:
         assert self.shots is not None  # only a family they show comes here
-        texts = continuing.ranked(self.shots, slot, drafts, self._overlap)
+        texts = continuing.ranked(self.shots, slot, drafts, self.said.worth)
         for draft in drafts:
             self._set_aside(slot, draft, continuing.mended(self.shots, slot, draft))
         return [text for text in texts if not self._stale(slot, text)]
@@ -233,7 +239,7 @@ class _Work:
             self.values[slot.path] = slot.check(values[index or 0])
         except ValidationError as error:
             raise DataError(f"the value given for {slot.where} is wrong: {error.errors()[0]['msg']}") from error
-        self._count(str(self.values[slot.path]))
+        self.said.add(str(self.values[slot.path]), own=True)
         return True
 
     def _wave(self, slot: Slot) -> int:
@@ -286,13 +292,13 @@ class _Work:
             text = asked.finish(draft)
             self._set_aside(slot, draft, text)
             if text is not None and not self._stale(slot, text):
-                rated.append((draft.score - self._overlap(text), text))
+                rated.append((draft.score + self.said.worth(text), text))
         return self._accept(slot, [text for _, text in sorted(rated, reverse=True)])
 
     def _set_aside(self, slot: Slot, draft: Draft, text: str | None) -> None:
         """Remember a text that taste may refuse: a document with a dull field is better than none."""
         if text is not None:
-            self.poor.setdefault(slot.path, []).append((draft.score - self._overlap(text), text))
+            self.poor.setdefault(slot.path, []).append((draft.score + self.said.worth(text), text))
 
     def _accept(self, slot: Slot, texts: list[str]) -> bool:
         """Keep the first text that the field's own check and its bounds accept."""
@@ -308,26 +314,18 @@ class _Work:
     def _keep(self, slot: Slot, value: Any) -> None:
         self.values[slot.path] = value
         if isinstance(value, str):
-            self._count(value)
+            self.said.add(value, own=slot.path[0] in self.listed)
         self.on_text(f"{slot.where}: {value}\n")
 
-    def _count(self, text: str) -> None:
-        words = re.findall(r"\w+", text.lower())
-        self.grams.update(zip(words, words[1:], words[2:], words[3:], strict=False))
-
-    def _overlap(self, text: str) -> float:
-        """How much of a text was said before, as a loss of rank."""
-        words = re.findall(r"\w+", text.lower())
-        grams = list(zip(words, words[1:], words[2:], words[3:], strict=False))
-        return 0.6 * sum(self.grams[gram] > 0 for gram in grams) / max(1, len(grams)) * 2
-
     def _stale(self, slot: Slot, text: str) -> bool:
-        """Say whether the text says again what a sibling item says already."""
-        mine = _words(text)
+        """Say whether the text says again what a sibling item says already, or wears a phrase out."""
+        if self.said.worn(text):
+            return True
+        mine = plain_words(text)
         for path, value in self.values.items():
             if not isinstance(value, str) or path == slot.path:
                 continue
-            theirs = _words(value)
+            theirs = plain_words(value)
             same = len(mine & theirs) / max(1, len(mine | theirs))
             if same == 1 or (same > 0.6 and len(mine) > 6):
                 return True
@@ -379,11 +377,6 @@ class _Work:
         depth = len(path)
         items = {slot.path[: depth + 1] for slot in self.layout.slots if slot.path[:depth] == path}
         return len(items - self.dropped)
-
-
-def _words(text: str) -> set[str]:
-    """The words of a text; singular and plural, British and American spelling are alike."""
-    return {word.removesuffix("s").replace("fiber", "fibre") for word in re.findall(r"\w+", text.lower())}
 
 
 def _family(path: Path) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import BaseModel, Field
+from safetensors.torch import load_file
 
 from agents.critic import checklist
 from agents.documents import Check, Sight, Verdict
 from agents.experience import shots
-from models.eyes import Shape
+from models.eyes import Shape, load_eyes
 from models.shots import ahead, told_ahead
 from models.vision_chat import VisionChat
 from tests.fixtures_local import trained_llama, word_tokenizer
@@ -125,6 +126,33 @@ def test_the_trained_folder_sees_through_the_usual_interface(trained: tuple[Path
     assert made == structured(chat, Glance, shown(url(1)), seed=3, hints=hints, shots=told).value
     assert [check.question for check in made.checks] == list(questions)
     assert made.sees.pattern in hints["sees.pattern"] and 1 <= made.fit <= 10
+
+
+def test_a_critic_is_trained_on(trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, base = trained
+    for module in (critic, critic_tower):
+        monkeypatch.setattr(module, "_HELD_OUT", 4)
+    monkeypatch.setattr(critic, "LONGEST", 900)
+    critic_tower.main(tmp_path / "tower", None, count=16, steps=1, batch=4, rate=1e-5, shape=SMALL, start=folder)
+    former, seer = load_eyes(folder, 64), critic_tower.load_seer(tmp_path / "tower" / "seer.safetensors")
+    assert seer.eyes.shape == former.shape
+    weights = zip(seer.eyes.tower.parameters(), former.tower.parameters(), strict=True)
+    assert all(torch.allclose(one, other, atol=0.02) for one, other in weights)
+    recipe = critic.Recipe(introduction=2, steps=1, batch=1, rank=4, rate=1e-6, count=16)
+    made = critic.main(base, tmp_path / "tower", None, tmp_path / "out", recipe, start=folder)
+    adapters = [load_file(one / "adapter_model.safetensors") for one in (made, folder)]
+    assert adapters[0].keys() == adapters[1].keys()
+    assert all(torch.allclose(adapters[0][name], adapters[1][name], atol=1e-3) for name in adapters[1])
+
+
+def test_the_plainest_family_is_told_first() -> None:
+    seer = critic_tower.Seer(SMALL)
+    states = torch.randn(40, 32)
+    for seen in critic_tower.verdicts(seer, states):
+        assert len(set(seen.families)) == len(seen.families) <= 2
+    truth = Truth(("leaf", "web"), "open", "gold", "none")
+    assert critic.in_order(truth, Truth(("web", "bone"), "open", "gold", "none")).families == ("web", "leaf")
+    assert critic.in_order(truth, Truth(("bone",), "open", "gold", "none")).families == ("leaf", "web")
 
 
 def test_painted_pictures_keep_what_was_asked_for(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Teach the embedded critic to speak of what its eyes see: a connector and a LoRA adapter of SmolLM2-135M-Instruct.
 
 The second half of the critic, after `training.critic_tower`. The tower stays as it is; what it sees of every picture is
-made once. The connector first learns alone to say a picture's truth in the language model's own word embeddings, a
-matter of a minute; adapter and connector then learn together to answer. Each row is a picture and a brief, half of the
-time another picture's, laid out as the critic is asked.
+made once. The connector first learns alone to say the verdict of the tower's heads in the language model's own word
+embeddings, a matter of a minute: a verdict is sharp where a truth that is not seen would come out as two words blurred.
+Adapter and connector then learn together to answer. Each row is a picture and a brief, half of the time another
+picture's, laid out as the critic is asked.
 Killed at any moment, the same command goes on from its last checkpoint.
 
-    python -m training.critic --base ~/.studio/models/smollm2-135m-instruct --tower DIR --painted DIR --out DIR
+    python -m training.critic --base ~/.studio/models/smollm2-135m-instruct --tower DIR --painted DIR --out DIR \
+        --start models/weights/studio-critic
 """
 
 from __future__ import annotations
@@ -15,18 +17,20 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from peft import set_peft_model_state_dict
+from safetensors.torch import load_file
 
 from models.eyes import Eyes, lay_eyes
 from training.branches import Laid, lay_out, log_likelihoods
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.critic_rows import WEIGHTS, Truth, spelled, tree, wanted_of
-from training.critic_tower import NAMES, Seer, data, load_seer, to_input
+from training.critic_tower import NAMES, Seer, data, load_seer, to_input, verdicts
 from training.writer import lay_adapter, load, train
 from workspace.files import publish
 
@@ -76,15 +80,20 @@ def believable(seer: Seer, states: torch.Tensor, truths: Sequence[Truth], drawn:
     return kept
 
 
+def in_order(truth: Truth, seen: Truth) -> Truth:
+    """A truth with the family first that is seen most plainly."""
+    return replace(truth, families=tuple(sorted(truth.families, key=lambda name: name != seen.families[0])))
+
+
 def introduce(
     connector: torch.nn.Module, states: torch.Tensor, spelled: torch.Tensor, words: torch.Tensor, steps: int
 ) -> float:
-    """Teach a connector alone to say each picture's truth in word embeddings.
+    """Teach a connector alone to say what is seen of each picture in word embeddings.
 
     Args:
         connector: Trained in place, float32.
         states: What the tower sees, (n, 2 * width).
-        spelled: The truths as token ids, (n, tokens), from `training.critic_rows.spelled`.
+        spelled: What is to be said as token ids, (n, tokens), from `training.critic_rows.spelled`.
         words: The language model's embeddings, (vocabulary, words).
         steps: Of 256 pictures each.
 
@@ -108,7 +117,7 @@ def introduce(
 
 
 @flushed()
-def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recipe) -> Path:
+def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recipe, start: Path | None = None) -> Path:
     """Train connector and adapter and publish the critic.
 
     Args:
@@ -117,6 +126,7 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
         painted: Output folder of `training.painted`.
         out: Folder for checkpoints, metrics.jsonl and the result; the same folder resumes.
         recipe: How.
+        start: Folder of a critic whose adapter is trained on.
 
     Returns:
         The folder ``out/critic``: eyes, adapter and what it was taught.
@@ -132,11 +142,15 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     states = looked_at(seer, pictures, out / f"states-{eyes}-{len(pictures)}.safetensors")
     sure = believable(seer, states, truths, drawn)
     print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
+    seen = verdicts(seer, states)
+    truths = [in_order(truth, one) for truth, one in zip(truths, seen, strict=True)]
     model, tokenizer = load(base, recipe.rank, recipe.seed)
+    if start is not None:
+        set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
     tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
     connector = seer.eyes.connector.requires_grad_(True)
     if not (checkpoint := out / "critic.safetensors").is_file():
-        told = torch.tensor([spelled(truths[number], tokenizer, tokens) for number in usable])
+        told = torch.tensor([spelled(seen[number], tokenizer, tokens) for number in usable])
         embeddings = model.get_input_embeddings().weight.detach()
         left = introduce(connector, states[usable], told, embeddings, recipe.introduction)
         print(json.dumps({"introduced": round(left, 4)}), flush=True)
@@ -188,6 +202,7 @@ if __name__ == "__main__":
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--painted", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="folder of a critic whose adapter is trained on")
     for field in fields(Recipe):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -196,4 +211,5 @@ if __name__ == "__main__":
             help=str(field.default),
         )
     told = vars(parser.parse_args())
-    print(main(told.pop("base"), told.pop("tower"), told.pop("painted"), told.pop("out"), Recipe(**told)))
+    base, tower, painted, out, start = (told.pop(name) for name in ("base", "tower", "painted", "out", "start"))
+    print(main(base, tower, painted, out, Recipe(**told), start))

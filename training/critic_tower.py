@@ -4,7 +4,7 @@ The first half of the critic; `training.critic` then teaches a language model to
 pictures come with their truth; painted ones (`training.painted`) with what was asked for, corrected by measuring.
 Killed at any moment, the same command goes on from its last checkpoint.
 
-    python -m training.critic_tower --out DIR --painted DIR
+    python -m training.critic_tower --out DIR --painted DIR --start models/weights/studio-critic
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from models.eyes import Eyes, Shape
+from models.eyes import Eyes, Shape, load_eyes
 from pipelines.measure import measure
 from training import painted
 from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
@@ -45,6 +45,7 @@ _TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _SEED = 4_000_003
 _USUAL = Shape()
 _HELD_OUT = 400
+_SEEN = 0.4  # probability from which a second family counts as seen
 
 
 class Heads(nn.Module):
@@ -63,11 +64,12 @@ class Heads(nn.Module):
 
 
 class Seer(nn.Module):
-    """The eyes and their heads."""
+    """The eyes and their heads; with the eyes of a critic's folder to train on, or fresh ones."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, start: Path | None = None) -> None:
         super().__init__()
-        self.eyes, self.heads = Eyes(shape), Heads(shape.width)
+        self.eyes = Eyes(shape) if start is None else load_eyes(start, shape.words).requires_grad_(True).train()
+        self.heads = Heads(self.eyes.shape.width)
 
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """(n, 3, size, size) in -1..1 to the heads' logits."""
@@ -155,8 +157,9 @@ def main(
     rate: float = 1e-3,
     matrix: float = 6e-3,
     shape: Shape = _USUAL,
+    start: Path | None = None,
 ) -> Path:
-    """Train the tower.
+    """Train the tower; ``start`` is the folder of a critic whose tower is trained on, under fresh heads.
 
     Returns:
         ``out/seer.safetensors``: the average weights of eyes and heads, float32.
@@ -165,10 +168,12 @@ def main(
         DataError: The loss stops being a number.
     """
     out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    seer = Seer(shape, start)
+    shape = seer.eyes.shape
     pictures, truths, drawn_count = data(out, count, shape.size, folder)
     wanted = targets(truths)
-    torch.manual_seed(0)
-    seer = Seer(shape).bfloat16()
+    seer = seer.bfloat16()
     matrices = frozenset(name for name, one in seer.named_parameters() if ".encoder.layers." in name and one.ndim == 2)
     seer.eyes.connector.requires_grad_(False)
     seer.eyes.tower.set_attn_implementation("eager")  # of so few tokens the quickest on a CPU, with a backward pass
@@ -216,18 +221,25 @@ def load_seer(path: Path) -> Seer:
 
 @torch.no_grad()
 def figures(seer: Seer, pictures: np.ndarray[Any, Any], truths: Sequence[Truth]) -> dict[str, float]:
-    """The share of pictures whose families, density, palette and gradient the heads tell rightly."""
-    parts = [seer(to_input(pictures[start : start + 64])) for start in range(0, len(pictures), 64)]
-    told = [torch.cat(one) for one in zip(*parts, strict=True)]
-    right = 0
-    for logits, truth in zip(told[0], truths, strict=True):
-        best = logits.topk(len(truth.families)).indices.tolist()
-        right += {NAMES[place] for place in best} == set(truth.families)
-    found = {"families": right / len(truths)}
-    for (name, table), logits in zip(_TABLES, told[1:], strict=True):
-        hits = [table[int(one)] == getattr(truth, name) for one, truth in zip(logits.argmax(-1), truths, strict=True)]
-        found[name] = sum(hits) / len(hits)
-    return {name: round(value, 3) for name, value in found.items()}
+    """The share of pictures whose families (all and no other), density, palette and gradient the heads tell rightly."""
+    parts = [seer.eyes.look(to_input(pictures[start : start + 64])) for start in range(0, len(pictures), 64)]
+    told = verdicts(seer, torch.cat(parts))
+    found = {"families": [set(one.families) == set(truth.families) for one, truth in zip(told, truths, strict=True)]}
+    for name, _ in _TABLES:
+        found[name] = [getattr(one, name) == getattr(truth, name) for one, truth in zip(told, truths, strict=True)]
+    return {name: round(sum(hits) / len(hits), 3) for name, hits in found.items()}
+
+
+@torch.no_grad()
+def verdicts(seer: Seer, states: torch.Tensor) -> list[Truth]:
+    """What the heads tell of the tower's states (n, 2 * width): the plainest family first, a second if it is seen."""
+    told = seer.heads(states.float())
+    rows = []
+    for families, *rest in zip(told[0].sigmoid(), *(one.argmax(-1).tolist() for one in told[1:]), strict=True):
+        first, second = families.topk(2).indices.tolist()
+        names = (NAMES[first], NAMES[second]) if families[second] > _SEEN else (NAMES[first],)
+        rows.append(Truth(names, *(table[place] for (_, table), place in zip(_TABLES, rest, strict=True))))
+    return rows
 
 
 if __name__ == "__main__":
@@ -236,5 +248,6 @@ if __name__ == "__main__":
     parser.add_argument("--painted", type=Path, help="folder that training.painted filled")
     parser.add_argument("--count", type=int, default=14000, help="drawn pictures")
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--start", type=Path, help="folder of a critic whose tower is trained on")
     told = parser.parse_args()
-    print(main(told.out, told.painted, told.count, told.steps))
+    print(main(told.out, told.painted, told.count, told.steps, start=told.start))
