@@ -40,8 +40,9 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     words = Vocabulary.of(kit.painter.vocabulary())
     missed = missing(state) if state["change"] and state["prompts"] else []
     hints = _chosen(kit, state, words, missed)
-    if hints.get("motifs"):
-        hints["short"] = [" combined with ".join(hints["motifs"])]  # it is composed, not written
+    joined = words.together(hints.get("motifs", []), apart=bool(missed))
+    if joined:
+        hints["short"] = [joined]  # it is composed, not written
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
     tones = _tones(words, state)
     messages = _task(kit, state, hints, shapes)
@@ -49,8 +50,9 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
 
     def write() -> Json:
         written = kit.document("illustrator", key, ImagePrompt, messages, hints, examples).value
-        again = [shape for motif in missed if (shape := words.shape(motif))]
-        return composed(written, hints, shapes, kit.painter.trigger, again, tones).model_dump(mode="json")
+        apart = joined != words.together(hints.get("motifs", []))
+        again = [shape for motif in missed if not apart and (shape := words.shape(motif))]
+        return composed(written, hints, shapes, kit.painter.trigger, again, tones, joined).model_dump(mode="json")
 
     made = kit.step(
         "illustrator", key, "Finding the picture", write, kind="prompt", told=lambda made: str(made["short"])
@@ -141,19 +143,21 @@ def composed(
     trigger: str | None,
     stressed: Sequence[str] = (),
     tones: Sequence[str] = (),
+    joined: str = "",
 ) -> ImagePrompt:
     """The written prompt with motifs, palette and trigger in place and the short one within its limits.
 
     For a painter with a vocabulary both open with motifs, palette and tones, the long one also with the shapes by which
     the painter knows the motifs: a small painter reads only the first words, and other words than its own mislead it.
-    What is ``stressed`` stands in the short one too.
+    What is ``stressed`` stands in the short one too. ``joined`` is how the motifs stand together.
     """
     taught = bool(hints.get("motifs"))
     motifs = list(hints.get("motifs") or written.motifs)
     palette = (hints.get("palette") or [written.palette])[0]
 
     def opened(text: str, known: Sequence[str]) -> str:
-        lead = [] if not taught and all(contains(text, motif) for motif in motifs) else [" combined with ".join(motifs)]
+        named = not taught and all(contains(text, motif) for motif in motifs)
+        lead = [] if named else [joined or " combined with ".join(motifs)]
         lead += [*([] if not taught and contains(text, palette) else [palette]), *known]
         return ", ".join([*lead, _continued(text) if lead else text] if text else lead)
 

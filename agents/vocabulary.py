@@ -43,18 +43,24 @@ def contains(text: str, phrase: str) -> bool:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Families of phrases, palettes and densities (open to dense), each row's first phrase its name; and the rest."""
+    """Families of phrases, palettes and densities (open to dense), each row's first phrase its name; and the rest.
+
+    ``joins`` are sentences that join two families ``{a}`` and ``{b}``: ``over`` and ``into``, by which one grades into
+    the other.
+    """
 
     families: tuple[tuple[str, ...], ...]
     palettes: tuple[tuple[str, ...], ...]
     densities: tuple[tuple[str, ...], ...] = ()
     attributes: tuple[str, ...] = ()
+    joins: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, words: Mapping[str, Any]) -> Vocabulary:
-        """Read a painter's ``vocabulary``, ``palettes``, ``densities`` (tables or lists of phrases), ``attributes``."""
+        """Read a painter's ``vocabulary``, ``palettes``, ``densities`` (tables or lists), ``attributes``, ``joins``."""
         families, palettes, densities = (_rows(words.get(name)) for name in ("vocabulary", "palettes", "densities"))
-        return cls(families, palettes, densities, tuple(words.get("attributes") or ()))
+        joins = tuple((words.get("joins") or {}).items())
+        return cls(families, palettes, densities, tuple(words.get("attributes") or ()), joins)
 
     def named_in(self, text: str) -> list[str]:
         """The families whose words stand in a text, in the order of the text."""
@@ -75,6 +81,13 @@ class Vocabulary:
             if left:
                 taken.append(left[_nearest(name, feature, left, rank)])
         return [row[0] for row in taken]
+
+    def together(self, motifs: Sequence[str], *, apart: bool = False) -> str:
+        """Motifs in one phrase; two that are to stand ``apart`` grade into each other, if the painter can do that."""
+        into = dict(self.joins).get("into", "")
+        if apart and into and len(motifs) == 2:
+            return into.format(a=motifs[0], b=motifs[1])
+        return " combined with ".join(motifs)
 
     def shape(self, motif: str) -> str:
         """How a family looks in other words than its name's, if the painter knows such words."""

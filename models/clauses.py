@@ -23,6 +23,8 @@ FIRST_SHARE = 0.6
 """Of two structures, the upper or left one's part in what the embedder is to answer."""
 REST, FIRST, SECOND, JOINS = 0, 1, 2, 3
 """What a tag says of a token: none of these, in the first structure, in the second; from 3 on: of a join, by number."""
+INTO = 1
+"""The number of the join that lets one structure, on the left, grade into another."""
 
 _WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 _EMBEDDER = "time_text_embed.text_embedder."
@@ -84,14 +86,41 @@ class Clauses(nn.Module):
             if not (one == FIRST).any():
                 continue  # it names no structure
             goal = self.plain(self.embedder(pooled[row].float()))
-            if (one == SECOND).any() and (one >= JOINS).any():
-                alone = [ids[row][(one == REST) | (one == which)] for which in (FIRST, SECOND)]
-                told = [self.plain(self.embedder(read(part[part != 0][None]).float())[0]) for part in alone]
+            if found := self._two(ids[row], scores[row]):
+                alone, join = found
+                told = [self.plain(self.embedder(read(part[None]).float())[0]) for part in alone]
                 if not torch.equal(*((part @ self.shares).argmax() for part in told)):  # else one, in many words
-                    join = int(scores[row, one >= JOINS, JOINS:].sum(0).argmax())
                     goal = FIRST_SHARE * told[0] + (1 - FIRST_SHARE) * told[1] + self.joins[join]
             made[row] = self.answering(goal, pooled[row].float()).to(pooled.dtype)
         return made
+
+    def structures(
+        self, ids: torch.Tensor, states: torch.Tensor, read: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor], int] | None:
+        """The ids of each of a prompt's two structures, with all that is said of both, and the number of their join.
+
+        None if it names one structure, or the same one twice.
+
+        Args:
+            ids: Token ids of one prompt, padded with 0, (tokens,).
+            states: MiniLM's states of them, (tokens, hidden), zero at padding.
+            read: Gives the pooled vectors of other ids.
+        """
+        scores = self.tagger(states[None].float())[0]
+        scores[ids == 0] = 0.0
+        found = self._two(ids, scores)
+        if found is None:
+            return None
+        families = [(self.embedder(read(part[None]).float())[0] @ self.shares).argmax() for part in found[0]]
+        return None if torch.equal(*families) else found
+
+    def _two(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], int] | None:
+        """The ids of each of two structures with all that is said of both, and the number of their join."""
+        tags = scores.argmax(-1)
+        if not all(((tags == FIRST).any(), (tags == SECOND).any(), (tags >= JOINS).any())):
+            return None
+        first, second = (ids[((tags == REST) | (tags == which)) & (ids != 0)] for which in (FIRST, SECOND))
+        return (first, second), int(scores[tags >= JOINS, JOINS:].sum(0).argmax())
 
     def plain(self, answer: torch.Tensor) -> torch.Tensor:
         """The embedder's answer to one structure (width,) with the likeliest family alone in it."""

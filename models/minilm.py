@@ -11,7 +11,7 @@ whatever it is padded to. This module builds models from a folder; it does not k
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,7 +20,7 @@ from torch import nn
 from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from models.clauses import CLAUSES, Clauses, load_clauses
+from models.clauses import CLAUSES, INTO, Clauses, load_clauses
 from workspace.errors import DataError
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
@@ -90,6 +90,13 @@ def load_reader(file: Path) -> Reader:
     return reader.eval().requires_grad_(False)
 
 
+class Structures(NamedTuple):
+    """Token ids of either structure alone, padded as the prompt, (1, length), and whether one grades into the other."""
+
+    alone: tuple[torch.Tensor, torch.Tensor]
+    graded: bool
+
+
 class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
     """BERT that masks its own padding and pools by the mean, as the sentence-transformers MiniLM models do.
 
@@ -130,6 +137,21 @@ class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
                 input_ids * mask, hidden, pooled, lambda ids: self._read(ids, ids.ne(0).long())[1]
             )
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+    def structures(self, input_ids: torch.Tensor) -> Structures | None:
+        """The two structures of a prompt that joins them; none for any other prompt.
+
+        Args:
+            input_ids: Token ids of one prompt, (1, length), padded with 0.
+        """
+        if self.clauses is None:
+            return None
+        hidden, _ = self._read(input_ids, input_ids.ne(0).long())
+        found = self.clauses.structures(input_ids[0], hidden[0], lambda ids: self._read(ids, ids.ne(0).long())[1])
+        if found is None:
+            return None
+        first, second = (nn.functional.pad(one, (0, input_ids.shape[1] - len(one)))[None] for one in found[0])
+        return Structures((first, second), graded=found[1] == INTO)
 
     def _read(self, input_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Token states, zero at padding, and pooled vectors, nothing read apart."""

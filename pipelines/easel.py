@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.adapters import Adapter, find_adapter, put_on, set_scale
 from pipelines.flux import enough_memory
+from pipelines.mixing import Mix, mix_of, mixing
 from pipelines.picture import PictureSpec
 from workspace.errors import DataError
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 KEPT_PROMPTS = 64
 
 OnNotice = Callable[[str], None]
-Encoded = tuple["torch.Tensor", "torch.Tensor"]
+Encoded = tuple["torch.Tensor", "torch.Tensor", Mix | None]
 
 
 class Easel:
@@ -76,35 +77,39 @@ class Easel:
         with enough_memory(f"painting {len(group)} of {first.width}x{first.height}"), torch.inference_mode():
             self._wear(first, home)
             try:
-                pixels = self.pipe(
-                    **self._inputs(group, on_notice),
-                    width=first.width,
-                    height=first.height,
-                    num_inference_steps=first.steps,
-                    guidance_scale=first.guidance,
-                    true_cfg_scale=first.true_cfg,
-                    generator=[torch.Generator("cpu").manual_seed(spec.seed) for spec in group],
-                    max_sequence_length=self.sequence_length,
-                    callback_on_step_end=step_ended,
-                    output_type="pt",
-                ).images
+                inputs, mixes = self._inputs(group, on_notice)
+                with mixing(self.pipe.transformer, inputs["pooled_prompt_embeds"], mixes):
+                    pixels = self.pipe(
+                        **inputs,
+                        width=first.width,
+                        height=first.height,
+                        num_inference_steps=first.steps,
+                        guidance_scale=first.guidance,
+                        true_cfg_scale=first.true_cfg,
+                        generator=[torch.Generator("cpu").manual_seed(spec.seed) for spec in group],
+                        max_sequence_length=self.sequence_length,
+                        callback_on_step_end=step_ended,
+                        output_type="pt",
+                    ).images
             finally:
                 self.pipe.maybe_free_model_hooks()
         return [_image(spec, picture) for spec, picture in zip(group, pixels, strict=True)]
 
-    def _inputs(self, group: Sequence[PictureSpec], on_notice: OnNotice | None) -> dict[str, torch.Tensor]:
+    def _inputs(
+        self, group: Sequence[PictureSpec], on_notice: OnNotice | None
+    ) -> tuple[dict[str, torch.Tensor], list[Mix | None]]:
         import torch
 
         encoded = [self._encode(spec.prompt, spec.long_prompt, on_notice) for spec in group]
         inputs = {
-            "prompt_embeds": torch.cat([states for states, _ in encoded]),
-            "pooled_prompt_embeds": torch.cat([pooled for _, pooled in encoded]),
+            "prompt_embeds": torch.cat([states for states, _, _ in encoded]),
+            "pooled_prompt_embeds": torch.cat([pooled for _, pooled, _ in encoded]),
         }
         if group[0].true_cfg > 1:
-            states, pooled = self._encode("", "", None)
+            states, pooled, _ = self._encode("", "", None)
             inputs["negative_prompt_embeds"] = torch.cat([states] * len(group))
             inputs["negative_pooled_prompt_embeds"] = torch.cat([pooled] * len(group))
-        return inputs
+        return inputs, [mix for _, _, mix in encoded]
 
     def _encode(self, short: str, long: str, on_notice: OnNotice | None) -> Encoded:
         """Encode a prompt, once for each adapter and scale, as an adapter may change the encoders too."""
@@ -123,7 +128,7 @@ class Easel:
             states, pooled, _ = pipe.encode_prompt(
                 prompt=short, prompt_2=long, max_sequence_length=self.sequence_length
             )
-            self._prompts[key] = (states, pooled)
+            self._prompts[key] = (states, pooled, mix_of(pipe, short, (states, pooled)))
             if len(self._prompts) > KEPT_PROMPTS:
                 self._prompts.popitem(last=False)
         self._prompts.move_to_end(key)

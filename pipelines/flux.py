@@ -84,6 +84,7 @@ class Card(Defaults):
     palettes: Any = None
     densities: Any = None
     attributes: Any = None
+    joins: Any = None
     text_encoder: str = "all-minilm-l6-v2"
 
 

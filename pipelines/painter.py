@@ -87,7 +87,7 @@ class Painter:
 
     def vocabulary(self) -> dict[str, Any]:
         """The words, palettes and so on that the model was trained on; empty for one that knows them all."""
-        names = ("vocabulary", "palettes", "densities", "attributes")
+        names = ("vocabulary", "palettes", "densities", "attributes", "joins")
         known = {name: getattr(self.card, name) for name in names}
         return {name: value for name, value in known.items() if value is not None}
 

@@ -92,6 +92,32 @@ def test_one_structure_is_taken_for_the_likeliest_family(painter: Path, encoder_
         assert (answer - told.plain(before)).norm() < 0.7 * (before - told.plain(before)).norm()
 
 
+@pytest.mark.parametrize(
+    ("line", "tags", "graded"),
+    [
+        ("honeycomb fading into leaf venation, gold on black", [1, 4, 4, 2, 2, 0, 0, 0, 0], True),
+        ("honeycomb laid over leaf venation, gold on black", [1, 3, 3, 2, 2, 0, 0, 0, 0], False),
+        ("honeycomb fading into honeycomb, gold on black", [1, 4, 4, 2, 0, 0, 0, 0], None),
+        ("honeycomb leaf venation, gold on black", [1, 2, 2, 0, 0, 0, 0], None),
+    ],
+)
+def test_a_joint_prompt_has_two_structures(
+    painter: Path, encoder_folder: Path, line: str, tags: list[int], graded: bool | None
+) -> None:
+    encoder, tokenizer = load_minilm(encoder_folder, max_length=48, painter=painter)
+    ids = tokenizer([line], padding="max_length", max_length=48, truncation=True, return_tensors="pt").input_ids
+    encoder.clauses.tagger = ScriptedTagger(tags)
+    found = encoder.structures(ids)
+    if graded is None:
+        assert found is None
+    else:
+        assert found is not None and found.graded == graded
+        told = [tokenizer.decode(one[0], skip_special_tokens=True) for one in found.alone]
+        assert told == ["honeycomb, gold on black", "leaf venation, gold on black"]
+        assert all(one.shape == ids.shape for one in found.alone)
+    assert load_minilm(encoder_folder)[0].structures(ids) is None
+
+
 def test_what_names_no_structure_is_read_as_before(painter: Path, encoder_folder: Path) -> None:
     answer, told = tagged(painter, encoder_folder, "gold on black", [0, 0, 0])
     assert torch.equal(answer, told.embedder(pooled(None, encoder_folder, "gold on black")))

@@ -20,6 +20,7 @@ from diffusers import FluxPipeline
 from PIL import Image, ImageDraw, ImageFont
 
 from models.minilm import load_minilm
+from pipelines.mixing import mix_of, mixing
 from training.wordings import FAMILIES, JOINS, PALETTES
 from workspace.files import publish
 
@@ -55,17 +56,23 @@ def load_painter(weights: Path, text_encoder: Path) -> tuple[Any, dict[str, Any]
 
 def paint(pipeline: Any, card: Mapping[str, Any], asked: list[str], seed: int) -> list[Image.Image]:
     """One picture a prompt; picture ``n`` has the seed ``seed + n``."""
-    answer = pipeline(
-        asked,
-        negative_prompt=[card["negative_prompt"]] * len(asked),
-        true_cfg_scale=card["true_cfg"],
-        guidance_scale=card["guidance"],
-        height=card["size"],
-        width=card["size"],
-        num_inference_steps=card["steps"],
-        max_sequence_length=card["max_sequence_length"],
-        generator=[torch.Generator().manual_seed(seed + number) for number in range(len(asked))],
-    )
+    room = card["max_sequence_length"]
+    states, pooled, _ = pipeline.encode_prompt(prompt=asked, prompt_2=asked, max_sequence_length=room)
+    texts = zip(asked, states.split(1), pooled.split(1), strict=True)
+    mixes = [mix_of(pipeline, prompt, (one, other)) for prompt, one, other in texts]
+    with mixing(pipeline.transformer, pooled, mixes):
+        answer = pipeline(
+            prompt_embeds=states,
+            pooled_prompt_embeds=pooled,
+            negative_prompt=[card["negative_prompt"]] * len(asked),
+            true_cfg_scale=card["true_cfg"],
+            guidance_scale=card["guidance"],
+            height=card["size"],
+            width=card["size"],
+            num_inference_steps=card["steps"],
+            max_sequence_length=room,
+            generator=[torch.Generator().manual_seed(seed + number) for number in range(len(asked))],
+        )
     return list(answer.images)
 
 

@@ -113,7 +113,9 @@ def introduce(
         optimizer.step()
         schedule.step()
         losses.append(float(loss.detach()))
-    return sum(losses[-50:]) / len(losses[-50:])
+    left = sum(losses[-50:]) / len(losses[-50:])
+    print(json.dumps({"introduced": round(left, 4)}), flush=True)
+    return left
 
 
 @flushed()
@@ -143,19 +145,14 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     sure = believable(seer, states, truths, drawn)
     print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
     seen = verdicts(seer, states)
-    truths = [in_order(truth, one) for truth, one in zip(truths, seen, strict=True)]
-    model, tokenizer = load(base, recipe.rank, recipe.seed)
-    if start is not None:
-        set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
+    truths = list(map(in_order, truths, seen))
+    model, tokenizer = begun(base, recipe, start)
     tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
     connector = seer.eyes.connector.requires_grad_(True)
     if not (checkpoint := out / "critic.safetensors").is_file():
         told = torch.tensor([spelled(seen[number], tokenizer, tokens) for number in usable])
-        embeddings = model.get_input_embeddings().weight.detach()
-        left = introduce(connector, states[usable], told, embeddings, recipe.introduction)
-        print(json.dumps({"introduced": round(left, 4)}), flush=True)
-    speaker = Speaker(connector.bfloat16(), model)
-    trainee = Trainee(speaker, recipe.rate, 0.98, checkpoint)
+        introduce(connector, states[usable], told, model.get_input_embeddings().weight.detach(), recipe.introduction)
+    trainee = Trainee(Speaker(connector.bfloat16(), model), recipe.rate, 0.98, checkpoint)
     weights = torch.tensor(WEIGHTS)
 
     def rows(step: int) -> list[tuple[int, Laid]]:
@@ -174,14 +171,22 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
         total = sum(float(weights[laid.branch].sum()) for _, laid in made)
 
         def one(number: int, laid: Laid) -> torch.Tensor:
-            seen = speaker.connector(states[number].bfloat16())
-            return -(log_likelihoods(model, laid, seen) * weights[laid.branch]).sum() / total
+            picture = connector(states[number].bfloat16())
+            return -(log_likelihoods(model, laid, picture) * weights[laid.branch]).sum() / total
 
         return [lambda number=number, laid=laid: one(number, laid) for number, laid in made]  # type: ignore[misc]
 
     train(trainee, "critic", recipe.steps, losses, out)
     trainee.use_average()
     return write(model, seer.eyes, out / "critic")
+
+
+def begun(base: Path, recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
+    """The base with an adapter to train, a fresh one or that of a critic's folder, and its tokenizer."""
+    model, tokenizer = load(base, recipe.rank, recipe.seed)
+    if start is not None:
+        set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
+    return model, tokenizer
 
 
 def write(model: Any, eyes: Eyes, folder: Path) -> Path:

@@ -24,6 +24,12 @@ UNITS = 128.0
 HYBRIDS = 0.2
 """Share of pictures that join two families, unless another is asked for."""
 
+GRADED = 36.0
+"""Width of the band in which one structure grades into another, in design units."""
+
+USUAL_SCALE, USUAL_DIRECTION = "medium", "horizontal"
+"""What a caption means that names no scale, or no direction; half of all pictures are of these."""
+
 _FIRST, _SECOND, _WHOLE = "\ue000{}\ue000", "\ue001{}\ue001", "\ue002{}\ue002"
 _MARKS = {"\ue000": "first", "\ue001": "second", "\ue002": "whole"}
 
@@ -137,7 +143,7 @@ def draw(spec: Microstructure, size: int, rng: np.random.Generator) -> NDArray[n
         height, tone = _surface(spec.family, spec, x, y, cell, rng)
         if spec.second is not None:
             other, other_tone = _surface(spec.second, spec, x, y, cell, rng)
-            share = np.clip(0.5 + x / 36, 0, 1)
+            share = np.clip(0.5 + x / GRADED, 0, 1)
             height, tone = height + (other - height) * share, tone + (other_tone - tone) * share
         ground = _mix(background, tint, 0.7 * tone)
     face = _mix(solid, tint, 0.30 * tone) if FAMILIES[spec.family].keeps == "gap" else _mix(solid, solid, tone)
@@ -174,7 +180,7 @@ def _subject(spec: Microstructure, rng: Rng) -> str:
 
 
 def caption(spec: Microstructure, rng: np.random.Generator) -> str:
-    """Describe a microstructure in one line, biologically or geometrically, with some attributes left unsaid.
+    """Describe a microstructure in one line, biologically or geometrically; what is usual may be left unsaid.
 
     Args:
         spec: What was drawn.
@@ -222,11 +228,12 @@ def _marked(spec: Microstructure, rng: Rng) -> str:
     if (said := rng.random()) < 0.85:
         known = said < 0.4
         extras.append(expand(_pick((DENSITIES if known else DENSITY_PHRASES)[spec.density], rng), rng))
-    if rng.random() < 0.6:
+    if rng.random() < 0.4 or spec.scale != USUAL_SCALE:
         extras.append(_pick(SCALES[spec.scale][1], rng))
-    if rng.random() < 0.6 and (FAMILIES[spec.family].directed or FAMILIES[spec.second or spec.family].directed):
+    directed = FAMILIES[spec.family].directed or FAMILIES[spec.second or spec.family].directed
+    if (rng.random() < 0.4 or spec.direction != USUAL_DIRECTION) and directed:
         extras.append(_pick(DIRECTIONS[spec.direction][1], rng))
-    if spec.gradient != "none" and rng.random() < 0.85:
+    if spec.gradient != "none":
         extras.append(_pick(GRADIENTS[spec.gradient], rng))
     rng.shuffle(extras)
     opening = _pick(("", "", "", "a microstructure of ", "a material pattern of ", "close-up of "), rng)
@@ -250,8 +257,8 @@ def sample(rng: np.random.Generator, hybrids: float = HYBRIDS) -> Microstructure
         family=first,
         palette=key(PALETTES),
         density=key(DENSITIES),
-        scale=key(SCALES),
-        direction=key(DIRECTIONS),
+        scale=_pick((USUAL_SCALE, *SCALES), rng),
+        direction=_pick((USUAL_DIRECTION, USUAL_DIRECTION, *DIRECTIONS), rng),
         gradient=_pick(("none",) * 6 + ("linear", "radial"), rng),
         second=second,
         join=join,

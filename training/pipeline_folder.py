@@ -19,7 +19,7 @@ from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, FluxTran
 
 from models.clauses import CLAUSES
 from models.minilm import READER
-from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, PALETTES, SCALES
+from training.wordings import DENSITIES, DIRECTIONS, FAMILIES, GRADIENTS, JOINS, PALETTES, SCALES
 from workspace.files import publish
 
 
@@ -77,6 +77,7 @@ def write_pipeline(
         "attributes": attributes(),
         "densities": {name: list(words) for name, words in DENSITIES.items()},
         "palettes": [row.words[0] for row in PALETTES.values()],
+        "joins": {"over": "{a} combined with {b}", "into": JOINS["into"][0]},
     }
 
     def write(staged: Path) -> None:

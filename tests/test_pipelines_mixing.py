@@ -1,0 +1,96 @@
+"""A prompt that joins two structures is painted from each of them; every other prompt as ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipelines.mixing import WHOLE, Mix, mixing
+from pipelines.painter import Painter
+from pipelines.picture import pixels_sha256
+from workspace.settings import PainterSettings
+
+LOW, HIGH = torch.full((1, 4), -1.0), torch.full((1, 4), 1.0)
+STATES = torch.zeros(1, 2, 4)
+SIDES = Mix(((STATES, LOW), (STATES, HIGH)), sides=True)
+WIDE = 8
+
+
+class FakeTransformer(torch.nn.Module):
+    """Answers every place with the first number of its row's pooled vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, **told: Any) -> tuple[torch.Tensor]:
+        count = len(told["hidden_states"])
+        assert count == len(told["timestep"]) == len(told["encoder_hidden_states"]) == len(told["pooled_projections"])
+        self.batches.append(count)
+        return (told["pooled_projections"][:, :1, None].expand(count, WIDE * 2, 3),)
+
+
+def asked(transformer: FakeTransformer, pooled: torch.Tensor) -> torch.Tensor:
+    places = torch.stack([torch.zeros(WIDE * 2), torch.arange(2).repeat_interleave(WIDE), torch.arange(WIDE).repeat(2)])
+    count = len(pooled)
+    (velocity,) = transformer(
+        hidden_states=torch.zeros(count, WIDE * 2, 3),
+        timestep=torch.ones(count),
+        guidance=None,
+        encoder_hidden_states=STATES.repeat(count, 1, 1),
+        pooled_projections=pooled,
+        img_ids=places.T,
+    )
+    return velocity.reshape(count, 2, WIDE, 3)
+
+
+def test_each_side_follows_its_own_prompt_and_they_meet_in_the_middle() -> None:
+    transformer, pooled = FakeTransformer(), torch.tensor([[5.0] * 4, [7.0] * 4])
+    with mixing(transformer, pooled, [None, SIDES]):
+        whole, graded = asked(transformer, pooled)
+    assert torch.all(whole == 5) and transformer.batches == [3]
+    row = graded[0, :, 0].tolist()
+    assert row[0] == -1 and row[-1] == 1 and row == sorted(row) and torch.equal(graded[0], graded[1])
+    assert row[WIDE // 2 - 1] == pytest.approx(-row[WIDE // 2])
+
+
+def test_one_over_the_other_is_mixed_everywhere_with_the_whole_prompt() -> None:
+    transformer, pooled = FakeTransformer(), torch.tensor([[5.0] * 4])
+    over = Mix(((STATES, pooled[:1]), (STATES, LOW), (STATES, HIGH * 3)), sides=False)
+    with mixing(transformer, pooled, [over]):
+        told = asked(transformer, pooled)
+    assert transformer.batches == [3]
+    assert torch.allclose(told, torch.tensor(5.0 * WHOLE + (1 - WHOLE) / 2 * (3.0 - 1.0)))
+
+
+def test_a_pass_without_the_prompt_and_all_that_comes_after_stay_as_they_are() -> None:
+    transformer, pooled = FakeTransformer(), torch.tensor([[5.0] * 4])
+    with mixing(transformer, pooled, [SIDES]):
+        assert torch.all(asked(transformer, torch.tensor([[2.0] * 4])) == 2)
+        assert not torch.all(asked(transformer, pooled) == 5)
+    assert torch.all(asked(transformer, pooled) == 5)
+    with mixing(transformer, pooled, [None]):
+        assert torch.all(asked(transformer, pooled) == 5)
+    assert transformer.batches == [1, 2, 1, 1]
+
+
+@pytest.mark.embedded
+def test_the_embedded_painter_paints_both_sides(embedded_home: Path) -> None:
+    painter = Painter.load(PainterSettings(model="studio-micro-flux"), embedded_home)
+    text = "honeycomb on the left grading into leaf venation on the right, gold on black"
+    other = "honeycomb on the left grading into nacre bricks on the right, gold on black"
+    specs = [painter.spec(one, seed=5) for one in (text, other, "honeycomb, gold on black")]
+    graded, changed, alone = painter.paint(specs)
+    halves = [one.crop((0, 0, 96, 256)) for one in (graded, changed)]
+    rights = [one.crop((160, 0, 256, 256)) for one in (graded, changed)]
+
+    def apart(one: Any, two: Any) -> float:
+        pairs = zip(one.convert("L").tobytes(), two.convert("L").tobytes(), strict=True)
+        return sum(abs(left - right) for left, right in pairs) / len(one.convert("L").tobytes())
+
+    assert apart(*halves) < 0.6 * apart(*rights)  # another right side hardly changes the left one
+    again = painter.paint(specs)
+    assert [pixels_sha256(one) for one in again] == [pixels_sha256(one) for one in (graded, changed, alone)]
