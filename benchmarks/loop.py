@@ -3,7 +3,8 @@
 Every brief is a design's sources without the design: the Illustrator's prompt is put together from the painter's words,
 round one is painted and criticised, the Director decides, round two is painted with the changed prompt. Of every round
 so far the best picture stands (the Director's rule). It is scored twice: by the critic, and by a classifier that saw
-drawings alone (the chance of the wanted families). The change is tested by Wilcoxon's signed-rank test, one-sided.
+drawings alone: the chance of the wanted families together, which one plain family can fill alone, and ``judge_both``,
+whether all of them are among its first three. The change is tested by Wilcoxon's signed-rank test, one-sided.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
     shelf: dict[str, Any] = {}
     kit, state = kit_of(home, SEED + number, shelf), state_of(number)
     wanted: list[int] = []
-    told: dict[str, Any] = {"number": number, "critic": [], "judge": []}
+    told: dict[str, Any] = {"number": number, "critic": [], "judge": [], "judge_both": []}
     for turn in (1, 2):
         for key, value in illustrator.illustrator(kit, state).items():
             state[key] = [*state["prompts"], *value] if key == "prompts" else value
@@ -80,11 +81,12 @@ def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
         chances, _ = judged(judge, [shelf[str(chosen)][0]])
         told["critic"].append(score(top))
         told["judge"].append(float(chances[0][wanted].sum()))
+        told["judge_both"].append(float(set(wanted) <= set(np.argsort(-chances[0])[:3].tolist())))
         changes, goto = director.director(kit, state)
         if turn == 1 and goto != "illustrator":
             told["ended"] = changes["decisions"][0]["reason"]
-            told["critic"].append(told["critic"][0])
-            told["judge"].append(told["judge"][0])
+            for name in ("critic", "judge", "judge_both"):
+                told[name].append(told[name][0])
             break
         state |= {key: changes[key] for key in ("change", "round") if key in changes}
     return told
@@ -101,7 +103,7 @@ def figures(home: Path, briefs: int = 30) -> dict[str, Any]:
         rows.append(one(home, number, judge))
         print(f"loop {number + 1} of {briefs}: {rows[-1]}", file=sys.stderr, flush=True)
     told: dict[str, Any] = {"loop_briefs": briefs, "ended_early": sum("ended" in row for row in rows)}
-    for name in ("critic", "judge"):
+    for name in ("critic", "judge", "judge_both"):
         first, second = (np.array([row[name][turn] for row in rows]) for turn in (0, 1))
         gain = second - first
         p = float(wilcoxon(gain, alternative="greater").pvalue) if np.any(gain) else 1.0
