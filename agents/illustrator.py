@@ -20,7 +20,7 @@ from agents.roles import wish
 from agents.scores import latest, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
-from agents.vocabulary import Vocabulary, contains
+from agents.vocabulary import Vocabulary, combined, contains
 from models.shapes import DANGLING
 from models.shots import Shots
 from workspace.events import PromptReady
@@ -50,7 +50,7 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
 
     def write() -> Json:
         written = kit.document("illustrator", key, ImagePrompt, messages, hints, examples).value
-        apart = joined != words.together(hints.get("motifs", []))
+        apart = joined != combined(hints.get("motifs", []))
         again = [shape for motif in missed if not apart and (shape := words.shape(motif))]
         return composed(written, hints, shapes, kit.painter.trigger, again, tones, joined).model_dump(mode="json")
 
@@ -157,7 +157,7 @@ def composed(
 
     def opened(text: str, known: Sequence[str]) -> str:
         named = not taught and all(contains(text, motif) for motif in motifs)
-        lead = [] if named else [joined or " combined with ".join(motifs)]
+        lead = [] if named else [joined or combined(motifs)]
         lead += [*([] if not taught and contains(text, palette) else [palette]), *known]
         return ", ".join([*lead, _continued(text) if lead else text] if text else lead)
 

@@ -45,22 +45,21 @@ def contains(text: str, phrase: str) -> bool:
 class Vocabulary:
     """Families of phrases, palettes and densities (open to dense), each row's first phrase its name; and the rest.
 
-    ``joins`` are sentences that join two families ``{a}`` and ``{b}``: ``over`` and ``into``, by which one grades into
-    the other.
+    ``grading`` is how the painter is told to let a family ``{a}`` grade into another, ``{b}``; empty if it cannot.
     """
 
     families: tuple[tuple[str, ...], ...]
     palettes: tuple[tuple[str, ...], ...]
     densities: tuple[tuple[str, ...], ...] = ()
     attributes: tuple[str, ...] = ()
-    joins: tuple[tuple[str, str], ...] = ()
+    grading: str = ""
 
     @classmethod
     def of(cls, words: Mapping[str, Any]) -> Vocabulary:
         """Read a painter's ``vocabulary``, ``palettes``, ``densities`` (tables or lists), ``attributes``, ``joins``."""
         families, palettes, densities = (_rows(words.get(name)) for name in ("vocabulary", "palettes", "densities"))
-        joins = tuple((words.get("joins") or {}).items())
-        return cls(families, palettes, densities, tuple(words.get("attributes") or ()), joins)
+        grading = (words.get("joins") or {}).get("into", "")
+        return cls(families, palettes, densities, tuple(words.get("attributes") or ()), grading)
 
     def named_in(self, text: str) -> list[str]:
         """The families whose words stand in a text, in the order of the text."""
@@ -84,10 +83,9 @@ class Vocabulary:
 
     def together(self, motifs: Sequence[str], *, apart: bool = False) -> str:
         """Motifs in one phrase; two that are to stand ``apart`` grade into each other, if the painter can do that."""
-        into = dict(self.joins).get("into", "")
-        if apart and into and len(motifs) == 2:
-            return into.format(a=motifs[0], b=motifs[1])
-        return " combined with ".join(motifs)
+        if apart and self.grading and len(motifs) == 2:
+            return self.grading.format(a=motifs[0], b=motifs[1])
+        return combined(motifs)
 
     def shape(self, motif: str) -> str:
         """How a family looks in other words than its name's, if the painter knows such words."""
@@ -110,6 +108,11 @@ class Vocabulary:
     def palette(self, wish: str, rank: Rank | None) -> str | None:
         """The palette nearest to a wish, if there are any."""
         return self.palettes[_nearest(wish, "", self.palettes, rank)][0] if self.palettes else None
+
+
+def combined(motifs: Sequence[str]) -> str:
+    """Motifs in one phrase, one over the other."""
+    return " combined with ".join(motifs)
 
 
 def _rows(table: Any) -> tuple[tuple[str, ...], ...]:

@@ -22,7 +22,7 @@ Encoded = tuple["torch.Tensor", "torch.Tensor"]
 """States (1, tokens, width) and pooled vector (1, width) of a prompt."""
 
 BAND = 0.28
-"""Share of the picture's width over which the left structure gives way to the right one."""
+"""Share of the picture's width over which the left structure gives way to the right one, as in drawn gradings."""
 WHOLE = 0.4
 """What the whole prompt's velocity weighs where one structure lies over the other; each alone has half of the rest."""
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.clauses import CLAUSES, FIRST_SHARE, Clauses, Tagger, embedder_of
+from models.clauses import CLAUSES, FIRST_SHARE, INTO, Clauses, Tagger, embedder_of
 from models.minilm import load_minilm
+from pipelines.mixing import BAND
 from tests.test_training_painter import encoder_folder, trained
 from training import clauses
-from training.microstructures import caption, parted, sample
+from training.microstructures import GRADED, UNITS, caption, parted, sample
 from training.wordings import JOINS
 from workspace.errors import DataError
 
@@ -136,6 +137,11 @@ def test_a_tagger_learns_where_structures_stand(
         clauses.main(trained / "weights", encoder_folder, tmp_path, count=1200, steps=steps, batch=48)
         whole.append(json.loads(capsys.readouterr().out.splitlines()[-1])["held_out_whole_captions"])
     assert whole[0] < 0.2 and whole[1] > 0.4
+
+
+def test_the_join_that_grades_is_the_one_that_is_drawn_so() -> None:
+    assert list(JOINS)[INTO] == "into"
+    assert pytest.approx(GRADED / UNITS, abs=0.005) == BAND
 
 
 def test_the_wanted_answer_is_found() -> None:

@@ -77,7 +77,7 @@ def write_pipeline(
         "attributes": attributes(),
         "densities": {name: list(words) for name, words in DENSITIES.items()},
         "palettes": [row.words[0] for row in PALETTES.values()],
-        "joins": {"over": "{a} combined with {b}", "into": JOINS["into"][0]},
+        "joins": {"into": JOINS["into"][0]},
     }
 
     def write(staged: Path) -> None:
