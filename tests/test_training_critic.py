@@ -24,6 +24,7 @@ from training.branches import lay_out
 from training.critic_rows import NONE, Truth, Wanted, called, coloured, critique, prompt_of, score, wanted_of
 from training.microstructures import sample
 from training.wordings import FAMILIES
+from workspace.errors import DataError
 
 
 @pytest.mark.parametrize("number", range(60))
@@ -143,6 +144,8 @@ def test_a_critic_is_trained_on(trained: tuple[Path, Path], tmp_path: Path, monk
     adapters = [load_file(one / "adapter_model.safetensors") for one in (made, folder)]
     assert adapters[0].keys() == adapters[1].keys()
     assert all(torch.allclose(adapters[0][name], adapters[1][name], atol=1e-3) for name in adapters[1])
+    with pytest.raises(DataError, match="at rank 2"):
+        critic.begun(base, critic.Recipe(rank=2), folder)
 
 
 def test_the_plainest_family_is_told_first() -> None:

@@ -7,7 +7,7 @@ Adapter and connector then learn together to answer. Each row is a picture and a
 picture's, laid out as the critic is asked.
 Killed at any moment, the same command goes on from its last checkpoint.
 
-    python -m training.critic --base ~/.studio/models/smollm2-135m-instruct --tower DIR --painted DIR --out DIR \
+    python -m training.critic --base ~/.studio/models/smollm2-135m-instruct --tower DIR --painted DIR --out DIR
         --start models/weights/studio-critic
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import set_peft_model_state_dict
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 
 from models.eyes import Eyes, lay_eyes
@@ -32,6 +32,7 @@ from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.critic_rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.critic_tower import NAMES, Seer, data, load_seer, to_input, verdicts
 from training.writer import lay_adapter, load, train
+from workspace.errors import DataError
 from workspace.files import publish
 
 LONGEST = 512
@@ -182,10 +183,18 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
 
 
 def begun(base: Path, recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
-    """The base with an adapter to train, a fresh one or that of a critic's folder, and its tokenizer."""
+    """The base with an adapter to train, a fresh one or that of a critic's folder, and its tokenizer.
+
+    Raises:
+        DataError: The folder's adapter does not fit the base and the recipe.
+    """
     model, tokenizer = load(base, recipe.rank, recipe.seed)
     if start is not None:
-        set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
+        held = load_file(start / "adapter_model.safetensors")
+        wanted = {name: one.shape for name, one in get_peft_model_state_dict(model).items()}
+        if wanted != {name: one.shape for name, one in held.items()}:  # peft would leave out what does not fit
+            raise DataError(f"the adapter in {start} does not fit {base} at rank {recipe.rank}", hint="see its --rank")
+        set_peft_model_state_dict(model, held)
     return model, tokenizer
 
 
