@@ -5,6 +5,7 @@
   what was asked for, its density as what is measured on it;
 - ``critic_auroc``: how well its score (the Director's: half the checklist, half the fit) parts pictures with their own
   brief from pictures with another's;
+- ``critic_consistent``: share of the answers on patterns and colours that follow from what it says it sees;
 - ``critic_valid``: share of critiques that are valid by the schema; ``critic_seconds``: median a picture.
 """
 
@@ -104,6 +105,18 @@ def right(sees: Any, truth: Any) -> list[bool]:
     ]
 
 
+def follows(made: Any) -> list[bool]:
+    """Which answers of a critique's checklist, on patterns and colours, follow from what it says it sees."""
+    named = (made.sees.pattern, made.sees.second, made.sees.palette)
+    asked = {f"Does the picture show {one}?" for one in named} | {f"Are the main colours {one}?" for one in named}
+    known = ("Does the picture show", "Are the main colours")
+    return [
+        (check.answer == "yes") == (check.question in asked)
+        for check in made.checks
+        if check.question.startswith(known)
+    ]
+
+
 def auroc(scores: list[float], matching: list[bool]) -> float:
     """The chance that a matching pair scores above a mismatched one, ties counted half (Mann-Whitney)."""
     good = np.array([score for score, match in zip(scores, matching, strict=True) if match])
@@ -127,7 +140,7 @@ def figures(home: Path, drawn: int = 40, painted: int = 34, critic: str = "") ->
     painter = Painter.load(settings.painter, home)
     sets = {"renders": drawings(drawn), "painted": paintings(painter, painted)}
     hits: dict[str, list[list[bool]]] = {name: [] for name in sets}
-    scores, matching, seconds, valid, fits = [], [], [], 0, []
+    scores, matching, seconds, valid, fits, consistent = [], [], [], 0, [], []
     for name, rows in sets.items():
         for number, (image, truth) in enumerate(rows):
             rng = np.random.default_rng([SEED, 1, number])
@@ -143,6 +156,7 @@ def figures(home: Path, drawn: int = 40, painted: int = 34, critic: str = "") ->
             seconds.append(time.perf_counter() - begun)
             valid += 1
             hits[name].append(right(made.sees, truth))
+            consistent += follows(made)
             scores.append(score(made.model_dump()))
             fits.append(float(made.fit))
             matching.append(match)
@@ -153,6 +167,7 @@ def figures(home: Path, drawn: int = 40, painted: int = 34, critic: str = "") ->
         "critic_patterns_density_palette_gradient": shares,
         "critic_auroc": round(auroc(scores, matching), 3),
         "critic_auroc_fit": round(auroc(fits, matching), 3),
+        "critic_consistent": round(float(np.mean(consistent)), 3),
         "critic_valid": round(valid / sum(map(len, sets.values())), 3),
         "critic_seconds": round(float(np.median(seconds)), 2),
         "critic_pictures": valid,

@@ -1,9 +1,10 @@
 """Every figure of the embedded models in one run of half an hour on two cores. The last line is one JSON object.
 
-Each part is a benchmark of its own with fewer samples here: `painter.py`, `adapter.py`, `critic.py`, `writer.py` and
-`loop.py` tell what each figure means and take as many samples as one has time for. The writer works beside the rest,
-each on half of the cores; the times a picture and a critique take are measured before, with nothing beside them. A
-model that is not there leaves its figures null and is named under ``missing``.
+Each part is a benchmark of its own: `painter.py`, `adapter.py`, `critic.py`, `writer.py` and `loop.py` tell what each
+figure means and take as many samples as one has time for. The writer works beside the rest, each on half of the cores,
+and where time runs short on fewer than its fifty pairs (``writer_pairs``); the times a picture and a critique take are
+measured before, with nothing beside them. A model that is not there leaves its figures null and is named under
+``missing``.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ KEYS = [
 def painter_part(home: Path) -> dict[str, Any]:
     import painter
 
-    return painter.figures(home, each=6, pairs=24)
+    return painter.figures(home, each=12, pairs=40)
 
 
 def adapter_part(home: Path) -> dict[str, Any]:
@@ -74,8 +75,8 @@ def writer_part(home: Path) -> dict[str, Any]:
     import writer
 
     words, count = writer.vocabulary_of(home)
-    tuned = writer.rates(writer.run(home, "studio-writer", 20), words, count)
-    untuned = writer.rates(writer.run(home, "none", 4), words, count)
+    untuned = writer.rates(writer.run(home, "none", 6), words, count)
+    tuned = writer.rates(writer.run(home, "studio-writer", 50, seconds=22 * 60), words, count)
     return {f"writer_{name}": value for name, value in tuned.items()} | {"writer_baseline": untuned}
 
 

@@ -2,9 +2,13 @@
 
 Every brief is a design's sources without the design: the Illustrator's prompt is put together from the painter's words,
 round one is painted and criticised, the Director decides, round two is painted with the changed prompt. Of every round
-so far the best picture stands (the Director's rule). It is scored twice: by the critic, and by a classifier that saw
-drawings alone: the chance of the wanted families together, which one plain family can fill alone, and ``judge_both``,
-whether all of them are among its first three. The change is tested by Wilcoxon's signed-rank test, one-sided.
+so far the best picture stands (the Director's rule). It is scored by the critic and by a classifier that saw drawings
+alone, and the change is tested by Wilcoxon's signed-rank test, one-sided. Of the classifier's chances are told:
+
+- ``judge``: how much of them lies where the brief wants it, each of its families having an equal part: the overlap of
+  two distributions, 1 less their total variation distance. A picture of one of two families has one half at most;
+- ``judge_any``: the chance of the wanted families together, which one plain family of two can fill alone;
+- ``judge_both``: whether all of the wanted families are among its first three.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from home import fresh_home
 from team import kit_for
 
 SEED = 900
+SCORES = "critic", "judge", "judge_any", "judge_both"
 
 
 def state_of(number: int) -> dict[str, Any]:
@@ -57,6 +62,15 @@ def kit_of(home: Path, seed: int, shelf: dict[str, Any]) -> Any:
     )
 
 
+def judged_by(chances: Any, wanted: list[int]) -> dict[str, float]:
+    """What a classifier's chances of every family say of a picture that is to show the wanted ones in equal parts."""
+    return {
+        "judge": float(np.minimum(chances[wanted], 1 / len(wanted)).sum()),
+        "judge_any": float(chances[wanted].sum()),
+        "judge_both": float(set(wanted) <= set(np.argsort(-chances)[:3].tolist())),
+    }
+
+
 def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
     """One brief: the best picture after each round, scored by the critic and by the judge."""
     from agents import critic, director, illustrator, painting
@@ -67,7 +81,7 @@ def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
     shelf: dict[str, Any] = {}
     kit, state = kit_of(home, SEED + number, shelf), state_of(number)
     wanted: list[int] = []
-    told: dict[str, Any] = {"number": number, "critic": [], "judge": [], "judge_both": []}
+    told: dict[str, Any] = {"number": number, **{name: [] for name in SCORES}}
     for turn in (1, 2):
         for key, value in illustrator.illustrator(kit, state).items():
             state[key] = [*state["prompts"], *value] if key == "prompts" else value
@@ -79,13 +93,12 @@ def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
         chosen = director.best(state)
         top = next(one for one in state["critiques"] if one["picture"] == chosen)
         chances, _ = judged(judge, [shelf[str(chosen)][0]])
-        told["critic"].append(score(top))
-        told["judge"].append(float(chances[0][wanted].sum()))
-        told["judge_both"].append(float(set(wanted) <= set(np.argsort(-chances[0])[:3].tolist())))
+        for name, value in {"critic": score(top), **judged_by(chances[0], wanted)}.items():
+            told[name].append(value)
         changes, goto = director.director(kit, state)
         if turn == 1 and goto != "illustrator":
             told["ended"] = changes["decisions"][0]["reason"]
-            for name in ("critic", "judge", "judge_both"):
+            for name in SCORES:
                 told[name].append(told[name][0])
             break
         state |= {key: changes[key] for key in ("change", "round") if key in changes}
@@ -103,7 +116,7 @@ def figures(home: Path, briefs: int = 30) -> dict[str, Any]:
         rows.append(one(home, number, judge))
         print(f"loop {number + 1} of {briefs}: {rows[-1]}", file=sys.stderr, flush=True)
     told: dict[str, Any] = {"loop_briefs": briefs, "ended_early": sum("ended" in row for row in rows)}
-    for name in ("critic", "judge", "judge_both"):
+    for name in SCORES:
         first, second = (np.array([row[name][turn] for row in rows]) for turn in (0, 1))
         gain = second - first
         p = float(wilcoxon(gain, alternative="greater").pvalue) if np.any(gain) else 1.0

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
@@ -124,20 +125,25 @@ def rates(rows: list[dict[str, Any]], vocabulary: dict[str, list[str]], count: A
     }
 
 
-def run(home: Path, adapter: str, pairs: int, out: Path | None = None) -> list[dict[str, Any]]:
-    """Write so many designs; a file of them resumes."""
+def run(
+    home: Path, adapter: str, pairs: int, out: Path | None = None, seconds: float = math.inf
+) -> list[dict[str, Any]]:
+    """Write so many designs, fewer where so many seconds are over; a file of them resumes."""
+    began = time.perf_counter()
     known = out.read_text(encoding="utf-8").splitlines() if out and out.is_file() else []
     rows = {row["number"]: row for row in map(json.loads, known)}
     kit = kit_for(home, SEED, {"chat.adapter": adapter})
     for number in range(pairs):
         if number not in rows:
+            if time.perf_counter() - began > seconds:
+                break
             rows[number] = written(kit, number)
             if out:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 with out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[number]) + "\n")
             print(f"{adapter}: {number + 1} of {pairs}, {rows[number]['seconds']} s", file=sys.stderr, flush=True)
-    return [rows[number] for number in range(pairs)]
+    return [rows[number] for number in range(pairs) if number in rows]
 
 
 def vocabulary_of(home: Path) -> tuple[dict[str, list[str]], Any]:

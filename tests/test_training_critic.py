@@ -145,7 +145,7 @@ def test_a_critic_is_trained_on(trained: tuple[Path, Path], tmp_path: Path, monk
     assert adapters[0].keys() == adapters[1].keys()
     assert all(torch.allclose(adapters[0][name], adapters[1][name], atol=1e-3) for name in adapters[1])
     with pytest.raises(DataError, match="at rank 2"):
-        critic.begun(base, critic.Recipe(rank=2), folder)
+        critic.main(base, tmp_path / "tower", None, tmp_path / "other", critic.Recipe(rank=2, count=16), start=folder)
 
 
 def test_the_plainest_family_is_told_first() -> None:

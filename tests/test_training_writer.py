@@ -151,6 +151,11 @@ def test_the_writer_learns_and_its_adapter_folds_into_the_base(base: Path, tmp_p
         folder: load_file(tmp_path / folder / "adapter_model.safetensors") for folder in ("sft-adapter", "adapter")
     }
     assert any(not torch.equal(after["adapter"][key], one) for key, one in after["sft-adapter"].items())
+    on = writer.Recipe(steps=0, dpo_steps=1, batch=1, rank=4, dpo_rate=1e-6)
+    more = load_file(writer.main(base, tmp_path / "on", on, start=adapter) / "adapter_model.safetensors")
+    assert all(torch.allclose(more[key], one, atol=1e-2) for key, one in after["adapter"].items())
+    with pytest.raises(DataError, match="at rank 2"):
+        writer.main(base, tmp_path / "odd", writer.Recipe(rank=2), start=adapter)
 
 
 def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(

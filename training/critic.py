@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
 
 from models.eyes import Eyes, lay_eyes
 from training.branches import Laid, lay_out, log_likelihoods
@@ -32,7 +30,6 @@ from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
 from training.critic_rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.critic_tower import NAMES, Seer, data, load_seer, to_input, verdicts
 from training.writer import lay_adapter, load, train
-from workspace.errors import DataError
 from workspace.files import publish
 
 LONGEST = 512
@@ -135,7 +132,7 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
         The folder ``out/critic``: eyes, adapter and what it was taught.
 
     Raises:
-        DataError: If the loss stops being a number.
+        DataError: If the loss stops being a number, or the adapter in ``start`` does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
     publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
@@ -147,7 +144,7 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
     seen = verdicts(seer, states)
     truths = list(map(in_order, truths, seen))
-    model, tokenizer = begun(base, recipe, start)
+    model, tokenizer = load(base, recipe.rank, recipe.seed, start)
     tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
     connector = seer.eyes.connector.requires_grad_(True)
     if not (checkpoint := out / "critic.safetensors").is_file():
@@ -180,22 +177,6 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
     train(trainee, "critic", recipe.steps, losses, out)
     trainee.use_average()
     return write(model, seer.eyes, out / "critic")
-
-
-def begun(base: Path, recipe: Recipe, start: Path | None) -> tuple[Any, Any]:
-    """The base with an adapter to train, a fresh one or that of a critic's folder, and its tokenizer.
-
-    Raises:
-        DataError: The folder's adapter does not fit the base and the recipe.
-    """
-    model, tokenizer = load(base, recipe.rank, recipe.seed)
-    if start is not None:
-        held = load_file(start / "adapter_model.safetensors")
-        wanted = {name: one.shape for name, one in get_peft_model_state_dict(model).items()}
-        if wanted != {name: one.shape for name, one in held.items()}:  # peft would leave out what does not fit
-            raise DataError(f"the adapter in {start} does not fit {base} at rank {recipe.rank}", hint="see its --rank")
-        set_peft_model_state_dict(model, held)
-    return model, tokenizer
 
 
 def write(model: Any, eyes: Eyes, folder: Path) -> Path:

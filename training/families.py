@@ -138,7 +138,7 @@ def collagen(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
 
 def nacre(x: Array, y: Array, cell: float, rng: Rng) -> Field:
-    """Rows of flat bricks, each row shifted by about half a brick, thin gaps between.
+    """Rows of flat bricks, each row shifted by half a brick or a little off, thin gaps between.
 
     Source: the brick-and-mortar picture of nacre (Jackson, Vincent and Turner, Proc. R. Soc. B 1988).
     """
@@ -149,7 +149,7 @@ def nacre(x: Array, y: Array, cell: float, rng: Rng) -> Field:
         + rng.uniform(-0.2, 0.2) * high
     )
     row = np.floor(y / high)
-    shift = np.mod(row, 2) * 0.5 + (_tones(row, rng) - 0.5) * 0.2
+    shift = np.mod(row, 2) * 0.5 + (_tones(row, rng) - 0.5) * 0.05
     column = np.floor(x / wide + shift)
     rise, run = _to_line(y / high, high), _to_line(x / wide + shift, wide)
     return _f32(np.minimum(rise, run)), _tones(row * 31 + column, rng)

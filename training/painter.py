@@ -273,7 +273,7 @@ def main(
         config: What to train.
         text_encoder: Folder of the MiniLM model.
         out: Folder for caches, checkpoints, metrics.jsonl and the result; the same folder resumes, and with a higher
-            ``flow.steps`` trains on.
+            ``flow.steps`` trains on, by another ``flow.emphasis`` if need be.
         publish_only: Do not train the flow; publish the newest checkpoint's average.
         start: Folder of a painter to train on: its autoencoder is kept, its transformer is where training begins.
 
@@ -301,10 +301,12 @@ def _own(out: Path, config: PainterConfig) -> None:
     out.mkdir(parents=True, exist_ok=True)
     aside = {"sampling", "log_every", "save_every"}
     recipe, noted = config.model_dump(mode="json", exclude=aside), out / "recipe.json"
-    del recipe["flow"]["steps"]  # raising it trains on
+    for free in ("steps", "emphasis"):  # raising the one trains on; the other only says on what
+        del recipe["flow"][free]
     if not noted.is_file():
         publish(noted, json.dumps(recipe, indent=2))
     former = json.loads(noted.read_text(encoding="utf-8"))
+    former.get("flow", {}).pop("emphasis", None)  # folders begun by an earlier version hold it
     changed = sorted(key for key in recipe if former.get(key) != recipe[key])
     if changed:
         raise DataError(f"{out} was begun with another recipe; {', '.join(changed)} differ", hint="use an empty folder")

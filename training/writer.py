@@ -5,6 +5,8 @@ sentences from plausible wrong ones (DPO), publish. Killed at any moment, the sa
 checkpoint.
 
     python -m training.writer --base ~/.studio/models/smollm2-135m-instruct --out DIR
+
+``--start`` trains an adapter on; with ``--steps 0`` by DPO alone.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from training.branches import lay_out, log_likelihoods
@@ -47,9 +50,15 @@ class Recipe:
     seed: int = 42
 
 
-def load(base: Path, rank: int, seed: int) -> tuple[Any, Any]:
-    """The base model in bfloat16 with a fresh adapter on all linear layers, and its tokenizer."""
-    from peft import LoraConfig, get_peft_model
+def load(base: Path, rank: int, seed: int, start: Path | None = None) -> tuple[Any, Any]:
+    """The base model in bfloat16 with an adapter on all linear layers, and its tokenizer.
+
+    The adapter is a fresh one or that of a folder, ``start``, to train on.
+
+    Raises:
+        DataError: The folder's adapter does not fit the base and the rank.
+    """
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(seed)
@@ -60,7 +69,14 @@ def load(base: Path, rank: int, seed: int) -> tuple[Any, Any]:
     shape = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a former name
-        return get_peft_model(model, shape, autocast_adapter_dtype=False), tokenizer
+        model = get_peft_model(model, shape, autocast_adapter_dtype=False)
+    if start is not None:
+        held = load_file(start / "adapter_model.safetensors")
+        wanted = {name: one.shape for name, one in get_peft_model_state_dict(model).items()}
+        if wanted != {name: one.shape for name, one in held.items()}:  # peft would leave out what does not fit
+            raise DataError(f"the adapter in {start} does not fit {base} at rank {rank}", hint="see its --rank")
+        set_peft_model_state_dict(model, held)
+    return model, tokenizer
 
 
 @flushed()
@@ -143,23 +159,24 @@ def train(
             trainee.save()
 
 
-def main(base: Path, out: Path, recipe: Recipe) -> Path:
+def main(base: Path, out: Path, recipe: Recipe, start: Path | None = None) -> Path:
     """Train the adapter and publish it.
 
     Args:
         base: Folder of SmolLM2-135M-Instruct.
         out: Folder for checkpoints, metrics.jsonl and the adapters; the same folder resumes.
         recipe: How.
+        start: Folder of a writer's adapter to train on.
 
     Returns:
         The adapter's folder, ``out/adapter``; the one after SFT alone is ``out/sft-adapter``.
 
     Raises:
-        DataError: If a loss stops being a number.
+        DataError: If a loss stops being a number, or the adapter in ``start`` does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
     publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
-    model, tokenizer = load(base, recipe.rank, recipe.seed)
+    model, tokenizer = load(base, recipe.rank, recipe.seed, start)
     sft(model, tokenizer, out, recipe)
     write(model, out / "sft-adapter")
     if recipe.dpo_steps:
@@ -191,6 +208,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="folder of a writer's adapter to train on")
     for field in fields(Recipe):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -199,4 +217,5 @@ if __name__ == "__main__":
             help=str(field.default),
         )
     told = vars(parser.parse_args())
-    print(main(told.pop("base"), told.pop("out"), Recipe(**told)))
+    base, out, start = (told.pop(name) for name in ("base", "out", "start"))
+    print(main(base, out, Recipe(**told), start))
