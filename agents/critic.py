@@ -6,11 +6,13 @@ An answer that is missing is never counted as a yes or a no: the model is asked 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from agents.documents import Check, Critique, Verdict
 from agents.experience import shots
@@ -40,9 +42,49 @@ def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(short))[:MOST_QUESTIONS]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a question of the checklist asks for, in the names that a critic chooses from for fields of what it sees."""
+
+    name: str
+    fields: tuple[str, ...]
+    names: frozenset[str]
+
+
+class _Settled(Verdict):
+    """A verdict some of whose answers follow from what is seen."""
+
+    known: ClassVar[Mapping[str, Known]] = {}
+
+    @classmethod
+    def follows(cls, path: tuple[str | int, ...], values: Mapping[Any, Any]) -> str | None:
+        """The answer that has to stand at a path of the document once what is seen stands in ``values``, if any has."""
+        if path[0] != "checks" or path[-1] != "answer":
+            return None
+        asked = cls.known.get(values.get((*path[:-1], "question"), ""))
+        seen = {values.get(("sees", field)) for field in asked.fields} if asked else set()
+        if asked is None or not seen <= asked.names:
+            return None
+        return "yes" if asked.name in seen else "no"
+
+    @model_validator(mode="after")
+    def _follow(self) -> Self:
+        values: dict[Any, Any] = {("sees", key): value for key, value in self.sees}
+        for number, check in enumerate(self.checks):
+            values["checks", number, "question"] = check.question
+            answer = self.follows(("checks", number, "answer"), values)
+            self.checks[number] = check.model_copy(update={"answer": answer}) if answer else check
+        return self
+
+
 @lru_cache(maxsize=32)
-def critique_schema(questions: tuple[str, ...]) -> type[Verdict]:
-    """`Verdict` that answers exactly these questions, matched by their words or else by their order."""
+def critique_schema(questions: tuple[str, ...], known: tuple[tuple[str, Known], ...] = ()) -> type[Verdict]:
+    """`Verdict` that answers exactly these questions, matched by their words or else by their order.
+
+    Args:
+        questions: The checklist.
+        known: Questions whose answers follow from what is seen, whatever a model answers, and what they ask for.
+    """
 
     def answered(checks: list[Check]) -> list[Check]:
         given = {check.question.strip().lower(): check.answer for check in checks}
@@ -52,13 +94,32 @@ def critique_schema(questions: tuple[str, ...]) -> type[Verdict]:
 
     bounds = Field(min_length=len(questions), max_length=len(questions), description="The checklist, answered in order")
     validators: dict[str, Any] = {"answered": field_validator("checks")(answered)}
-    return create_model(
+    made = create_model(
         "Verdict",
-        __base__=Verdict,
+        __base__=_Settled,
         __doc__=Verdict.__doc__,
         __validators__=validators,
         checks=(Annotated[list[Check], bounds], ...),
     )
+    made.known = dict(known)
+    return made
+
+
+def answered_by(questions: Sequence[str], words: Vocabulary) -> tuple[tuple[str, Known], ...]:
+    """The questions of a checklist that ask for a pattern or palette of a painter's words, and for which.
+
+    A feature counts as the pattern whose own words it is.
+    """
+    patterns = frozenset(row[0] for row in words.families)
+    colours = frozenset(row[0] for row in words.palettes)
+    openings = {f"Are the main colours {name}?": Known(name, ("palette",), colours) for name in colours}
+    for row in words.families:
+        shown = Known(row[0], ("pattern", "second"), patterns | {"none"})
+        openings |= {shows(row[0]): shown} | {f"Can you see {phrase} as in ": shown for phrase in row}
+    found = (
+        (question, [one for opening, one in openings.items() if question.startswith(opening)]) for question in questions
+    )
+    return tuple((question, ones[0]) for question, ones in found if ones)
 
 
 def critic(kit: Kit, state: DesignState) -> Json:
@@ -88,15 +149,16 @@ def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tupl
     messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
     made = state["prompts"][-1]
     told = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
-    hints = {"checks.question": questions, "fit": RATINGS, **_choices(kit)}
-    verdict = kit.document("critic", key, critique_schema(questions), messages, hints, told).value
+    words = Vocabulary.of(kit.painter.vocabulary())
+    hints = {"checks.question": questions, "fit": RATINGS, **_choices(words)}
+    schema = critique_schema(questions, answered_by(questions, words))
+    verdict = kit.document("critic", key, schema, messages, hints, told).value
     figures = kit.measure(data, width_of(state["design"])) if kit.measure else None
     return Critique(**dict(verdict), picture=picture["index"], measures=figures).model_dump(mode="json")
 
 
-def _choices(kit: Kit) -> dict[str, list[str]]:
+def _choices(words: Vocabulary) -> dict[str, list[str]]:
     """What a critic may name where the painter knows only so many patterns and palettes."""
-    words = Vocabulary.of(kit.painter.vocabulary())
     names = [row[0] for row in words.families]
     choices = {
         "sees.pattern": names,

@@ -64,9 +64,10 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
     """The schema, messages, hints and examples with which the critic is asked of a picture and a brief."""
     from langchain_core.messages import HumanMessage, SystemMessage
 
-    from agents.critic import RATINGS, checklist, critique_schema
+    from agents.critic import RATINGS, answered_by, checklist, critique_schema
     from agents.experience import shots
     from agents.templates import prompt
+    from agents.vocabulary import Vocabulary
     from training.critic_rows import NONE, called, coloured, prompt_of
     from training.wordings import FAMILIES, PALETTES
 
@@ -89,7 +90,11 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
         "sees.palette": [coloured(name) for name in PALETTES],
     }
     told = shots("critique", made["short"], " and ".join(motifs), f"Colours are {palette}.")
-    return critique_schema(questions), [SystemMessage(prompt("critic")), HumanMessage(blocks)], hints, told
+    words = Vocabulary(
+        tuple(FAMILIES[name].biological for name in FAMILIES), tuple(PALETTES[name].words for name in PALETTES)
+    )
+    schema = critique_schema(questions, answered_by(questions, words))
+    return schema, [SystemMessage(prompt("critic")), HumanMessage(blocks)], hints, told
 
 
 def right(sees: Any, truth: Any) -> list[bool]:

@@ -60,7 +60,8 @@ def fill(
     Args:
         llm: The model.
         messages: The conversation; what it says last is what the document is about.
-        schema: The class to fill.
+        schema: The class to fill. Its class method ``follows(path, values)``, if it has one, says what has to be chosen
+            at a path once other fields stand.
         seed: The same seed, conversation and hints give the same document.
         on_text: Takes a line of text whenever a leaf is done.
         hints: Values a document must carry, by dotted field: a list's items in order, one for a plain field; several
@@ -74,6 +75,7 @@ def fill(
     fault: ValidationError | None = None
     for attempt in range(2):
         work = _Work(llm, messages, lay_out(schema, given), seed + attempt * 7919, on_text, shots)
+        work.follows = getattr(schema, "follows", work.follows)
         data = work.run(given)
         try:
             value = schema.model_validate(data)
@@ -114,6 +116,7 @@ class _Work:
         self.repairs = 0
         self.poor: dict[Path, list[tuple[float, str]]] = {}
         self.turns = llm.turns(messages, _CONTEXT)
+        self.follows: Callable[[Path, Mapping[Path, Any]], Any] = lambda path, values: None
 
     @cached_property
     def asking(self) -> tuple[Tape, str]:
@@ -344,8 +347,9 @@ class _Work:
         self._settle(slot, sorted(range(len(words)), key=lambda i: -scores[i]))
 
     def _settle(self, slot: Slot, order: list[int]) -> None:
-        """Keep the first of a slot's choices that its check accepts."""
-        for i in order:
+        """Keep the first of a slot's choices that its check accepts, or what follows from the fields that stand."""
+        must = self.follows(slot.path, self.values)
+        for i in [slot.choices.index(must)] if must in slot.choices else order:
             try:
                 self._keep(slot, slot.check(slot.choices[i]))
                 return

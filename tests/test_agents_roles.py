@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import ValidationError
 
 from agents import director, illustrator, roles
-from agents.critic import checklist, critic, critique_schema, width_of
+from agents.critic import answered_by, checklist, critic, critique_schema, width_of
 from agents.documents import Brief, ImagePrompt
 from agents.experience import quantities
 from agents.illustrator import SHORT_WORDS, composed, cut, reworded
@@ -245,6 +245,29 @@ def test_a_critique_that_skips_a_question_is_refused() -> None:
     assert [check.answer for check in by_order.checks] == ["no", "yes"]
     with pytest.raises(ValidationError):
         schema.model_validate(base | {"checks": answers[:1]})
+
+
+def test_answers_follow_from_what_is_seen() -> None:
+    rows = {"leaf": ["leaf venation", "a midrib with a mesh"], "web": ["an orb web"]}
+    words = Vocabulary.of({"vocabulary": rows, "palettes": {"gold": ["gold on black"], "red": ["red"]}})
+    questions = (
+        "Does the picture show leaf venation?",
+        "Does the picture show an orb web?",
+        "Are the main colours red?",
+        "Can you see a midrib with a mesh as in a vine leaf?",
+        "Can you see rings as in an orb web?",
+        "Does the picture look like a city?",
+    )
+    schema = critique_schema(questions, answered_by(questions, words))
+
+    def answers(**sees: str) -> list[str]:
+        checks = [{"question": question, "answer": "no"} for question in questions]
+        base = {"seen": "A red disc.", "fit": 5, "change": "None at all.", "checks": checks}
+        return [check.answer for check in schema.model_validate(base | {"sees": SEES | sees}).checks]
+
+    assert answers(pattern="leaf venation") == ["yes", "no", "yes", "yes", "no", "no"]
+    assert answers(pattern="an orb web", second="leaf venation")[:4] == ["yes", "yes", "yes", "yes"]
+    assert answers(pattern="something else", palette="blue") == ["no"] * 6  # in words of its own: its answers stand
 
 
 def _critique(picture: int, yes: int, fit: int) -> dict[str, Any]:

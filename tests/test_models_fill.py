@@ -32,6 +32,21 @@ class Colour(Enum):
     BLUE = "blue"
 
 
+class Named(BaseModel):
+    """Whose answers say whether its word is the one that is asked for."""
+
+    word: Literal["leaf", "web", "bone"]
+    leaf: Literal["yes", "no"]
+    web: Literal["yes", "no"]
+    other: Literal["yes", "no"]
+
+    @classmethod
+    def follows(cls, path: Any, values: Any) -> str | None:
+        if path[-1] not in ("leaf", "web") or ("word",) not in values:
+            return None
+        return "yes" if values["word",] == path[-1] else "no"
+
+
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field(min_length=3, max_length=60, json_schema_extra={"x-text": "name"})
@@ -65,6 +80,11 @@ class TestAnyClass:
         assert len(value.steps) in (1, 2, 3) and len(set(value.steps)) == len(value.steps)
         assert value.parts[0].name != value.parts[1].name
         assert value.kept == 7
+
+    @pytest.mark.parametrize("word", ["leaf", "web", "bone"])
+    def test_what_follows_from_other_fields_is_not_asked(self, tiny_chat: LocalChat, word: str) -> None:
+        told = fill(tiny_chat, TALK, Named, 1, hints={"word": [word]}).value
+        assert (told.leaf, told.web) == tuple("yes" if name == word else "no" for name in ("leaf", "web"))
 
     def test_the_same_seed_gives_the_same_document(self, tiny_chat: LocalChat) -> None:
         first = fill(tiny_chat, TALK, Everything, 5)
