@@ -35,11 +35,19 @@ MICROMETRES = {"nanometre": 1e-3, "micrometre": 1.0, "millimetre": 1e3, "centime
 def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
     """The yes/no questions about a picture: motifs, palette, the inspirations' features, the target."""
     questions = [shows(motif) for motif in made["motifs"]]
-    questions += [f"Are the main colours {made['palette']}?"]
-    questions += [f"Can you see {source['feature']} as in {source['name']}?" for source in design["inspirations"]]
+    questions += [_coloured(made["palette"])]
+    questions += [f"{_has(source['feature'])} {source['name']}?" for source in design["inspirations"]]
     questions += [f"Does the picture look like a {target}?"]
     short = [question if len(question) <= 200 else f"{question[:198].rstrip()}?" for question in questions]
     return tuple(dict.fromkeys(short))[:MOST_QUESTIONS]
+
+
+def _coloured(palette: str) -> str:
+    return f"Are the main colours {palette}?"
+
+
+def _has(feature: str) -> str:
+    return f"Can you see {feature} as in"
 
 
 @dataclass(frozen=True)
@@ -112,10 +120,10 @@ def answered_by(questions: Sequence[str], words: Vocabulary) -> tuple[tuple[str,
     """
     patterns = frozenset(row[0] for row in words.families)
     colours = frozenset(row[0] for row in words.palettes)
-    openings = {f"Are the main colours {name}?": Known(name, ("palette",), colours) for name in colours}
+    openings = {_coloured(name): Known(name, ("palette",), colours) for name in colours}
     for row in words.families:
         shown = Known(row[0], ("pattern", "second"), patterns | {"none"})
-        openings |= {shows(row[0]): shown} | {f"Can you see {phrase} as in ": shown for phrase in row}
+        openings |= {shows(row[0]): shown} | {f"{_has(phrase)} ": shown for phrase in row}
     found = (
         (question, [one for opening, one in openings.items() if question.startswith(opening)]) for question in questions
     )
