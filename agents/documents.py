@@ -84,7 +84,9 @@ class MaterialDesign(Document):
     """A bio-inspired design as structured data."""
 
     title: Name = Field(description="A short title for the design")
-    summary: Sentence = Field(description="What the design is and why it is useful")
+    summary: Sentence = Field(
+        description="What the design is and why it is useful", json_schema_extra={"x-sources": True}
+    )
     inspirations: list[Inspiration] = Field(min_length=1, max_length=4, description="The biological sources")
     components: list[Component] = Field(
         min_length=2, max_length=6, description="The parts, all different", json_schema_extra={"x-items": 4}

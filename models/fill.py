@@ -321,8 +321,8 @@ class _Work:
         self.on_text(f"{slot.where}: {value}\n")
 
     def _stale(self, slot: Slot, text: str) -> bool:
-        """Say whether the text says again what a sibling item says already, or wears a phrase out."""
-        if self.said.worn(text):
+        """Say whether a text says what a sibling item says already, wears a phrase out, or names no source it owes."""
+        if self.said.worn(text) or (slot.sources and self.said.owes(text)):
             return True
         mine = plain_words(text)
         for path, value in self.values.items():

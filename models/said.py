@@ -37,6 +37,11 @@ class Said:
         """Say whether, with this text, some four words in a row would stand too often in the document."""
         return any(self._fours[four] + count > _MOST for four, count in Counter(_fours(text)).items())
 
+    def owes(self, text: str) -> bool:
+        """Say whether names are left to be taken up and the text takes up none of them."""
+        told = plain_words(text)
+        return bool(self._untold) and not any(_takes_up(told, name) for name in self._untold)
+
     def worth(self, text: str) -> float:
         """What a text gains in rank by the names it takes up, less what it loses by saying again what was said."""
         fours, told = _fours(text), plain_words(text)

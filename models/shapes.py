@@ -2,8 +2,9 @@
 
 A text field may carry hints in ``json_schema_extra``: ``x-text`` (``name``, ``sentence``, ``question`` or ``prompt``),
 ``x-ask`` (the question that brings the text about; ``{name}`` stands for the sibling field ``name``, ``{nth}`` for the
-ordinal), ``x-lead`` (how the answer begins; part of the text unless it is a name; a list gives one for each item), and
-on a list ``x-items`` (how many).
+ordinal), ``x-lead`` (how the answer begins; part of the text unless it is a name; a list gives one for each item),
+``x-sources`` (true: it ought to name a source that the document was given and has not named yet), and on a list
+``x-items`` (how many).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Slot:
     bounds: dict[str, Any] = field(default_factory=dict)
     choices: tuple[Any, ...] = ()
     optional: bool = False
+    sources: bool = False
 
     @property
     def parent(self) -> Path:
@@ -141,6 +143,7 @@ def _value(
         description=description or schema.get("description", ""),
         ask=schema.get("x-ask"),
         lead=schema.get("x-lead"),
+        sources=schema.get("x-sources", False),
         bounds={k: v for k, v in schema.items() if isinstance(v, (int, float, str)) and not k.startswith("x-")},
         optional=optional,
     )

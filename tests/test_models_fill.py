@@ -146,6 +146,16 @@ class TestRefusals:
 
         assert fill(tiny_chat, TALK, Twins, 1).value == Twins(first="AB", second="AB")
 
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_a_field_that_owes_a_source_names_it(self, tiny_chat: LocalChat, asked: bool) -> None:
+        class Sourced(BaseModel):
+            word: str = Field(pattern="^(layer|load)$", json_schema_extra={"x-sources": asked})
+            sources: list[Part] = Field(min_length=1, max_length=1)
+
+        hints, shots = {"sources.name": ["load"]}, Shots("A layer after the load.", ())
+        words = {fill(tiny_chat, TALK, Sourced, seed, hints=hints, shots=shots).value.word for seed in range(3)}
+        assert words == {"load"} if asked else "layer" in words
+
     def test_repairs_are_counted(self, tiny_chat: LocalChat) -> None:
         seen: list[str] = []
 

@@ -46,6 +46,14 @@ class TestWorth:
         said.add("nacre", own=True)
         assert said.worth("Bricks as in nacre.") > 0
 
+    def test_a_text_owes_a_name_until_all_are_taken_up(self) -> None:
+        said = Said(["nacre", "antler bone"])
+        assert said.owes("A light pad.") and not said.owes("A pad after nacre.")
+        said.add("A pad after nacre.")
+        assert said.owes("Nacre again.") and not said.owes("It is antler bone.")
+        said.add("It is antler bone.")
+        assert not said.owes("A light pad.")
+
     def test_saying_a_phrase_again_costs(self) -> None:
         said = Said()
         said.add("The soft core bends under load.")

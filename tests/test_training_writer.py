@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,15 @@ def test_the_writer_learns_and_its_adapter_folds_into_the_base(base: Path, tmp_p
     assert all(torch.allclose(more[key], one, atol=1e-2) for key, one in after["adapter"].items())
     with pytest.raises(DataError, match="at rank 2"):
         writer.main(base, tmp_path / "odd", writer.Recipe(rank=2), start=adapter)
+    with pytest.raises(DataError, match="on was begun with another recipe; start differ"):
+        writer.main(base, tmp_path / "on", on, start=tmp_path / "sft-adapter")
+    with pytest.raises(DataError, match="begun with another recipe; dpo_rate, start differ"):
+        writer.main(base, tmp_path / "on", replace(on, dpo_rate=1e-3))
+    with pytest.raises(DataError, match="begun with another recipe; steps differ"):
+        writer.main(base, tmp_path / "on", replace(on, steps=1), start=adapter)
+    writer.main(base, tmp_path / "on", replace(on, dpo_steps=2), start=adapter)
+    rows = [json.loads(line) for line in (tmp_path / "on" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["stage"] == "dpo"] == [1, 2]
 
 
 def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(

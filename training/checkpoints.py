@@ -7,7 +7,7 @@ is pickled. This module does not know what is trained.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,25 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], note: Mapping[
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"note": json.dumps(note or {}), "format": "pt"}
     publish(path, lambda staged: save_file(plain, staged, metadata=metadata))
+
+
+def own(out: Path, recipe: Mapping[str, Any], free: Collection[str] = ()) -> None:
+    """Make a training's output folder and note in ``recipe.json`` what is trained there.
+
+    Args:
+        out: The folder, new or of the same training.
+        recipe: How it is trained, as plain JSON.
+        free: What of it may differ from last time, as a higher number of steps.
+
+    Raises:
+        DataError: If something else was begun there.
+    """
+    noted = out / "recipe.json"
+    former = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else recipe
+    changed = sorted(key for key in recipe if key not in free and former.get(key) != recipe[key])
+    if changed:
+        raise DataError(f"{out} was begun with another recipe; {', '.join(changed)} differ", hint="use an empty folder")
+    publish(noted, json.dumps(recipe, indent=2))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

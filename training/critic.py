@@ -17,7 +17,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ import torch
 
 from models.eyes import Eyes, lay_eyes
 from training.branches import Laid, lay_out, log_likelihoods
-from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
+from training.checkpoints import Trainee, flushed, load_tensors, own, save_tensors
 from training.critic_rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.critic_tower import NAMES, Seer, data, load_seer, to_input, verdicts
-from training.writer import lay_adapter, load, train
+from training.writer import lay_adapter, load, noted, train
 from workspace.files import publish
 
 LONGEST = 512
@@ -132,10 +132,10 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
         The folder ``out/critic``: eyes, adapter and what it was taught.
 
     Raises:
-        DataError: If the loss stops being a number, or the adapter in ``start`` does not fit.
+        DataError: If the loss stops being a number, the adapter in ``start`` does not fit, or ``out`` holds another
+            training.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
+    own(out, noted(recipe, start), free=("steps",))
     seer = load_seer(tower / "seer.safetensors")
     pictures, truths, drawn = data(tower, recipe.count, seer.eyes.shape.size, painted)
     eyes = hashlib.sha256((tower / "seer.safetensors").read_bytes()).hexdigest()[:12]

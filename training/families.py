@@ -68,14 +68,16 @@ def leaf(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     (SIGGRAPH 2005); the smallest order is drawn as Voronoi walls instead of being grown.
     """
     spacing = 12.0 + 0.9 * cell
-    y = _f32(y + rng.uniform(-4, 4) + rng.uniform(1, 4) * np.sin(x / rng.uniform(32, 42) + rng.uniform(0, 2)))
+    y = _f32(y + rng.uniform(-2, 2) + rng.uniform(1, 3) * np.sin(x / rng.uniform(32, 42) + rng.uniform(0, 2)))
     side = np.where(y > 0, 0.5, 0.0)
     away = np.abs(y)
     along = (
-        (x - away * rng.uniform(0.6, 0.8) - away**2 * rng.uniform(0.003, 0.005)) / spacing + side + 0.3 * rng.random()
+        (x - away * rng.uniform(0.65, 0.75) - away**2 * rng.uniform(0.003, 0.004)) / spacing
+        + side
+        + 0.15 * rng.random()
     )
     veins = _to_line(along, spacing * 0.75)
-    areoles, index = _cell_walls(x, y, _jittered_points(cell * 0.72, 0.42, rng))
+    areoles, index = _cell_walls(x, y, _jittered_points(cell * 0.72, 0.35, rng))
     height = np.maximum(np.maximum(3.2 - away, 1.5 - veins), -areoles)
     return _f32(height), _tones(index, rng)
 
@@ -142,17 +144,17 @@ def nacre(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the brick-and-mortar picture of nacre (Jackson, Vincent and Turner, Proc. R. Soc. B 1988).
     """
-    high, wide = 7.0 + 0.4 * cell, 15.0 + 1.5 * cell
+    high, wide = 7.0 + 0.4 * cell, (15.0 + 1.5 * cell) * rng.uniform(1.0, 1.5)
     y = (
         y
-        + rng.uniform(0.3, 1.2) * np.sin(x / rng.uniform(18, 30) + rng.uniform(0, 6.3))
-        + rng.uniform(-0.2, 0.2) * high
+        + rng.uniform(0.3, 0.8) * np.sin(x / rng.uniform(18, 30) + rng.uniform(0, 6.3))
+        + rng.uniform(-0.1, 0.1) * high
     )
     row = np.floor(y / high)
     shift = np.mod(row, 2) * 0.5 + (_tones(row, rng) - 0.5) * 0.05
     column = np.floor(x / wide + shift)
     rise, run = _to_line(y / high, high), _to_line(x / wide + shift, wide)
-    return _f32(np.minimum(rise, run)), _tones(row * 31 + column, rng)
+    return _f32(np.minimum(rise, run)), 0.25 * _tones(row * 31 + column, rng)
 
 
 def bone(x: Array, y: Array, cell: float, rng: Rng) -> Field:
@@ -233,7 +235,7 @@ def scales(x: Array, y: Array, cell: float, rng: Rng) -> Field:
     """
     wide, high = 6.0 + 1.0 * cell, 3.0 + 0.5 * cell
     reach = wide * 0.56
-    x, y = x + rng.uniform(-0.15, 0.15) * wide, y + rng.uniform(-0.15, 0.15) * high
+    x, y = x + rng.uniform(-0.05, 0.05) * wide, y + rng.uniform(-0.05, 0.05) * high
     top = np.floor(y / high)
     rim = np.full(x.shape, -1.0)
     tone = np.zeros(x.shape)

@@ -25,7 +25,7 @@ def parallel(x: Array, y: Array, cell: float, rng: Rng) -> Field:
 
     Source: the monocot leaf (Nelson and Dengler, "Leaf vascular pattern formation", The Plant Cell 1997).
     """
-    spacing, apart = 2.0 + 0.42 * cell, 60.0 + 5.0 * cell
+    spacing, apart = 2.0 + 0.42 * cell, 120.0 + 10.0 * cell
     bend = rng.uniform(0.0002, 0.0006) * (x + rng.uniform(-20, 20)) ** 2
     lane = (y + bend + rng.uniform(-0.5, 0.5) * spacing) / (spacing * (1 + rng.uniform(0.0005, 0.0015) * x))
     between = np.floor(lane)

@@ -23,7 +23,7 @@ from diffusers import AutoencoderTiny, FluxPipeline, FluxTransformer2DModel
 from torch.nn import functional
 
 from training.attention import quicken
-from training.checkpoints import Trainee, flushed
+from training.checkpoints import Trainee, flushed, own
 from training.microstructures import odds_of
 from training.opening import open_with_places
 from training.painter_data import encode_captions, encode_pictures, read_by, render, to_tensor
@@ -31,7 +31,6 @@ from training.pipeline_folder import write_pipeline
 from training.reading import learn
 from training.recipe import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
 from workspace.errors import DataError
-from workspace.files import publish
 
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 384
@@ -283,7 +282,9 @@ def main(
     Raises:
         DataError: If a loss stops being a number, a checkpoint belongs to another recipe, or the encoder is incomplete.
     """
-    _own(out, config)
+    recipe = config.model_dump(mode="json", exclude={"sampling", "log_every", "save_every"})
+    flow = recipe.pop("flow")  # more steps train on; the emphasis only says on what
+    own(out, recipe | {f"flow.{key}": flow[key] for key in flow}, free=("flow.steps", "flow.emphasis"))
     if start is not None:
         vae = AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32).eval()
     else:
@@ -294,22 +295,6 @@ def main(
     transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start)
     sampling = sampling_defaults(config)
     return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling, start)
-
-
-def _own(out: Path, config: PainterConfig) -> None:
-    """Make the output folder and note what is trained there; refuse one where something else was begun."""
-    out.mkdir(parents=True, exist_ok=True)
-    aside = {"sampling", "log_every", "save_every"}
-    recipe, noted = config.model_dump(mode="json", exclude=aside), out / "recipe.json"
-    for free in ("steps", "emphasis"):  # raising the one trains on; the other only says on what
-        del recipe["flow"][free]
-    if not noted.is_file():
-        publish(noted, json.dumps(recipe, indent=2))
-    former = json.loads(noted.read_text(encoding="utf-8"))
-    former.get("flow", {}).pop("emphasis", None)  # folders begun by an earlier version hold it
-    changed = sorted(key for key in recipe if former.get(key) != recipe[key])
-    if changed:
-        raise DataError(f"{out} was begun with another recipe; {', '.join(changed)} differ", hint="use an empty folder")
 
 
 def sampling_defaults(config: PainterConfig) -> dict[str, Any]:

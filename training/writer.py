@@ -26,10 +26,10 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from training.branches import lay_out, log_likelihoods
-from training.checkpoints import Trainee, flushed, load_tensors, save_tensors
+from training.checkpoints import Trainee, flushed, load_tensors, own, save_tensors
 from training.writer_rows import pairs, rows
 from workspace.errors import DataError
-from workspace.files import publish
+from workspace.files import publish, sha256
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LONGEST = 1024
@@ -172,16 +172,22 @@ def main(base: Path, out: Path, recipe: Recipe, start: Path | None = None) -> Pa
         The adapter's folder, ``out/adapter``; the one after SFT alone is ``out/sft-adapter``.
 
     Raises:
-        DataError: If a loss stops being a number, or the adapter in ``start`` does not fit.
+        DataError: If a loss stops being a number, the adapter in ``start`` does not fit, or ``out`` holds another
+            training.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    publish(out / "recipe.json", json.dumps(asdict(recipe), indent=1))
+    referred = (out / "reference.safetensors").is_file()  # to the model after so many steps
+    own(out, noted(recipe, start), free=("dpo_steps",) if referred else ("steps", "dpo_steps"))
     model, tokenizer = load(base, recipe.rank, recipe.seed, start)
     sft(model, tokenizer, out, recipe)
     write(model, out / "sft-adapter")
     if recipe.dpo_steps:
         dpo(model, tokenizer, out, recipe)
     return write(model, out / "adapter")
+
+
+def noted(recipe: Any, start: Path | None) -> dict[str, Any]:
+    """A recipe and the adapter that is trained on, as a training folder notes them."""
+    return asdict(recipe) | {"start": sha256(start / "adapter_model.safetensors") if start else None}
 
 
 def write(model: Any, folder: Path) -> Path:
