@@ -18,7 +18,7 @@ from agents.documents import Check, Critique, Verdict
 from agents.experience import shots
 from agents.kit import Kit
 from agents.roles import wish
-from agents.scores import shows
+from agents.scores import rubric, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary
@@ -58,22 +58,37 @@ class Known:
     fields: tuple[str, ...]
     names: frozenset[str]
 
+    def in_sight(self, values: Mapping[Any, Any]) -> bool | None:
+        """Say whether it is seen; None where what is seen is none of the names."""
+        seen = {values.get(("sees", field)) for field in self.fields}
+        return self.name in seen if seen <= self.names else None
+
 
 class _Settled(Verdict):
-    """A verdict some of whose answers follow from what is seen."""
+    """A verdict some of whose answers follow from what is seen, and whose rating does not go beyond them."""
 
     known: ClassVar[Mapping[str, Known]] = {}
 
     @classmethod
-    def follows(cls, path: tuple[str | int, ...], values: Mapping[Any, Any]) -> str | None:
-        """The answer that has to stand at a path of the document once what is seen stands in ``values``, if any has."""
+    def follows(cls, path: tuple[str | int, ...], values: Mapping[Any, Any]) -> tuple[str, ...] | None:
+        """What may stand at a path of the document once what is seen stands in ``values``; None where all may."""
+        if path == ("fit",):
+            return cls._ratings(values)
         if path[0] != "checks" or path[-1] != "answer":
             return None
         asked = cls.known.get(values.get((*path[:-1], "question"), ""))
-        seen = {values.get(("sees", field)) for field in asked.fields} if asked else set()
-        if asked is None or not seen <= asked.names:
+        shown = asked and asked.in_sight(values)
+        return None if shown is None else ("yes",) if shown else ("no",)
+
+    @classmethod
+    def _ratings(cls, values: Mapping[Any, Any]) -> tuple[str, ...] | None:
+        """The ratings up to the rubric's for the patterns and colours that are seen."""
+        seen = {asked: asked.in_sight(values) for asked in cls.known.values()}
+        patterns = [seen[asked] for question, asked in cls.known.items() if question == shows(asked.name)]
+        colours = [seen[asked] for question, asked in cls.known.items() if question == _coloured(asked.name)]
+        if not patterns or not colours or None in patterns + colours:
             return None
-        return "yes" if asked.name in seen else "no"
+        return RATINGS[: round(rubric(sum(map(bool, patterns)) / len(patterns), all(colours)))]
 
     @model_validator(mode="after")
     def _follow(self) -> Self:
@@ -81,7 +96,9 @@ class _Settled(Verdict):
         for number, check in enumerate(self.checks):
             values["checks", number, "question"] = check.question
             answer = self.follows(("checks", number, "answer"), values)
-            self.checks[number] = check.model_copy(update={"answer": answer}) if answer else check
+            self.checks[number] = check.model_copy(update={"answer": answer[0]}) if answer else check
+        ratings = self.follows(("fit",), values)
+        self.fit = min(self.fit, len(ratings)) if ratings else self.fit
         return self
 
 
@@ -91,7 +108,8 @@ def critique_schema(questions: tuple[str, ...], known: tuple[tuple[str, Known], 
 
     Args:
         questions: The checklist.
-        known: Questions whose answers follow from what is seen, whatever a model answers, and what they ask for.
+        known: Questions whose answers follow from what is seen, whatever a model answers, and what they ask for. The
+            rating is at most the rubric's for them.
     """
 
     def answered(checks: list[Check]) -> list[Check]:

@@ -12,6 +12,15 @@ def score(critique: Json) -> float:
     return float(0.5 * yes + 0.05 * critique["fit"])
 
 
+def rubric(shown: float, coloured: bool) -> float:
+    """How well a picture fits, 1 to 10: three quarters for the share of patterns shown, a quarter for the colours.
+
+    A picture that shows none of them has 3 at most.
+    """
+    fit = 1 + 9 * (0.75 * shown + 0.25 * coloured)
+    return fit if shown else min(fit, 3)
+
+
 def shows(motif: str) -> str:
     """The question of the checklist that asks for a motif."""
     return f"Does the picture show {motif}?"

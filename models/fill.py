@@ -60,8 +60,8 @@ def fill(
     Args:
         llm: The model.
         messages: The conversation; what it says last is what the document is about.
-        schema: The class to fill. Its class method ``follows(path, values)``, if it has one, says what has to be chosen
-            at a path once other fields stand.
+        schema: The class to fill. Its class method ``follows(path, values)``, if it has one, says which choices may
+            stand at a path once other fields stand, None for all.
         seed: The same seed, conversation and hints give the same document.
         on_text: Takes a line of text whenever a leaf is done.
         hints: Values a document must carry, by dotted field: a list's items in order, one for a plain field; several
@@ -347,9 +347,9 @@ class _Work:
         self._settle(slot, sorted(range(len(words)), key=lambda i: -scores[i]))
 
     def _settle(self, slot: Slot, order: list[int]) -> None:
-        """Keep the first of a slot's choices that its check accepts, or what follows from the fields that stand."""
-        must = self.follows(slot.path, self.values)
-        for i in [slot.choices.index(must)] if must in slot.choices else order:
+        """Keep the first of a slot's choices that its check accepts and that may stand beside the fields that stand."""
+        may = self.follows(slot.path, self.values) or slot.choices
+        for i in [i for i in order if slot.choices[i] in may] or order:
             try:
                 self._keep(slot, slot.check(slot.choices[i]))
                 return

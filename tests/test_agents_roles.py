@@ -270,6 +270,31 @@ def test_answers_follow_from_what_is_seen() -> None:
     assert answers(pattern="something else", palette="blue") == ["no"] * 6  # in words of its own: its answers stand
 
 
+@pytest.mark.parametrize(
+    ("sees", "most"),
+    [
+        ({"pattern": "leaf venation", "second": "an orb web"}, 9),
+        ({"pattern": "leaf venation"}, 7),
+        ({"pattern": "leaf venation", "palette": "gold on black"}, 4),
+        ({"pattern": "bone struts"}, 3),
+        ({"pattern": "something else"}, 9),
+    ],
+)
+def test_a_rating_does_not_go_beyond_what_is_seen(sees: dict[str, str], most: int) -> None:
+    rows = {"leaf": ["leaf venation"], "web": ["an orb web"], "bone": ["bone struts"]}
+    words = Vocabulary.of({"vocabulary": rows, "palettes": {"gold": ["gold on black"], "red": ["red"]}})
+    questions = (
+        "Does the picture show leaf venation?",
+        "Does the picture show an orb web?",
+        "Are the main colours red?",
+    )
+    schema = critique_schema(questions, answered_by(questions, words))
+    checks = [{"question": question, "answer": "yes"} for question in questions]
+    base = {"seen": "A red disc.", "fit": 9, "change": "None at all.", "checks": checks, "sees": SEES | sees}
+    assert schema.model_validate(base).fit == most
+    assert schema.model_validate(base | {"fit": 2}).fit == 2
+
+
 def _critique(picture: int, yes: int, fit: int) -> dict[str, Any]:
     checks = [{"question": f"Is it {n}?", "answer": "yes" if n < yes else "no"} for n in range(4)]
     return {"picture": picture, "seen": "Lines.", "checks": checks, "fit": fit, "change": "Thinner lines."}

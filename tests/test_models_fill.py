@@ -41,10 +41,10 @@ class Named(BaseModel):
     other: Literal["yes", "no"]
 
     @classmethod
-    def follows(cls, path: Any, values: Any) -> str | None:
+    def follows(cls, path: Any, values: Any) -> tuple[str, ...] | None:
         if path[-1] not in ("leaf", "web") or ("word",) not in values:
             return None
-        return "yes" if values["word",] == path[-1] else "no"
+        return ("yes",) if values["word",] == path[-1] else ("no",)
 
 
 class Part(BaseModel):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from agents.critic import checklist
 from agents.documents import Check, Sight, Verdict
 from agents.experience import shots
+from agents.scores import rubric
 from models.eyes import Shape, load_eyes
 from models.shots import ahead, told_ahead
 from models.vision_chat import VisionChat
@@ -187,3 +188,13 @@ def test_a_rating_is_written_after_what_is_seen_and_answered() -> None:
     slots = [("checks", number, name) for number in (0, 1) for name in ("question", "answer")]
     assert ahead(("fit",), slots)[-1] == ("checks", 1, "answer")
     assert ahead(("components", 0, "name"), slots) == ()
+
+
+@pytest.mark.parametrize("palette", ["gold", "coral"])
+@pytest.mark.parametrize("shown", [("leaf", "web"), ("leaf",), ("bone",)])
+def test_the_critic_learns_the_rubric_that_bounds_its_rating(shown: tuple[str, ...], palette: str) -> None:
+    wanted = Wanted(("leaf", "web"), "gold")
+    share = sum(name in wanted.families for name in shown) / 2
+    strange = shown == ("bone",)
+    taught = score(Truth(shown, "open", palette, "none"), wanted)
+    assert taught == max(1, round(rubric(share, palette == "gold") - strange))
