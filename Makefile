@@ -42,7 +42,7 @@ dev: $(DEV_STAMP) setup
 
 demo: setup ## One real design: reasoning, JSON, pictures
 	@$(BIN)/studio design "A tough, lightweight panel that stops cracks and lets air through" \
-		--inspiration "spider silk" --inspiration "leaf venation" --images 2 --seed 8
+		--inspiration "spider silk" --inspiration "leaf venation" --images 2 --seed 7
 
 train-demo: $(TRAIN_STAMP) setup ## A small language model learns the sample corpus; the last line is JSON
 	@$(BIN)/python -m training.demo
