@@ -151,10 +151,11 @@ def figures(home: Path, drawn: int = 40, painted: int = 34, critic: str = "") ->
             scores.append(score(made.model_dump()))
             fits.append(float(made.fit))
             matching.append(match)
-    shares = {name: np.mean(np.array(found), axis=0).round(3).tolist() for name, found in hits.items()}
+    shares = {name: np.mean(np.array(found), axis=0).round(3).tolist() for name, found in hits.items() if found}
+    whole = {name: round(float(np.mean(found)), 3) if found else None for name, found in hits.items()}
     return {
-        "critic_attributes_renders": round(float(np.mean(hits["renders"])), 3),
-        "critic_attributes_painted": round(float(np.mean(hits["painted"])), 3),
+        "critic_attributes_renders": whole["renders"],
+        "critic_attributes_painted": whole["painted"],
         "critic_patterns_density_palette_gradient": shares,
         "critic_auroc": round(auroc(scores, matching), 3),
         "critic_auroc_fit": round(auroc(fits, matching), 3),
