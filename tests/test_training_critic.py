@@ -147,7 +147,7 @@ def test_a_critic_is_trained_on(trained: tuple[Path, Path], tmp_path: Path, monk
     assert all(torch.allclose(adapters[0][name], adapters[1][name], atol=1e-3) for name in adapters[1])
     with pytest.raises(DataError, match="at rank 2"):
         critic.main(base, tmp_path / "tower", None, tmp_path / "other", critic.Recipe(rank=2, count=16), start=folder)
-    with pytest.raises(DataError, match="begun with another recipe; start differ"):
+    with pytest.raises(DataError, match="holds another training; start differ"):
         critic.main(base, tmp_path / "tower", None, tmp_path / "out", recipe)
 
 

@@ -168,7 +168,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
 
 
 def test_a_folder_of_another_recipe_is_refused(trained, encoder_folder):
-    with pytest.raises(DataError, match="begun with another recipe; pictures, seed differ"):
+    with pytest.raises(DataError, match="holds another training; pictures, seed differ"):
         main(PainterConfig(**{**TINY, "seed": 7, "pictures": 13}), encoder_folder, trained)
 
 

@@ -157,11 +157,11 @@ def test_the_writer_learns_and_its_adapter_folds_into_the_base(base: Path, tmp_p
     assert all(torch.allclose(more[key], one, atol=1e-2) for key, one in after["adapter"].items())
     with pytest.raises(DataError, match="at rank 2"):
         writer.main(base, tmp_path / "odd", writer.Recipe(rank=2), start=adapter)
-    with pytest.raises(DataError, match="on was begun with another recipe; start differ"):
+    with pytest.raises(DataError, match="on holds another training; start differ"):
         writer.main(base, tmp_path / "on", on, start=tmp_path / "sft-adapter")
-    with pytest.raises(DataError, match="begun with another recipe; dpo_rate, start differ"):
+    with pytest.raises(DataError, match="holds another training; dpo_rate, start differ"):
         writer.main(base, tmp_path / "on", replace(on, dpo_rate=1e-3))
-    with pytest.raises(DataError, match="begun with another recipe; steps differ"):
+    with pytest.raises(DataError, match="holds another training; steps differ"):
         writer.main(base, tmp_path / "on", replace(on, steps=1), start=adapter)
     writer.main(base, tmp_path / "on", replace(on, dpo_steps=2), start=adapter)
     rows = [json.loads(line) for line in (tmp_path / "on" / "metrics.jsonl").read_text().splitlines()]

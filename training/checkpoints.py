@@ -32,22 +32,25 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], note: Mapping[
     publish(path, lambda staged: save_file(plain, staged, metadata=metadata))
 
 
-def own(out: Path, recipe: Mapping[str, Any], free: Collection[str] = ()) -> None:
-    """Make a training's output folder and note in ``recipe.json`` what is trained there.
+def own(out: Path, recipe: Mapping[str, Any], free: Collection[str] = (), name: str = "recipe.json") -> None:
+    """Make a training's output folder and note what is trained there.
 
     Args:
         out: The folder, new or of the same training.
         recipe: How it is trained, as plain JSON.
         free: What of it may differ from last time, as a higher number of steps.
+        name: The note's file name.
 
     Raises:
         DataError: If something else was begun there.
     """
-    noted = out / "recipe.json"
+    noted = out / name
     former = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else recipe
     changed = sorted(key for key in recipe if key not in free and former.get(key) != recipe[key])
     if changed:
-        raise DataError(f"{out} was begun with another recipe; {', '.join(changed)} differ", hint="use an empty folder")
+        raise DataError(
+            f"{out} holds another training; {', '.join(changed)} differ", hint="name an empty folder with --out"
+        )
     publish(noted, json.dumps(recipe, indent=2))
 
 

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from models.fetch import fingerprint, locate
 from pipelines.flux import assemble, choose_device, choose_dtype, enough_memory, has_encoders, place, read_card
-from training.checkpoints import Trainee, load_tensors, save_tensors
+from training.checkpoints import Trainee, load_tensors, own, save_tensors
 from training.picture_folder import Captioned, read_folder, same_caption, square
 from training.plots import plot_loss
 from workspace.errors import DataError, unknown
@@ -142,16 +142,7 @@ def _own(out: Path, config: ImageLoraConfig, pictures: list[Captioned], folder: 
     recipe = config.model_dump(mode="json", exclude=aside)
     recipe["base_fingerprint"] = fingerprint(folder)
     recipe["data"] = hashlib.sha256("".join(picture.fingerprint for picture in pictures).encode()).hexdigest()
-    noted = out / "training.json"
-    if not noted.is_file():
-        out.mkdir(parents=True, exist_ok=True)
-        publish(noted, json.dumps(recipe, indent=2))
-    former = json.loads(noted.read_text(encoding="utf-8"))
-    changed = sorted(key for key in {*recipe, *former} if former.get(key) != recipe.get(key))
-    if changed:
-        raise DataError(
-            f"{out} holds another training; {', '.join(changed)} differ", hint="name another folder with --out"
-        )
+    own(out, recipe, name="training.json")
 
 
 @torch.no_grad()
