@@ -1,7 +1,7 @@
 """The documents the roles exchange. Knows their fields and bounds; nothing of prompts or models.
 
-Every text field is one of the kinds in `models.texts`: a ``Name``, a ``Sentence``, or a ``Prompt``, which is what a
-painter reads.
+Every text field is one of the kinds in `models.filling.text_kinds`: a ``Name``, a ``Sentence``, or a ``Prompt``, which
+is what a painter reads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.texts import Name, Prompt, Sentence, Short, at_least, tidy
+from models.filling.text_kinds import Name, Prompt, Sentence, Short, at_least, tidy
 
 
 class Document(BaseModel):
@@ -156,7 +156,9 @@ class Critique(Verdict):
     """What the critic says of one picture, beside what is measured on it."""
 
     picture: int = Field(default=0, ge=0, description="Index of the picture within the run")
-    measures: dict[str, Any] | None = Field(default=None, description="Figures from the pixels; see pipelines.measure")
+    measures: dict[str, Any] | None = Field(
+        default=None, description="Figures from the pixels; see pipelines.pictures.measure"
+    )
 
 
 class Sources(Document):

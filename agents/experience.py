@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from agents.vocabulary import stems
-from models.shots import Shots, about
+from models.filling.shots import Shots, about
 
 _HERE = Path(__file__).parent
 _SHOWN = 2

@@ -12,9 +12,11 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
-from agents import critic, director, illustrator, painting, roles
-from agents.director import Answer
 from agents.kit import Kit
+from agents.roles import critic, director, illustrator
+from agents.roles import painter as painting
+from agents.roles import scientist as roles
+from agents.roles.director import Answer
 from agents.state import DesignState, Json
 from workspace.errors import UsageError
 from workspace.events import Question

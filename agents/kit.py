@@ -18,7 +18,7 @@ from PIL.Image import Image
 from pydantic import BaseModel
 
 from agents.programs import Program
-from models.shots import Shots
+from models.filling.shots import Shots
 from workspace.events import Event, StepFinished, StepStarted, Token
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ SEED = 500
 
 def prompts(count: int, trigger: str) -> list[str]:
     """Leaf-like structures in wordings that no training caption holds."""
-    from training.leaf_pictures import KINDS
-    from training.wordings import FAMILIES, PALETTES
+    from training.embedded.microstructures.leaf_pictures import KINDS
+    from training.embedded.microstructures.wordings import FAMILIES, PALETTES
 
     rows, colours = [FAMILIES[kind] for kind in dict.fromkeys(KINDS)], list(PALETTES.values())
     return [
@@ -30,8 +30,8 @@ def prompts(count: int, trigger: str) -> list[str]:
 
 def figures(home: Path, count: int = 16, adapter: str = "leaf-micro-lora", out: Path | None = None) -> dict[str, Any]:
     """Paint at every scale and have the style recognised."""
-    from pipelines.painter import Painter
-    from training.judge import judged, load_judge
+    from pipelines.pictures.painter import Painter
+    from training.embedded.critic.picture_judge import judged, load_judge
     from workspace.settings import load_settings
 
     painter = Painter.load(load_settings("embedded", {"home": str(home)}).painter, home)

@@ -18,8 +18,8 @@ from duplicates import measured
 
 def pages_per_second(converter: str, times: int) -> float:
     """Pages of the sample's papers a second, processes started before."""
-    from training.parsing import Limits, parse
-    from training.sample_papers import SAMPLE
+    from pipelines.corpus.parsing import Limits, parse
+    from training.sample.papers import SAMPLE
 
     papers = sorted((SAMPLE / "papers").glob("*.pdf"))
     begun, pages = 0.0, 0

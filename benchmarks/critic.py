@@ -29,8 +29,8 @@ def drawings(count: int) -> list[tuple[Any, Any]]:
     """Held-out drawings at the painter's size, each with what it shows."""
     from PIL import Image
 
-    from training.critic_rows import Truth
-    from training.microstructures import draw, sample
+    from training.embedded.critic.rows import Truth
+    from training.embedded.microstructures.drawing import draw, sample
 
     rows = []
     for number in range(count):
@@ -42,10 +42,10 @@ def drawings(count: int) -> list[tuple[Any, Any]]:
 
 def paintings(painter: Any, count: int) -> list[tuple[Any, Any]]:
     """Pictures painted in held-out wordings, each with what was asked for and the density that is measured."""
-    from training.critic_rows import Truth
-    from training.critic_tower import nearest_density
-    from training.microstructures import Microstructure
-    from training.wordings import DENSITIES, FAMILIES, PALETTES
+    from training.embedded.critic.rows import Truth
+    from training.embedded.critic.tower import nearest_density
+    from training.embedded.microstructures.drawing import Microstructure
+    from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES
 
     rows, names = [], list(FAMILIES)
     for number in range(count):
@@ -63,12 +63,12 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
     """The schema, messages, hints and examples with which the critic is asked of a picture and a brief."""
     from langchain_core.messages import HumanMessage, SystemMessage
 
-    from agents.critic import RATINGS, answered_by, checklist, critique_schema
     from agents.experience import shots
+    from agents.roles.critic import RATINGS, answered_by, checklist, critique_schema
     from agents.templates import prompt
     from agents.vocabulary import Vocabulary
-    from training.critic_rows import NONE, called, coloured, prompt_of
-    from training.wordings import FAMILIES, PALETTES
+    from training.embedded.critic.rows import NONE, called, coloured, prompt_of
+    from training.embedded.microstructures.wordings import FAMILIES, PALETTES
 
     motifs, palette = [called(name) for name in wanted.families], coloured(wanted.palette)
     made = {"short": prompt_of(wanted, rng), "motifs": motifs, "palette": palette}
@@ -98,7 +98,7 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
 
 def right(sees: Any, truth: Any) -> list[bool]:
     """Which of a picture's attributes are named rightly: patterns, density, palette, gradient."""
-    from training.critic_rows import GRADIENTS, NONE, called, coloured
+    from training.embedded.critic.rows import GRADIENTS, NONE, called, coloured
 
     named = {sees.pattern, sees.second} - {NONE}
     return [
@@ -118,11 +118,11 @@ def auroc(scores: list[float], matching: list[bool]) -> float:
 
 def figures(home: Path, drawn: int = 40, painted: int = 34, critic: str = "") -> dict[str, Any]:
     """Ask the critic of every picture, half of them with another's brief."""
-    from agents.scores import score
-    from models.chat import chat_model
-    from models.structured import structured
-    from pipelines.painter import Painter
-    from training.critic_rows import wanted_of
+    from agents.roles.scores import score
+    from models.chat.choose import chat_model
+    from models.chat.structured import structured
+    from pipelines.pictures.painter import Painter
+    from training.embedded.critic.rows import wanted_of
     from workspace.errors import DataError
     from workspace.settings import load_settings, resolved
 

@@ -20,15 +20,15 @@ SEED, SIZE = 44, 256
 
 
 def _draw(number: int) -> int:
-    from training.microstructures import numbered
+    from training.embedded.microstructures.drawing import numbered
 
     return int(numbered(SEED, number, SIZE).shape[0])
 
 
 def family_times(each: int) -> dict[str, float]:
     """Milliseconds a picture, by family, slowest first."""
-    from training.microstructures import Microstructure, draw
-    from training.wordings import FAMILIES
+    from training.embedded.microstructures.drawing import Microstructure, draw
+    from training.embedded.microstructures.wordings import FAMILIES
 
     taken = {}
     for name in FAMILIES:

@@ -24,8 +24,8 @@ WORDS, KEPT, EACH = 200, 1000, 20
 
 def measured(count: int) -> dict[str, Any]:
     """Seconds, gigabytes and what was found among so many passages."""
-    from training.duplicates import Duplicates
-    from training.sample import passages
+    from pipelines.corpus.duplicates import Duplicates
+    from training.sample.rows import passages
 
     words = np.array(sorted({word for one in passages() for word in one["text"].split()}))
     rng, seen = np.random.default_rng(0), Duplicates(0.8)

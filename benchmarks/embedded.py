@@ -100,8 +100,8 @@ def alone(home: Path) -> dict[str, Any]:
     import critic
     import painter
 
-    from models.catalogue import MODELS
-    from pipelines.painter import Painter
+    from models.catalogue.table import MODELS
+    from pipelines.pictures.painter import Painter
     from workspace.settings import load_settings
 
     hand = Painter.load(load_settings("embedded", {"home": str(home)}).painter, home)
@@ -137,7 +137,7 @@ def lanes() -> dict[str, Any]:
 
 def parts(names: list[str]) -> dict[str, Any]:
     """So many parts, one after another."""
-    from models.catalogue import MODELS
+    from models.catalogue.table import MODELS
 
     told: dict[str, Any] = {}
     missing, minutes = set(), {}

@@ -51,7 +51,7 @@ def started(process: subprocess.Popen[str], home: Path, before: set[str]) -> str
 
 def result(home: Path, run_id: str) -> dict[str, Any]:
     """What a run left: design bytes, pixels, ledger."""
-    from studio.runs import ledger_of
+    from studio.runs.record import ledger_of
     from workspace.files import verify
 
     folder = home / "runs" / run_id

@@ -60,14 +60,14 @@ def losses(home: Path) -> dict[str, dict[int, float]]:
 def weights(home: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    from models.fetch import VARIANTS
+    from models.catalogue.fetch import VARIANTS
 
     return {stage: load_file(home / VARIANTS / f"killed-{stage}" / "model.safetensors") for stage in STAGES}
 
 
 def half_written(home: Path) -> list[str]:
     """Variants that can be seen and are not whole."""
-    from models.fetch import VARIANTS
+    from models.catalogue.fetch import VARIANTS
     from workspace.files import MANIFEST, verify
 
     folders = [path for path in (home / VARIANTS).glob("killed-*") if path.is_dir()]

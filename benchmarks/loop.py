@@ -31,7 +31,7 @@ def state_of(number: int) -> dict[str, Any]:
     """The state after the Engineer, for two of the atlas's held-out materials."""
     from agents.documents import Brief
     from agents.state import initial_state
-    from training.writer_data import row
+    from training.embedded.writer.data import row
 
     made = row(SEED, number, held_out=True)
     brief = Brief(text=made["brief"], inspirations=made["inspirations"])
@@ -42,7 +42,7 @@ def kit_of(home: Path, seed: int, shelf: dict[str, Any]) -> Any:
     """A kit whose pictures stand on a shelf: two a round, two rounds, a critic."""
     import io
 
-    from studio.assemble import figures as measured
+    from studio.runs.assemble import figures as measured
 
     def publish(image: Any, spec: Any, index: int) -> dict[str, Any]:
         file = io.BytesIO()
@@ -73,10 +73,11 @@ def judged_by(chances: Any, wanted: list[int]) -> dict[str, float]:
 
 def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
     """One brief: the best picture after each round, scored by the critic and by the judge."""
-    from agents import critic, director, illustrator, painting
-    from agents.scores import score
-    from training.judge import NAMES, judged
-    from training.wordings import FAMILIES
+    from agents.roles import critic, director, illustrator
+    from agents.roles import painter as painting
+    from agents.roles.scores import score
+    from training.embedded.critic.picture_judge import NAMES, judged
+    from training.embedded.microstructures.wordings import FAMILIES
 
     shelf: dict[str, Any] = {}
     kit, state = kit_of(home, SEED + number, shelf), state_of(number)
@@ -109,7 +110,7 @@ def figures(home: Path, briefs: int = 30) -> dict[str, Any]:
     """Both rounds of every brief, and the paired tests."""
     from scipy.stats import wilcoxon
 
-    from training.judge import load_judge
+    from training.embedded.critic.picture_judge import load_judge
 
     judge, rows = load_judge(), []
     for number in range(briefs):

@@ -21,15 +21,15 @@ from typing import Any
 from home import fresh_home
 
 LIMIT = 1.5
-DURABILITY: Any = "async"  # as studio.execute has it
+DURABILITY: Any = "async"  # as studio.runs.execute has it
 BRIEF = "A tough panel inspired by leaves and collagen"
 
 
 def kit_for(home: Path, run_id: str, ledger: Any, log: Any, images: int) -> Any:
     from agents.kit import Kit
     from agents.programs import load_program
-    from studio.assemble import publisher
-    from studio.runs import folder_of
+    from studio.runs.assemble import publisher
+    from studio.runs.record import folder_of
     from tests.fixtures_run import InstantPainter, ScriptedChat, scripted_structured
 
     def once(key: str, compute: Any, *, kind: str) -> Any:
@@ -56,7 +56,7 @@ def whole(home: Path, ledger: Any, saver: Any, run_id: str, images: int) -> tupl
     from agents.documents import Brief
     from agents.graph import build_graph
     from agents.state import initial_state
-    from studio.runs import folder_of
+    from studio.runs.record import folder_of
     from workspace.event_log import EventLog
 
     brief = Brief(text=BRIEF, inspirations=["leaf", "collagen"])
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=45)
     parser.add_argument("--images", type=int, default=2)
     options = parser.parse_args()
-    from studio.runs import ledger_of
+    from studio.runs.record import ledger_of
     from workspace.checkpoints import checkpoints
 
     took: dict[str, list[float]] = {"whole": [], "bare": [], "idle": []}

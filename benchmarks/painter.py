@@ -1,7 +1,7 @@
 """The embedded painter on wordings it never learned, judged by a classifier that saw drawings alone. Prints JSON.
 
 Every family is asked for in its held-out wordings, with a palette and a density; hybrids join two of them. The judge
-(`training.judge`) tells the families; palette and density are measured on the pixels.
+(`training.embedded.critic.picture_judge`) tells the families; palette and density are measured on the pixels.
 
 - ``family_top1``, ``family_worst``: share of pictures whose family the judge names first, over all and of the worst;
 - ``hybrid_top3``: share of hybrids both of whose families are among the judge's first three;
@@ -28,7 +28,7 @@ SEED = 77
 
 def asked(each: int) -> list[dict[str, Any]]:
     """What is asked for: every family ``each`` times."""
-    from training.wordings import DENSITIES, FAMILIES, PALETTES
+    from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES
 
     rows = []
     for place, (family, row) in enumerate(FAMILIES.items()):
@@ -47,7 +47,7 @@ def asked(each: int) -> list[dict[str, Any]]:
 
 def hybrids(count: int) -> list[dict[str, Any]]:
     """Pairs of families, laid over each other or grading into each other."""
-    from training.wordings import FAMILIES, JOINS, PALETTES
+    from training.embedded.microstructures.wordings import FAMILIES, JOINS, PALETTES
 
     rng, names, rows = np.random.default_rng(SEED), list(FAMILIES), []
     for number in range(count):
@@ -63,7 +63,7 @@ def hybrids(count: int) -> list[dict[str, Any]]:
 
 def nearest_palette(picture: Any) -> str:
     """The palette whose three colours lie nearest to the picture's pixels."""
-    from training.wordings import PALETTES
+    from training.embedded.microstructures.wordings import PALETTES
 
     pixels = np.asarray(picture.convert("RGB").resize((64, 64)), dtype=float).reshape(-1, 3)
     losses = {}
@@ -75,8 +75,8 @@ def nearest_palette(picture: Any) -> str:
 
 def solid_fraction(picture: Any, palette: str) -> float:
     """Share of the picture's area that is solid; which phase that is follows from the palette."""
-    from pipelines.measure import measure
-    from training.wordings import PALETTES
+    from pipelines.pictures.measure import measure
+    from training.embedded.microstructures.wordings import PALETTES
 
     row = PALETTES[palette]
     return measure(picture, solid="dark" if sum(row.solid) < sum(row.background) else "light").solid_fraction
@@ -113,8 +113,8 @@ def figures(home: Path, each: int = 12, pairs: int = 40, out: Path | None = None
     """Paint, judge and measure."""
     from scipy.stats import spearmanr
 
-    from pipelines.painter import Painter
-    from training.judge import NAMES, judged, load_judge
+    from pipelines.pictures.painter import Painter
+    from training.embedded.critic.picture_judge import NAMES, judged, load_judge
     from workspace.settings import load_settings
 
     changes = {"home": str(home)} | ({"painter.model": weights} if weights else {})

@@ -1,8 +1,8 @@
 """How well the embedded painter reads wordings that it never learned, before it paints anything. Prints JSON.
 
-Its text embedder answers a caption with the sum of a vector for each thing that the caption names (`training.reading`).
-The vectors are fitted here to its answers to training captions, by least squares; answers to held-out wordings are then
-taken apart into the same vectors.
+Its text embedder answers a caption with the sum of a vector for each thing that the caption names
+(`training.embedded.painter.codes`). The vectors are fitted here to its answers to training captions, by least squares;
+answers to held-out wordings are then taken apart into the same vectors.
 
 - ``families``: share of held-out wordings, with a palette and a density said beside, read as their family first;
 - ``density``: share of the same read as the density that is said;
@@ -26,13 +26,13 @@ Read = Callable[[Sequence[str]], Any]
 
 
 def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
-    """What reads lines: each gives its wish as `training.reading.wishes` lays it out, (lines, columns)."""
+    """What reads lines: each gives its wish, (lines, columns), laid out as by `training.embedded.painter.codes.wishes`."""
     import torch
     from diffusers import FluxTransformer2DModel
 
-    from models.minilm import load_minilm
-    from training.microstructures import asked, told
-    from training.reading import wishes
+    from models.encoders.minilm import load_minilm
+    from training.embedded.microstructures.drawing import asked, told
+    from training.embedded.painter.codes import wishes
 
     model = FluxTransformer2DModel.from_pretrained(weights / "transformer", torch_dtype=torch.float32)
     embedder = model.time_text_embed.text_embedder
@@ -59,7 +59,7 @@ def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
 
 def figures(read: Read) -> dict[str, Any]:
     """Read and count."""
-    from training.wordings import DENSITIES, FAMILIES, JOINS, PALETTES
+    from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, JOINS, PALETTES
 
     names, densities = list(FAMILIES), list(DENSITIES)
     after = len(names) + len(PALETTES)

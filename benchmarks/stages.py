@@ -1,7 +1,7 @@
 """Whether Studio's stages train as fast as a bare TRL script with the same arguments. Prints JSON.
 
-Each stage is trained from random weights by `training.stage` and by TRL's own trainer on the same rows, in turn
-(A B A B ...), on the sample corpus. Told are the medians.
+Each stage is trained from random weights by `training.language.stage` and by TRL's own trainer on the same rows, in
+turn (A B A B ...), on the sample corpus. Told are the medians.
 
 - ``studio_tokens_s``, ``trl_tokens_s``: tokens without padding over the time from the first step's begin to the last
   step's end; ``ratio``: the first over the second (bar 0.97);
@@ -42,7 +42,7 @@ def base(shape: str, folder: Path) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from training.sample import passages
+    from training.sample.rows import passages
 
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -64,8 +64,8 @@ def base(shape: str, folder: Path) -> Path:
 
 def by_studio(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
     """Tokens a second of a stage as Studio trains it."""
-    from training.sample import sample_rows
-    from training.stage import Task, main
+    from training.language.stage import Task, main
+    from training.sample.rows import sample_rows
 
     told: list[dict[str, Any]] = []
     main(Task(kind, args, model), sample_rows(kind), folder / "out", folder / "variant", told.append)
@@ -80,8 +80,8 @@ def by_trl(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    from training import progress
-    from training.sample import sample_rows
+    from training.language import progress
+    from training.sample.rows import sample_rows
 
     trainers = {"cpt": (SFTTrainer, SFTConfig), "dpo": (DPOTrainer, DPOConfig), "orpo": (ORPOTrainer, ORPOConfig)}
     trainer_kind, config_kind = trainers.get(kind, trainers["cpt"])
@@ -137,8 +137,8 @@ def in_turn(rounds: int, *ways: Any) -> list[float]:
 def main() -> None:
     import torch
 
-    from training import progress
-    from training.recipes import Stage, resolved
+    from training.language import progress
+    from training.language.recipe import Stage, resolved
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="small", help="small, 135m (random weights), or a model's folder")

@@ -94,8 +94,8 @@ def faults(design: dict[str, Any]) -> list[str]:
 
 def one(kit: Any, text: str, sources: list[str]) -> dict[str, Any]:
     """One brief to a design."""
-    from agents import roles
     from agents.documents import Brief
+    from agents.roles import scientist as roles
     from agents.state import initial_state
 
     state: dict[str, Any] = dict(initial_state(Brief(text=text, inspirations=sources)))

@@ -19,10 +19,10 @@ def kit_for(home: Path, seed: int, changes: Mapping[str, Any] | None = None, **p
     """
     from agents.kit import Kit
     from agents.programs import load_program
-    from models.chat import chat_model
-    from models.structured import structured
-    from pipelines.painter import Painter
-    from studio.assemble import KitPainter, ranker
+    from models.chat.choose import chat_model
+    from models.chat.structured import structured
+    from pipelines.pictures.painter import Painter
+    from studio.runs.assemble import KitPainter, ranker
     from workspace.settings import load_settings, resolved
 
     settings = load_settings("embedded", {"home": str(home), **(changes or {})})

@@ -78,11 +78,12 @@ def prompt_fits(short: str, vocabulary: dict[str, list[str]], count: Any) -> boo
 
 def written(kit: Any, number: int) -> dict[str, Any]:
     """One held-out pair to a design and a prompt."""
-    from agents import illustrator, roles
     from agents.documents import Brief
     from agents.programs import load_program
+    from agents.roles import illustrator
+    from agents.roles import scientist as roles
     from agents.state import initial_state
-    from training.writer_data import row
+    from training.embedded.writer.data import row
 
     asked = row(SEED, number, held_out=True)
     kit = replace(kit, program=load_program(PROGRAMS[asked["target"]]), seed=SEED + number)
@@ -150,8 +151,8 @@ def vocabulary_of(home: Path) -> tuple[dict[str, list[str]], Any]:
     """The painter's words, and how many tokens a prompt has."""
     from transformers import AutoTokenizer
 
-    from models.fetch import locate
-    from pipelines.painter import Painter
+    from models.catalogue.fetch import locate
+    from pipelines.pictures.painter import Painter
     from workspace.settings import load_settings
 
     painter = Painter.load(load_settings("embedded", {"home": str(home)}).painter, home)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 if TYPE_CHECKING:
     from agents.documents import Brief
-    from studio.repeat import Replay
-    from studio.request import Options
-    from studio.runs import Design, RunSummary
+    from studio.runs.record import Design, RunSummary
+    from studio.runs.repeat import Replay
+    from studio.runs.request import Options
     from workspace.events import Event
     from workspace.settings import Settings
 
@@ -82,8 +82,8 @@ def design(
     Raises:
         StudioError: One clear line; what was made is kept and ``resume`` goes on from it.
     """
-    from studio.execute import execute
-    from studio.request import Request, prepare
+    from studio.runs.execute import execute
+    from studio.runs.request import Request, prepare
 
     asked = Request(brief, inspirations, program, images, rounds, seed, size, model, adapter, profile, ask)
     prepared = prepare(asked, settings)
@@ -93,7 +93,7 @@ def design(
 def submit(brief: str | Brief, *, settings: Settings | None = None, **options: Unpack[Options]) -> str:
     """Queue a design as a job in a worker process and return its run id at once (options as for ``design``)."""
     from studio.jobs import start
-    from studio.request import Request, prepare
+    from studio.runs.request import Request, prepare
 
     prepared = prepare(Request(brief, **options), settings, status="queued")
     start(prepared.run_id, prepared.settings)
@@ -114,14 +114,14 @@ def watch(run_id: str, *, after_seq: int = 0, settings: Settings | None = None) 
 
 def open_run(run_id: str, *, settings: Settings | None = None) -> Design:
     """Read a run, finished or not, without doing anything to it."""
-    from studio.runs import open_run as read_run
+    from studio.runs.record import open_run as read_run
 
     return read_run(run_id, _settings(settings))
 
 
 def list_runs(limit: int = 50, *, settings: Settings | None = None) -> list[RunSummary]:
     """List the newest runs first."""
-    from studio.runs import summaries
+    from studio.runs.record import summaries
 
     return summaries(_settings(settings), limit)
 
@@ -141,14 +141,14 @@ def resume(
         settings: Where the home is; all else comes from the run's own record.
         listener: Called with every event as it happens.
     """
-    from studio.execute import execute
+    from studio.runs.execute import execute
 
     return execute(run_id, _settings(settings), answers=answers, listener=listener)
 
 
 def replay(run_id: str, *, settings: Settings | None = None, listener: Callable[[Event], None] | None = None) -> Replay:
     """Make a finished run again from its record and say what came out identical."""
-    from studio.repeat import replay as make_again
+    from studio.runs.repeat import replay as make_again
 
     return make_again(run_id, _settings(settings), listener=listener)
 
@@ -157,7 +157,7 @@ def export(
     run_id: str, format: str = "md", target: Path | str | None = None, *, settings: Settings | None = None
 ) -> Path:
     """Write a run as one file, ``md``, ``json`` or ``zip``, and return its path."""
-    from studio.report import export as write_export
+    from studio.runs.report import export as write_export
 
     return write_export(run_id, format, _settings(settings), None if target is None else Path(target))
 
@@ -177,7 +177,7 @@ def train_corpus(
         out: Folder for the passages and the report.
         settings: Where the home is.
         listener: Takes a dictionary for every document read.
-        options: Further fields of `training.corpus.CorpusConfig`.
+        options: Further fields of `pipelines.corpus.build.CorpusConfig`.
 
     Returns:
         The report: documents, passages, words, and what was dropped by which gate.
@@ -208,7 +208,7 @@ def train_distil(
         adapter: LoRA adapter; none if ``None``, whatever the profile says.
         settings: Where the home is, and the model.
         listener: Takes a dictionary for every passage.
-        options: Further fields of `training.distil_documents.DistilConfig`.
+        options: Further fields of `training.distil.documents.DistilConfig`.
 
     Returns:
         The report: rows by file and kind, and what was dropped by which check.
@@ -230,7 +230,7 @@ def train_image_lora(
     """Train a LoRA adapter of a painter on a folder of captioned pictures; the same call resumes.
 
     Args:
-        config: The YAML file; `training.image_lora.ImageLoraConfig` is its shape.
+        config: The YAML file; `training.images.lora.ImageLoraConfig` is its shape.
         out: Folder for everything; ``STUDIO_HOME/training/NAME`` if ``None``.
         plan: Only check the files and return the settings.
         settings: Where the home is.
@@ -257,7 +257,7 @@ def train_recipe(
     """Train language models by a recipe; the same call goes on where it was stopped.
 
     Args:
-        recipe: The YAML file (`training.recipes.Recipe` is its shape), or the name of a shipped one.
+        recipe: The YAML file (`training.language.recipe.Recipe` is its shape), or the name of a shipped one.
         plan: Only say what would be trained, with which arguments, memory and time.
         launch: ``none`` trains in this process; ``accelerate`` and ``ray`` start several.
         config: accelerate's: ``ddp`` (if ``None``), ``fsdp2``, ``zero3``, ``multi-node``, or a file of one's own.
@@ -276,7 +276,7 @@ def train_recipe(
 
 def __getattr__(name: str) -> Any:
     if name in ("Design", "ImageInfo", "RunSummary"):
-        from studio import runs as module
+        from studio.runs import record as module
 
         return getattr(module, name)
     if name in ("Brief", "MaterialDesign", "ImagePrompt", "Critique"):
@@ -284,7 +284,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(documents, name)
     if name == "Replay":
-        from studio.repeat import Replay
+        from studio.runs.repeat import Replay
 
         return Replay
     raise AttributeError(f"module 'studio' has no attribute {name!r}")

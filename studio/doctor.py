@@ -56,7 +56,7 @@ class Report:
 
 def examine(settings: Settings) -> Report:
     """Look at everything a design needs."""
-    from studio.folder import versions
+    from studio.runs.folder import versions
 
     missing: list[Missing] = []
     free = shutil.disk_usage(_standing(settings.home)).free
@@ -143,7 +143,7 @@ def _memory() -> int:
 
 
 def _models(settings: Settings, missing: list[Missing]) -> list[tuple[str, str, str]]:
-    from studio.preflight import needs
+    from studio.runs.preflight import needs
 
     rows = []
     for need in needs(settings):

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs import folder_of, held, ledger_of, lock_of, row_of, true_status
+from studio.runs.record import folder_of, held, ledger_of, lock_of, row_of, true_status
 from workspace.errors import StorageError, Unfinished
 from workspace.events import RunStopped
 from workspace.files import claim

@@ -15,8 +15,8 @@ def image_lora(
     config: Path, out: Path | None, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
 ) -> dict[str, Any]:
     """Train, or with ``plan`` only check, a LoRA adapter; see `studio.train_image_lora`."""
-    from training.image_lora import load_config, main
-    from training.picture_folder import read_folder
+    from training.images.folder import read_folder
+    from training.images.lora import load_config, main
 
     wanted = load_config(config)
     folder = (out or settings.home / "training" / wanted.name).expanduser()
@@ -45,8 +45,8 @@ def corpus(
     """Build a corpus; see `studio.train_corpus`."""
     from pydantic import ValidationError
 
-    from studio.assemble import quiet
-    from training.corpus import CorpusConfig, main
+    from pipelines.corpus.build import CorpusConfig, main
+    from studio.runs.assemble import quiet
 
     try:
         config = CorpusConfig(inputs=tuple(inputs), **options)
@@ -69,10 +69,10 @@ def distil(
     """Distil a corpus by the model that the settings name, or another; see `studio.train_distil`."""
     from pydantic import ValidationError
 
-    from studio.assemble import quiet
-    from training.data_stages import LONGEST
-    from training.distil import main, open_maker
-    from training.distil_documents import DistilConfig
+    from studio.runs.assemble import quiet
+    from training.distil.documents import DistilConfig
+    from training.distil.stage import main, open_maker
+    from training.language.data_stages import LONGEST
     from workspace.settings import ChatSettings, RoleCall
 
     chosen = {key: value for key, value in using.items() if value is not None}
@@ -100,7 +100,8 @@ def recipe(
     listener: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any]:
     """Run a recipe, or with ``plan`` only say what would be done; see `studio.train_recipe`."""
-    from training import launch, run
+    from training.language import run
+    from training.launch import start as launch
 
     if plan:
         return run.plan(run.open_run(path, settings.home))

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     try:
         if len(arguments) not in (1, 2):
             raise UsageError("python -m studio.worker takes a run id and perhaps an answer as JSON")
-        from studio.execute import execute
+        from studio.runs.execute import execute
         from workspace.settings import load_settings
 
         answers = json.loads(arguments[1]) if len(arguments) == 2 else None

@@ -93,7 +93,7 @@ def word_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_chat(word_llama: Path) -> Any:
     """The tiny model as a chat model, in float32 on the CPU."""
-    from models.local_chat import LocalChat
+    from models.chat.local import LocalChat
     from workspace.settings import SamplingSettings
 
     sampling = SamplingSettings(temperature=0.8, max_tokens=40)

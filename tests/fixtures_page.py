@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from studio.runs import Design, ImageInfo, RunSummary
-from ui.page_door import Choices
+from studio.runs.record import Design, ImageInfo, RunSummary
+from ui.pages.door import Choices
 from workspace.errors import UsageError, unknown
 from workspace.events import (
     DesignReady,

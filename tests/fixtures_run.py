@@ -186,7 +186,7 @@ class InstantPainter:
     def spec(
         self, prompt: str, long: str = "", *, long_prompt: str = "", seed: int, size: int | None = None, **_: Any
     ) -> Any:
-        from pipelines.picture import make_spec
+        from pipelines.pictures.picture import make_spec
 
         side = size or self.side
         return make_spec(
@@ -286,7 +286,7 @@ def scripted_structured(
     on_text: Callable[[str], None] | None = None,
     shots: Any = None,
 ) -> Any:
-    """``models.structured.structured`` for a `ScriptedChat`, without its repairs."""
+    """``models.chat.structured.structured`` for a `ScriptedChat`, without its repairs."""
     value = schema.model_validate(model.written(schema, messages, seed))
     return SimpleNamespace(value=value, repairs=0, raw_text=value.model_dump_json())
 
@@ -301,8 +301,8 @@ def desk() -> Desk:
 def scripted_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> InstantPainter:
     """The whole studio with scripted chat models and an instant painter in place of the real ones."""
     painter = InstantPainter()
-    monkeypatch.setattr("models.chat.chat_model", lambda call, home, *, seed=None: ScriptedChat(seed=seed or 0))
-    monkeypatch.setattr("models.structured.structured", scripted_structured)
-    monkeypatch.setattr("models.chat.describe", lambda call, home: {"model": "scripted-for-tests"})
-    monkeypatch.setattr("pipelines.painter.Painter.load", lambda settings, home: painter)
+    monkeypatch.setattr("models.chat.choose.chat_model", lambda call, home, *, seed=None: ScriptedChat(seed=seed or 0))
+    monkeypatch.setattr("models.chat.structured.structured", scripted_structured)
+    monkeypatch.setattr("models.chat.choose.describe", lambda call, home: {"model": "scripted-for-tests"})
+    monkeypatch.setattr("pipelines.pictures.painter.Painter.load", lambda settings, home: painter)
     return painter

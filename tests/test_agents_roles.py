@@ -10,13 +10,14 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import ValidationError
 
-from agents import director, illustrator, roles
-from agents.critic import answered_by, checklist, critic, critique_schema, width_of
 from agents.documents import Brief, ImagePrompt
 from agents.experience import quantities
-from agents.illustrator import SHORT_WORDS, composed, cut, reworded
 from agents.kit import derive
-from agents.painting import painter
+from agents.roles import director, illustrator
+from agents.roles import scientist as roles
+from agents.roles.critic import answered_by, checklist, critic, critique_schema, width_of
+from agents.roles.illustrator import SHORT_WORDS, composed, cut, reworded
+from agents.roles.painter import painter
 from agents.state import initial_state
 from agents.vocabulary import Vocabulary, contains, stems
 from tests.fixtures_run import VOCABULARY, Desk, InstantPainter, ScriptedChat, design, image_prompt

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from models.catalogue import EMBEDDED, MODELS, Model, find
+from models.catalogue.table import EMBEDDED, MODELS, Model, find
 from workspace.errors import UsageError
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.clauses import CLAUSES, FIRST_SHARE, INTO, Clauses, Tagger, embedder_of
-from models.minilm import load_minilm
-from pipelines.mixing import BAND
+from models.encoders.clauses import CLAUSES, FIRST_SHARE, INTO, Clauses, Tagger, embedder_of
+from models.encoders.minilm import load_minilm
+from pipelines.pictures.mixing import BAND
 from tests.test_training_painter import encoder_folder, trained
-from training import clauses
-from training.microstructures import GRADED, UNITS, caption, parted, sample
-from training.wordings import JOINS
+from training.embedded.microstructures.drawing import GRADED, UNITS, caption, parted, sample
+from training.embedded.microstructures.wordings import JOINS
+from training.embedded.painter import tagger as clauses
 from workspace.errors import DataError
 
 __all__ = ["encoder_folder", "trained"]  # fixtures

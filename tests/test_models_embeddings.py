@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.embeddings import Embedder
-from models.fetch import locate
+from models.catalogue.fetch import locate
+from models.encoders.embeddings import Embedder
 
 WORDS = ["spider", "silk", "collagen", "leaf", "vein", "nacre", "brick", "tough", "tax", "return", "due", "in", "april"]
 

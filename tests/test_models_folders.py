@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.fetch import locate, verify
-from models.folders import check_safetensors, inspect
+from models.catalogue.fetch import locate, verify
+from models.catalogue.folders import check_safetensors, inspect
 from tests.fixtures_shelf import CONFIG, safetensors_bytes
 from workspace.errors import DataError, UsageError
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.fetch import locate
-from models.folders import inspect
-from models.gguf import convert
+from models.catalogue.fetch import locate
+from models.catalogue.folders import inspect
+from models.catalogue.gguf import convert
 from workspace.errors import DataError
 
 WIDTH, LAYERS, HEADS, FEED = 64, 2, 4, 128

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from models import lock
-from models.catalogue import MODELS, Model
-from models.fetch import fetch, verify
-from models.hub import wanted
+from models.catalogue import lock
+from models.catalogue.fetch import fetch, verify
+from models.catalogue.hub import wanted
+from models.catalogue.table import MODELS, Model
 from tests.fixtures_shelf import CONFIG, Shelf, safetensors_bytes
 from workspace.errors import DataError, ServiceError
 

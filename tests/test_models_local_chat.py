@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field
 
-from models.engine import Engine, Tape, pick
-from models.forks import Fork
-from models.local_chat import LocalChat
+from models.chat.local import LocalChat
+from models.decoder.engine import Engine, Tape, pick
+from models.decoder.forks import Fork
 from workspace.errors import DataError, UsageError
 
 pytest_plugins = ["tests.fixtures_local"]

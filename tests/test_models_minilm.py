@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from models.minilm import READER, Reader, load_minilm
+from models.encoders.minilm import READER, Reader, load_minilm
 from workspace.errors import DataError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "spider", "silk", "leaf", "vein", "web", "gold", "##s"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.quick import QuickLinear, quicken
+from models.decoder.quick_linear import QuickLinear, quicken
 
 
 @pytest.mark.parametrize("rows", [1, 4, 5, 40])

@@ -14,11 +14,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, Field
 
-from models import remote_chat
-from models.chat import chat_model, describe
-from models.local_chat import LocalChat
-from models.remote_chat import RemoteChat, remote, wire_schema
-from models.structured import structured
+from models.chat import remote as remote_chat
+from models.chat.choose import chat_model, describe
+from models.chat.local import LocalChat
+from models.chat.remote import RemoteChat, remote, wire_schema
+from models.chat.structured import structured
 from tests.fixtures_chat import Fault, ScriptedServer, completion
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.repeats import Runs
+from models.decoder.token_runs import Runs
 
 IDS = st.lists(st.integers(0, 3), max_size=12)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.said import Said
+from models.filling.said import Said
 
 WORDS = st.lists(st.sampled_from(["the", "hard", "outer", "layer", "of", "a", "soft", "core"]), min_size=4, max_size=12)
 

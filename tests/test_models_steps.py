@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from models.engine import Engine, Tape
-from models.forks import Fork
-from models.quick import quicken
-from models.sharing import share_prefixes
-from models.steps import stepper_of
+from models.decoder.engine import Engine, Tape
+from models.decoder.forks import Fork
+from models.decoder.prefixes import share_prefixes
+from models.decoder.quick_linear import quicken
+from models.decoder.stepper import stepper_of
 
 
 @pytest.fixture(scope="module")

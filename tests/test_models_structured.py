@@ -4,9 +4,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.local_chat import LocalChat
-from models.remote_chat import remote
-from models.structured import structured
+from models.chat.local import LocalChat
+from models.chat.remote import remote
+from models.chat.structured import structured
 from tests.fixtures_chat import ScriptedServer
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 

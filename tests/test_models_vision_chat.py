@@ -16,10 +16,10 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from models.chat import chat_model
-from models.eyes import Eyes, Shape, as_input, base_of, decoded, lay_eyes, load_eyes
-from models.structured import structured
-from models.vision_chat import VisionChat
+from models.chat.choose import chat_model
+from models.chat.structured import structured
+from models.chat.vision import VisionChat
+from models.encoders.eyes import Eyes, Shape, as_input, base_of, decoded, lay_eyes, load_eyes
 from workspace.errors import DataError, UsageError
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
@@ -109,7 +109,7 @@ def test_too_many_pictures_are_refused(seeing: Path, tmp_path: Path) -> None:
 
 
 def test_a_huge_picture_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.eyes.MOST_PIXELS", 1000)
+    monkeypatch.setattr("models.encoders.eyes.MOST_PIXELS", 1000)
     with pytest.raises(DataError, match="48x48 pixels; at most 1000"):
         decoded(base64.b64decode(url(1).partition(",")[2]))
 

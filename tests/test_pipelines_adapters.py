@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.adapters import find_adapter, put_on, set_scale, take_off
-from pipelines.painter import Painter
+from pipelines.pictures.adapters import find_adapter, put_on, set_scale, take_off
+from pipelines.pictures.painter import Painter
 from tests.fixtures_flux import PUBLISHED, MicroFlux
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import PainterSettings

@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.measure import COLOURS, measure
-from training.microstructures import DENSITIES, PALETTES, Microstructure, draw
+from pipelines.pictures.measure import COLOURS, measure
+from training.embedded.microstructures.drawing import DENSITIES, PALETTES, Microstructure, draw
 from workspace.errors import UsageError
 
 

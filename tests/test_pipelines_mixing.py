@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.mixing import WHOLE, Mix, mixing
-from pipelines.painter import Painter
-from pipelines.picture import pixels_sha256
+from pipelines.pictures.mixing import WHOLE, Mix, mixing
+from pipelines.pictures.painter import Painter
+from pipelines.pictures.picture import pixels_sha256
 from workspace.settings import PainterSettings
 
 LOW, HIGH = torch.full((1, 4), -1.0), torch.full((1, 4), 1.0)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import easel, flux
-from pipelines.easel import fit
-from pipelines.painter import Painter
-from pipelines.picture import open_picture, pixels_sha256, read_spec, write_png
+from pipelines.pictures import easel, flux
+from pipelines.pictures.easel import fit
+from pipelines.pictures.painter import Painter
+from pipelines.pictures.picture import open_picture, pixels_sha256, read_spec, write_png
 from tests.fixtures_flux import MicroFlux
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import PainterSettings
@@ -328,7 +328,7 @@ def test_a_stop_midway_leaves_the_painter_whole(flux_painter: Painter) -> None:
 def test_weights_are_read_once_and_shared_by_threads(
     micro_flux: MicroFlux, micro_painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines import painter as module
+    from pipelines.pictures import painter as module
 
     built: list[Path] = []
 
@@ -354,7 +354,7 @@ def test_weights_are_read_once_and_shared_by_threads(
 
 
 def test_loading_reads_no_weights(flux_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines import painter as module
+    from pipelines.pictures import painter as module
 
     monkeypatch.setattr(module, "assemble", lambda *_: pytest.fail("weights were read"))
     painter = Painter.load(PainterSettings(model=str(flux_folder)), home)
@@ -423,7 +423,7 @@ def test_nothing_is_said_that_nobody_can_act_on(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pipelines import painter as module
+    from pipelines.pictures import painter as module
 
     module._EASELS.clear()
     for name in ("diffusers", "transformers"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipelines.picture import (
+from pipelines.pictures.picture import (
     PictureSpec,
     a1111,
     check_images,

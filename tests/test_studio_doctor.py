@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from studio.doctor import examine
-from studio.preflight import named_models, needs
+from studio.runs.preflight import named_models, needs
 from workspace.settings import load_settings
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import studio
-from studio.execute import execute
 from studio.jobs import claim_run
-from studio.request import Request, prepare
-from studio.runs import FILES, open_run
+from studio.runs.execute import execute
+from studio.runs.record import FILES, open_run
+from studio.runs.request import Request, prepare
 from workspace.errors import Interrupted, ServiceError, StorageError, Unfinished, UsageError
 from workspace.event_log import read
 from workspace.events import Event
@@ -106,7 +106,7 @@ def test_a_run_cut_between_its_last_event_and_its_manifest_is_completed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr("studio.execute.write_manifest", cut)
+        patch.setattr("studio.runs.execute.write_manifest", cut)
         studio.design("a tough panel", seed=5)
     run = studio.resume(studio.list_runs()[0].run_id)
     assert run.status == "finished"
@@ -118,7 +118,7 @@ def test_a_fault_is_told_and_can_be_got_over(home: Path, monkeypatch: pytest.Mon
         raise ServiceError("the server does not answer")
 
     with monkeypatch.context() as patch, pytest.raises(ServiceError, match="does not answer"):
-        patch.setattr("models.structured.structured", refuse)
+        patch.setattr("models.chat.structured.structured", refuse)
         studio.design("a tough panel", seed=5)
     row = studio.list_runs()[0]
     assert (row.status, row.message) == ("failed", "the server does not answer")
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(home: Path, monkeypatch: pytest
         raise StorageError("no space is left on the disk")
 
     with monkeypatch.context() as patch, pytest.raises(StorageError):
-        patch.setattr("pipelines.picture.publish", full)
+        patch.setattr("pipelines.pictures.picture.publish", full)
         studio.design("a tough panel", seed=5)
     run = studio.resume(studio.list_runs()[0].run_id)
     assert essence(run) == essence(studio.design("a tough panel", seed=5))

@@ -43,7 +43,7 @@ def test_a_replay_says_which_picture_differs(home: Path, scripted_studio: Any, m
 
 def test_a_replay_names_a_model_that_changed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = studio.design("a tough panel", seed=5)
-    monkeypatch.setattr("models.chat.describe", lambda call, home: {"model": "another"})
+    monkeypatch.setattr("models.chat.choose.describe", lambda call, home: {"model": "another"})
     assert "scientist" in studio.replay(run.run_id).changed_models
 
 

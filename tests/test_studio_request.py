@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from studio.request import SEED_LIMIT, Request, prepare, recorded
+from studio.runs.request import SEED_LIMIT, Request, prepare, recorded
 from workspace.errors import StudioError, UsageError
 from workspace.ledger import Ledger
 from workspace.settings import load_settings

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from training import sample_papers
-from training.cleaning import sections, spans
-from training.corpus import CorpusConfig, main
-from training.parsing import Limits, parse
+from pipelines.corpus.build import CorpusConfig, main
+from pipelines.corpus.cleaning import sections, spans
+from pipelines.corpus.parsing import Limits, parse
+from training.sample import papers as sample_papers
 from ui.cli import main as cli
 from workspace.errors import DataError, ServiceError, StorageError, UsageError
 
@@ -150,7 +150,7 @@ class TestPapers:
         assert studio.returncode == 130 and told == "error: stopped (the same command goes on)\n"
 
     def test_a_fault_of_a_package_is_no_end(self, papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from training import parsing
+        from pipelines.corpus import parsing
 
         def broken(*_: Any) -> list[str]:
             raise IndexError("list index\nout of range")

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from training.contact_sheet import prompts, sheet
-from training.microstructures import FAMILIES, PALETTES
+from training.embedded.microstructures.drawing import FAMILIES, PALETTES
+from training.embedded.painter.contact_sheet import prompts, sheet
 
 
 def test_every_family_and_palette_is_asked_for_in_both_voices():

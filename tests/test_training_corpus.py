@@ -17,17 +17,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from training import converters, sample_papers
-from training.cleaning import joined, mended, plain, sections, sentences, spans, vocabulary
-from training.converters import convert
-from training.corpus import CorpusConfig, main
-from training.duplicates import Duplicates, Leaks
-from training.extras import require
-from training.gates import refused
-from training.parsing import Limits, parse
-from training.references import look_up, match, read_references
+from pipelines.corpus import converters
+from pipelines.corpus.build import CorpusConfig, main
+from pipelines.corpus.cleaning import joined, mended, plain, sections, sentences, spans, vocabulary
+from pipelines.corpus.converters import convert
+from pipelines.corpus.duplicates import Duplicates, Leaks
+from pipelines.corpus.gates import refused
+from pipelines.corpus.parsing import Limits, parse
+from pipelines.corpus.references import look_up, match, read_references
+from training.sample import papers as sample_papers
 from ui.cli import app
 from workspace.errors import DataError, ServiceError, UsageError
+from workspace.extras import require
 
 WORDS = "the fibre is made of small crystals that lie in a soft matrix and share the load between them"
 
@@ -145,7 +146,7 @@ def test_pages_are_converted_once(papers: Path, tmp_path: Path, monkeypatch: pyt
         assert not paths
         return iter(())
 
-    monkeypatch.setattr("training.corpus.parse", never)
+    monkeypatch.setattr("pipelines.corpus.build.parse", never)
     second = run(tmp_path, papers / "01-one-column.pdf")
     assert first == second
 

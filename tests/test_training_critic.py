@@ -12,19 +12,22 @@ import torch
 from pydantic import BaseModel, Field
 from safetensors.torch import load_file
 
-from agents.critic import checklist
 from agents.documents import Check, Sight, Verdict
 from agents.experience import shots
-from agents.scores import rubric
-from models.eyes import Shape, load_eyes
-from models.shots import ahead, told_ahead
-from models.vision_chat import VisionChat
+from agents.roles.critic import checklist
+from agents.roles.scores import rubric
+from models.chat.vision import VisionChat
+from models.encoders.eyes import Shape, load_eyes
+from models.filling.shots import ahead, told_ahead
 from tests.fixtures_local import trained_llama, word_tokenizer
-from training import critic, critic_rows, critic_tower, painted
-from training.branches import lay_out
-from training.critic_rows import NONE, Truth, Wanted, called, coloured, critique, prompt_of, score, wanted_of
-from training.microstructures import sample
-from training.wordings import FAMILIES
+from training.embedded.critic import painted
+from training.embedded.critic import rows as critic_rows
+from training.embedded.critic import tower as critic_tower
+from training.embedded.critic import train as critic
+from training.embedded.critic.rows import NONE, Truth, Wanted, called, coloured, critique, prompt_of, score, wanted_of
+from training.embedded.microstructures.drawing import sample
+from training.embedded.microstructures.wordings import FAMILIES
+from training.embedded.writer.branches import lay_out
 from workspace.errors import DataError
 
 
@@ -115,7 +118,7 @@ class Glance(BaseModel):
 
 
 def test_the_trained_folder_sees_through_the_usual_interface(trained: tuple[Path, Path]) -> None:
-    from models.structured import structured
+    from models.chat.structured import structured
     from tests.test_models_vision_chat import shown, url
 
     folder, base = trained

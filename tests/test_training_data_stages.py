@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from models.fetch import variants
+from models.catalogue.fetch import variants
 from tests.fixtures_chat import Fault, ScriptedServer
-from training import data_stages
-from training.recipes import load_recipe, order, parents, shipped
-from training.run import main, open_run, plan
+from training.language import data_stages
+from training.language.recipe import load_recipe, order, parents, shipped
+from training.language.run import main, open_run, plan
 from ui.cli import main as cli
 from workspace.errors import DataError, Unfinished
 

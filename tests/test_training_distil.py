@@ -13,20 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from models.shapes import lay_out
+from models.filling.slots import lay_out
+from pipelines.corpus.build import Passage, Source
 from studio import train_distil
 from tests.fixtures_chat import Fault, ScriptedServer
-from training import distil_checks as checks
-from training.corpus import Passage, Source
-from training.distil import Maker, main, open_maker, read_passages
-from training.distil_asking import excerpt, messages, version
-from training.distil_documents import KINDS, USUAL, DistilConfig, Document
-from training.distil_ledger import Kept
-from training.distil_rows import Gathering, candidates
-from training.rows import read_rows
+from training.distil import checks
+from training.distil.answers import Kept
+from training.distil.asking import excerpt, messages, version
+from training.distil.documents import KINDS, USUAL, DistilConfig, Document
+from training.distil.rows import Gathering, candidates
+from training.distil.stage import Maker, main, open_maker, read_passages
+from training.language.rows import read_rows
 from ui.cli import app
 from ui.cli import main as command
-from ui.distil import _KINDS
+from ui.terminal.distil import _KINDS
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished, UsageError
 from workspace.files import claim, verify
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings, load_settings
@@ -250,7 +250,7 @@ class TestResuming:
         openai_server.script = [OPEN[0]]
         for options, asked in (({}, 1), ({"seed": 7}, 1), ({"seed": 7}, 0)):
             assert run(corpus, far, tmp_path / "out", limit=1, **options)["asked"] == asked
-        monkeypatch.setattr("training.distil_ledger.version", lambda kind: f"new-{kind}")
+        monkeypatch.setattr("training.distil.answers.version", lambda kind: f"new-{kind}")
         assert run(corpus, far, tmp_path / "out", limit=1)["asked"] == 1
 
     @pytest.mark.parametrize("workers", [1, 3])

@@ -10,8 +10,8 @@ import yaml
 
 from tests.fixtures_local import sentences
 from training import demo
-from training.evaluate import answers, gain, interval, offered
-from training.sample import asked, benchmark
+from training.evaluation.answering import answers, gain, interval, offered
+from training.sample.rows import asked, benchmark
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")

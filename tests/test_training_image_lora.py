@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from pipelines.painter import Painter
+from pipelines.pictures.painter import Painter
 from tests.fixtures_flux import MicroFlux
-from training import image_lora, leaf_pictures
-from training.checkpoints import Trainee, load_tensors
-from training.image_lora import ImageLoraConfig, load_config, main
-from training.picture_folder import read_folder, same_caption, square
+from training.embedded.microstructures import leaf_pictures
+from training.images import lora as image_lora
+from training.images.folder import read_folder, same_caption, square
+from training.images.lora import ImageLoraConfig, load_config, main
+from training.loop.checkpoints import Trainee, load_tensors
 from workspace.errors import DataError
 from workspace.settings import PainterSettings
 
@@ -196,7 +197,7 @@ def test_a_faulty_config_is_refused_by_key(tmp_path: Path, text: str, fault: str
 
 @pytest.mark.parametrize("name", ["leaf-adapter", "leaf-flux"])
 def test_the_shipped_training_files_are_valid(name: str) -> None:
-    plan = load_config(Path(image_lora.__file__).parent / "configs" / f"{name}.yaml")
+    plan = load_config(Path(image_lora.__file__).parents[1] / "configs" / f"{name}.yaml")
     assert plan.trigger == TRIGGER
     assert (plan.rank, plan.alpha) == (16, 16)
 

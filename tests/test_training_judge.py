@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training import judge
+from training.embedded.critic import picture_judge as judge
 from workspace.errors import DataError
 
 

@@ -19,11 +19,13 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from typer.testing import CliRunner
 
 import studio
-from models.fetch import variants
+from models.catalogue.fetch import variants
 from tests.fixtures_local import sentences
-from training import extras, launch, ranks
-from training.launch import FOLDER, config_file, configs, environment, train
+from training.language import ranks
+from training.launch import start as launch
+from training.launch.start import FOLDER, config_file, configs, environment, train
 from ui.cli import app, main
+from workspace import extras
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.files import verify
 

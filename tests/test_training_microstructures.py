@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.microstructures import (
+from training.embedded.microstructures.drawing import (
     DENSITIES,
     DIRECTIONS,
     FAMILIES,
@@ -18,7 +18,7 @@ from training.microstructures import (
     draw,
     sample,
 )
-from training.phrases import DENSITY_PHRASES, PHRASES, expand, wordings
+from training.embedded.microstructures.phrases import DENSITY_PHRASES, PHRASES, expand, wordings
 from workspace.errors import UsageError
 
 

@@ -3,10 +3,10 @@
 import torch
 from diffusers import FluxPipeline
 
-from training.attention import quicken
-from training.opening import open_with_places
-from training.painter import build_transformer
-from training.recipe import FlowRecipe
+from training.embedded.painter.attention import quicken
+from training.embedded.painter.config import FlowRecipe
+from training.embedded.painter.initial_weights import open_with_places
+from training.embedded.painter.train import build_transformer
 
 RECIPE = FlowRecipe(layers=2, single_layers=1, heads=8, head_width=32, rope=(4, 14, 14))
 SIDE = 8

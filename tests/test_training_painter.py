@@ -11,12 +11,13 @@ from diffusers import FluxPipeline
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from models.minilm import load_minilm
-from training import painter, painter_data
-from training.checkpoints import Trainee, load_tensors, save_tensors
-from training.microstructures import FAMILIES, PALETTES, caption, draw, sample
-from training.painter import main
-from training.recipe import PainterConfig, load_config
+from models.encoders.minilm import load_minilm
+from training.embedded.microstructures.drawing import FAMILIES, PALETTES, caption, draw, sample
+from training.embedded.painter import data as painter_data
+from training.embedded.painter import train as painter
+from training.embedded.painter.config import PainterConfig, load_config
+from training.embedded.painter.train import main
+from training.loop.checkpoints import Trainee, load_tensors, save_tensors
 from workspace.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent

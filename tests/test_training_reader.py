@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.minilm import READER, load_minilm
+from models.encoders.minilm import READER, load_minilm
 from tests.test_training_painter import TINY, encoder_folder, trained
-from training import painter_data, reader
-from training.microstructures import Microstructure
-from training.reading import wishes
-from training.recipe import PainterConfig
+from training.embedded.microstructures.drawing import Microstructure
+from training.embedded.painter import data as painter_data
+from training.embedded.painter import reader
+from training.embedded.painter.codes import wishes
+from training.embedded.painter.config import PainterConfig
 from workspace.errors import DataError
 
 __all__ = ["encoder_folder", "trained"]  # fixtures

@@ -7,9 +7,9 @@ import pytest
 import torch
 from diffusers.models.embeddings import PixArtAlphaTextProjection
 
-from training.microstructures import Microstructure, asked
-from training.reading import codes, teach, wishes
-from training.wordings import FAMILIES, PALETTES
+from training.embedded.microstructures.drawing import Microstructure, asked
+from training.embedded.microstructures.wordings import FAMILIES, PALETTES
+from training.embedded.painter.codes import codes, teach, wishes
 
 WORDINGS = 3
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from models.catalogue import find
-from training.recipes import load_recipe, order, parents, resolved, shipped, steps_of
+from models.catalogue.table import find
+from training.language.recipe import load_recipe, order, parents, resolved, shipped, steps_of
 from workspace.errors import DataError
 
 # Stage: learning rate, schedule, epochs, length, prompt, batch, accumulation, beta, warm-up steps (arXiv 2409.03444).

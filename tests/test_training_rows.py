@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.rows import digest, mixed, read_rows
+from training.language.rows import digest, mixed, read_rows
 from workspace.errors import DataError
 
 CHAT = [{"role": "user", "content": "What is silk?"}, {"role": "assistant", "content": "A protein fibre."}]

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from models.fetch import locate, variants
+from models.catalogue.fetch import locate, variants
 from tests.fixtures_local import sentences
-from training import run as runner
-from training.estimate import Machine, Size, hours, memory, size_of
-from training.recipes import resolved
-from training.run import main, open_run, plan
-from training.sample import benchmark, passages, sample_rows
+from training.language import run as runner
+from training.language.estimate import Machine, Size, hours, memory, size_of
+from training.language.recipe import resolved
+from training.language.run import main, open_run, plan
+from training.sample.rows import benchmark, passages, sample_rows
 from ui.cli import app
 from ui.cli import main as cli
 from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError
@@ -62,7 +62,7 @@ def test_a_recipe_runs_once_and_its_variants_are_models(recipe: Path, home: Path
     assert variants(home) == sorted(one["name"] for one in made)
     again = main(open_run(recipe, home))["variants"]
     assert not any(one["made"] for one in again)
-    from models.local_chat import LocalChat
+    from models.chat.local import LocalChat
 
     folder = locate("mine-dpo-slerp", home, kind="chat")
     assert LocalChat(folder=folder, dtype="float32", device="cpu", seed=1).invoke("What does it do?").content
@@ -84,7 +84,7 @@ def test_what_changed_is_made_anew_and_all_that_follows(recipe: Path, home: Path
 def test_a_stage_that_was_stopped_leaves_the_others_whole(
     recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import stage as stages
+    from training.language import stage as stages
 
     honest = stages.main
 
@@ -122,8 +122,8 @@ def test_metrics_go_elsewhere_only_where_a_package_is_there(
 
 
 def test_parents_of_different_shapes_are_not_merged(recipe: Path, home: Path, tmp_path: Path) -> None:
-    from training.merging import merge
-    from training.recipes import Slerp
+    from training.language.recipe import Slerp
+    from training.merging.slerp import merge
 
     for name, width in (("one", 64), ("other", 32)):
         (tmp_path / name).mkdir()
@@ -239,7 +239,7 @@ def test_an_unknown_model_names_variants_too(home: Path) -> None:
 
 
 def test_the_sample_is_worded_apart_from_its_benchmark() -> None:
-    from training.duplicates import Leaks
+    from pipelines.corpus.duplicates import Leaks
 
     assert len(passages()) >= 80 and len(benchmark()) >= 150
     assert all(150 <= len(one["text"].split()) <= 330 for one in passages())

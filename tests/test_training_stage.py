@@ -17,12 +17,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from tests.fixtures_local import sentences
-from training import stage as stages
-from training.estimate import Size, operations, size_of
-from training.recipes import Adapter, Arguments, Stage, resolved
-from training.rows import Row
-from training.stage import Task, dataset, load_tokenizer, main
-from training.tokens import IGNORED, of_messages, of_text
+from training.language import stage as stages
+from training.language.estimate import Size, operations, size_of
+from training.language.recipe import Adapter, Arguments, Stage, resolved
+from training.language.rows import Row
+from training.language.stage import Task, dataset, load_tokenizer, main
+from training.language.tokens import IGNORED, of_messages, of_text
 from workspace.errors import DataError, StorageError
 from workspace.files import verify
 
@@ -226,7 +226,7 @@ class TestMetrics:
         self, kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = iter(range(10_000))
-        monkeypatch.setattr("training.progress.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+        monkeypatch.setattr("training.language.progress.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
         told: list[dict[str, Any]] = []
         one = task(kind, word_llama, num_train_epochs=1, per_device_train_batch_size=12, packing=False)
         main(one, rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
@@ -412,7 +412,7 @@ class TestTokenizers:
 def test_what_is_freed_is_kept() -> None:
     code = (
         "import resource, sys\n"
-        "from training.heap import keep_freed\n"
+        "from training.loop.heap import keep_freed\n"
         "kept = keep_freed() if sys.argv[1] == 'yes' else False\n"
         "def touch():\n"
         "    block = bytearray(64 << 20)\n"

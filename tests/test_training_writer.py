@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM
 from agents.documents import Brief, MaterialDesign
 from agents.experience import shots
 from agents.programs import render, shipped
-from models.lora import fold_adapter
+from models.decoder.lora import fold_adapter
 from tests.fixtures_local import trained_llama, word_tokenizer
-from training import writer
-from training.branches import Tree, lay_out, log_likelihoods
-from training.writer_data import HELD_OUT, design, main, pattern, row, tables, wishes
-from training.writer_rows import conversation, fields, pairs, turns
+from training.embedded.writer import train as writer
+from training.embedded.writer.branches import Tree, lay_out, log_likelihoods
+from training.embedded.writer.data import HELD_OUT, design, main, pattern, row, tables, wishes
+from training.embedded.writer.rows import conversation, fields, pairs, turns
 from workspace.atlas import atlas
 from workspace.errors import DataError
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures_page import ANSWER, DESIGN, FakeDoor, story
-from ui import page_parts, page_results
-from ui.page_desk import Desk, Sheet, split, whole
-from ui.page_view import Observer, View
+from ui.pages import results as page_results
+from ui.pages import status as page_parts
+from ui.pages.desk import Desk, Sheet, split, whole
+from ui.pages.view import Observer, View
 from workspace.errors import DataError, StorageError, UsageError
 from workspace.events import CritiqueReady, Notice, Question, RunStarted, RunStopped, StepFinished, StepStarted, Token
 
@@ -422,7 +423,7 @@ def test_the_page_is_fenced_and_names_no_other_address(client: Any) -> None:
 
 
 def test_a_taken_port_is_a_clear_error() -> None:
-    from ui.page_web import listen
+    from ui.pages.server import listen
     from workspace.errors import ServiceError
 
     with listen("127.0.0.1", 0) as first:

@@ -53,7 +53,7 @@ def address(house: FakeDoor) -> Iterator[str]:
     import uvicorn
 
     from ui.app import application
-    from ui.page_web import listen
+    from ui.pages.server import listen
 
     up = threading.Event()
     server: list[uvicorn.Server] = []

@@ -226,7 +226,7 @@ class TestDesigning:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("models.structured.structured", stop)
+            patch.setattr("models.chat.structured.structured", stop)
             assert call("design", "a tough panel", "--inspiration", "leaf", "--json") == 130
         said = capsys.readouterr()
         run = studio.list_runs()[0]
@@ -242,7 +242,7 @@ class TestDesigning:
         def refuse(*_: Any, **__: Any) -> Any:
             raise ServiceError("the server at http://127.0.0.1:1/v1 refuses")
 
-        monkeypatch.setattr("models.structured.structured", refuse)
+        monkeypatch.setattr("models.chat.structured.structured", refuse)
         assert call("design", "a tough panel", "--inspiration", "leaf") == 69
         last = capsys.readouterr().err.splitlines()[-1]
         again = f"studio resume {studio.list_runs()[0].run_id}"
@@ -287,7 +287,7 @@ class TestDesigning:
 
         from rich.console import Console
 
-        from ui.live import Live
+        from ui.terminal.live import Live
 
         screen = Console(file=io.StringIO(), force_terminal=True, width=100)
         with Live(screen) as show:

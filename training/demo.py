@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from models.fetch import fingerprint
-from training.evaluate import answers, gain, interval
-from training.plots import plot_accuracy, plot_loss
-from training.rows import digest
-from training.run import main as train
-from training.run import open_run
-from training.sample import benchmark
+from models.catalogue.fetch import fingerprint
+from training.evaluation.answering import answers, gain, interval
+from training.language.rows import digest
+from training.language.run import main as train
+from training.language.run import open_run
+from training.loop.plots import plot_accuracy, plot_loss
+from training.sample.rows import benchmark
 from workspace.errors import StudioError
 from workspace.files import publish
 from workspace.settings import load_settings

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ui.page_desk import PIECES, Desk, Sheet
-from ui.page_door import Door, FrontDoor
+from ui.pages.desk import PIECES, Desk, Sheet
+from ui.pages.door import Door, FrontDoor
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from gradio import Blocks
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "pages" / "static"
 TICK = 0.5
 IDEAS = (
     ("Impact-proof panel", "A light panel that stops cracks from an impact", "nacre, spider silk"),
@@ -195,7 +195,7 @@ def application(door: Door | None = None) -> FastAPI:
 async def _assemble(door: Door) -> FastAPI:
     """Assemble it inside an event loop: without one Gradio makes a loop for every lock and leaves it open."""
     gr = _gradio()
-    from ui.page_web import gallery
+    from ui.pages.server import gallery
 
     desk = Desk(door)
     return gr.mount_gradio_app(  # type: ignore[no-any-return]
@@ -226,6 +226,6 @@ def serve(host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False)
     Raises:
         ServiceError: If the port cannot be had.
     """
-    from ui.page_web import run
+    from ui.pages.server import run
 
     run(application(), host, port, open_browser=open_browser)

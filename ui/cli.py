@@ -18,13 +18,13 @@ import typer
 from rich.console import Console
 
 import studio
-from ui import admin
-from ui.asking import ask_person
-from ui.train import train_app
+from ui.terminal import installation as admin
+from ui.terminal.asking import ask_person
+from ui.terminal.training import train_app
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, Unfinished, UsageError
 
 if TYPE_CHECKING:
-    from studio.runs import Design
+    from studio.runs.record import Design
     from workspace.events import Event
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def _print_json(data: Any) -> None:
 
 
 def _show(run: Design, as_json: bool) -> None:
-    from ui.card import show
+    from ui.terminal.card import show
 
     if as_json:
         _print_json(run.to_json())
@@ -72,7 +72,7 @@ def _show(run: Design, as_json: bool) -> None:
 
 def _go(make: Any, as_json: bool, interactive: bool, resume_again: bool = True) -> None:
     """Run ``make(listener)``, answer its questions if a person is there, and show the result."""
-    from ui.live import view
+    from ui.terminal.live import view
 
     out, err = consoles()
     with view(err) as show:
@@ -87,7 +87,7 @@ def _go(make: Any, as_json: bool, interactive: bool, resume_again: bool = True) 
         with view(err) as show:
             run = studio.resume(run.run_id, answers, listener=listen)
     if run.status == "waiting":
-        from ui.asking import resume_lines
+        from ui.terminal.asking import resume_lines
 
         if as_json:
             _print_json(run.to_json())
@@ -173,7 +173,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was stopped, killed, or waits for an answer."""
-    from ui.asking import answers_from
+    from ui.terminal.asking import answers_from
 
     Session.json, Session.run_id = as_json, run
     answers = answers_from(approve, prompt, choice)
@@ -185,7 +185,7 @@ def list_runs(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 20, as_json: Json = False
 ) -> None:
     """List the runs, newest first."""
-    from ui.card import runs_table
+    from ui.terminal.card import runs_table
 
     Session.json = as_json
     rows = studio.list_runs(limit)
@@ -208,7 +208,7 @@ def show(run: Run, as_json: Json = False) -> None:
 @app.command(epilog="Examples:\n\n  studio replay RUN\n\n  studio replay RUN --json")
 def replay(run: Run, as_json: Json = False) -> None:
     """Make a run again with the same seeds and models, and say what came out identical."""
-    from ui.live import view
+    from ui.terminal.live import view
 
     Session.json = as_json
     out, err = consoles()

@@ -1,0 +1,93 @@
+"""One way to have any chat model write a document. Knows which models fill leaf by leaf, which are asked for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel, ValidationError
+
+from models.chat.local import LocalChat
+from models.filling.fill import fill
+from models.filling.shots import Shots
+from workspace.errors import DataError
+
+T = TypeVar("T", bound=BaseModel)
+_REPAIRS = 2
+
+
+@dataclass(frozen=True)
+class Structured(Generic[T]):
+    """A validated document, how often something in it was written again, and the text it was read from."""
+
+    value: T
+    repairs: int
+    raw_text: str
+
+
+def structured(
+    model: BaseChatModel,
+    schema: type[T],
+    messages: Sequence[BaseMessage],
+    *,
+    seed: int,
+    hints: Mapping[str, Sequence[str]] | None = None,
+    on_text: Callable[[str], None] | None = None,
+    shots: Shots | None = None,
+) -> Structured[T]:
+    """Have a chat model write a document from a conversation.
+
+    Args:
+        model: A local model fills the document leaf by leaf; any other is asked for JSON by schema.
+        schema: The document's class.
+        messages: The conversation.
+        seed: Seed of the writing.
+        hints: Values the document must carry, by dotted field; see ``models.filling.fill.fill``.
+        on_text: Takes text as it is written.
+        shots: Documents of the same kind that a local model continues; a served model needs none.
+
+    Raises:
+        DataError: No valid document came about; the message names the field.
+    """
+    if isinstance(model, LocalChat):
+        filled = fill(model, messages, schema, seed, on_text=on_text, hints=hints, shots=shots)
+        return Structured(filled.value, filled.repairs, filled.raw)
+    runnable = model.with_structured_output(schema, method="json_schema", include_raw=True)
+    talk = [*messages, *_wishes(hints)]
+    fault = ""
+    for attempt in range(_REPAIRS + 1):
+        answer: Any = runnable.invoke(talk, seed=seed + attempt)
+        text = _text(answer["raw"])
+        if on_text is not None and text:
+            on_text(text)
+        try:
+            value = schema.model_validate_json(text)
+        except ValidationError as error:
+            fault = _faults(error)
+            talk = [*talk, AIMessage(text or "{}"), HumanMessage(f"That is not valid: {fault}. Write it again, whole.")]
+            continue
+        return Structured(value, attempt, text)
+    raise DataError(f"the model's answer is not a valid {schema.__name__} after {_REPAIRS} repairs: {fault}")
+
+
+def _wishes(hints: Mapping[str, Sequence[str]] | None) -> list[BaseMessage]:
+    if not hints:
+        return []
+    lines = "; ".join(f"{path}: {', '.join(values)}" for path, values in hints.items())
+    return [HumanMessage(f"Use exactly these values: {lines}")]
+
+
+def _text(message: Any) -> str:
+    text = message.content if isinstance(message.content, str) else str(message.text)
+    text = text.strip()
+    if text.startswith("```"):
+        text = text.strip("`").removeprefix("json").strip()
+    return text
+
+
+def _faults(error: ValidationError) -> str:
+    lines = [f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}" for fault in error.errors()[:6]]
+    return "; ".join(lines)

@@ -1,0 +1,1 @@
+"""One causal language model in this process: weights, cache, steps."""

@@ -1,0 +1,259 @@
+"""A causal language model in this process: weights, tokenizer, KV cache, sampling. Knows nothing of chats' meaning.
+
+``Engine`` holds the weights, ``Tape`` the tokens read so far with their KV cache, ``pick`` chooses the next token.
+Several texts at once are the matter of ``forks``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.decoder.lora import fold_adapter, one_line, taught_by
+from models.decoder.prefixes import share_prefixes
+from workspace.errors import DataError, ServiceError
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.decoder.stepper import Room, Stepper
+
+
+class Engine:
+    """Weights and tokenizer of one model.
+
+    Args:
+        model: A transformers causal language model in evaluation mode.
+        tokenizer: Its fast tokenizer, with a chat template.
+        name: How the model is called in errors.
+        taught: The kinds of documents it is tuned to write.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str, taught: frozenset[str] = frozenset()) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.taught = taught
+        config = model.config.get_text_config()
+        self.context: int = getattr(config, "max_position_embeddings", None) or 2048
+        self.vocabulary: int = config.vocab_size
+        self.stops = self._stop_ids()
+        self._special = tuple(tokenizer.all_special_tokens) + tuple(
+            token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+        )
+
+    def _stop_ids(self) -> frozenset[int]:
+        found = {self.tokenizer.eos_token_id}
+        for source in (self.model.config, self.model.generation_config):
+            ids = getattr(source, "eos_token_id", None)
+            found.update(ids if isinstance(ids, list) else [ids])
+        for name in ("<|im_end|>", "<|eot_id|>", "<|end|>"):
+            found.add(self.tokenizer.get_vocab().get(name))
+        return frozenset(i for i in found if i is not None)
+
+    @classmethod
+    def load(cls, folder: Path, *, adapter: Path | None = None, dtype: str = "auto", device: str = "auto") -> Engine:
+        """Read the weights of a model folder, with a LoRA adapter folded in when one is given.
+
+        Raises:
+            DataError: The folder does not hold a readable chat model, or the adapter does not fit it.
+        """
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+
+        from models.decoder.quick_linear import quicken
+
+        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        logging.disable_progress_bar()
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=_dtype(dtype, place), local_files_only=True, use_safetensors=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
+            raise DataError(f"cannot read a chat model in {folder}: {one_line(fault)}") from fault
+        if not tokenizer.chat_template:
+            raise DataError(f"the model in {folder} has no chat template; a chat or instruct model is needed")
+        if adapter is not None:
+            model = fold_adapter(model, adapter)
+        try:
+            model = model.to(place).eval().requires_grad_(False)
+        except (RuntimeError, AssertionError) as fault:
+            raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
+        share_prefixes(model)
+        quicken(model)
+        return cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+
+    @cached_property
+    def stepper(self) -> Stepper | None:
+        """What reads single tokens faster than the model itself, where there is such a thing."""
+        from models.decoder.stepper import stepper_of
+
+        return stepper_of(self.model)
+
+    @cached_property
+    def grammar_tokenizer(self) -> Any:
+        """The tokenizer as llguidance wants it (about a second to build)."""
+        from llguidance.hf import from_tokenizer
+
+        eos = sorted(self.stops)
+        return from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=eos)
+
+    def prompt(self, messages: Sequence[dict[str, str]]) -> str:
+        """Render messages by the model's chat template, up to where the assistant's answer begins."""
+        turns: list[dict[str, str]] = []
+        for message in messages:
+            content = message["content"]
+            for token in self._special:
+                content = content.replace(token, " ")
+            if turns and turns[-1]["role"] == message["role"]:
+                turns[-1]["content"] += "\n\n" + content
+            else:
+                turns.append({"role": message["role"], "content": content})
+        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def encode(self, text: str) -> list[int]:
+        """Turn text that may hold special tokens into token ids; nothing is added."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def single(self, words: Sequence[str]) -> list[int]:
+        """The tokens that are whole words of a list, as they begin a sentence or stand within one."""
+        forms = {lead + form for word in words for form in (word, word.capitalize()) for lead in ("", " ")}
+        return sorted(ids[0] for ids in map(self.encode, forms) if len(ids) == 1)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Turn token ids into text, special tokens left out."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+
+class Tape:
+    """Tokens read so far and their KV cache; rewinding is free, forking copies.
+
+    Args:
+        engine: The model that reads.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        from transformers import DynamicCache
+
+        self.engine = engine
+        self.ids: list[int] = []
+        self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
+        self._room: Room | None = None
+
+    def read(self, ids: Sequence[int]) -> torch.Tensor:
+        """Read more tokens and return the logits after the last one, as float32."""
+        import torch
+
+        self.ids.extend(ids)
+        if len(ids) == 1 < len(self.ids) and self.engine.stepper is not None:
+            return self._step(self.engine.stepper)
+        with torch.inference_mode():
+            inputs = torch.tensor([list(ids)], device=self.engine.model.device)
+            out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        logits: torch.Tensor = out.logits[0, -1].float().cpu()
+        return logits
+
+    def look(self, states: torch.Tensor) -> None:
+        """Read what stands for a picture, (tokens, width); its tokens' ids are those of padding."""
+        import torch
+
+        model = self.engine.model
+        self.ids.extend([min(self.engine.stops)] * len(states))
+        with torch.inference_mode():
+            seen = states[None].to(device=model.device, dtype=model.dtype)
+            model(inputs_embeds=seen, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+
+    def _step(self, stepper: Stepper) -> torch.Tensor:
+        from models.decoder.stepper import Room
+
+        if self._room is None:
+            self._room = Room(self.cache)
+        return stepper.step(self.ids[-1], len(self.ids) - 1, self._room)
+
+    def rewind(self, length: int) -> None:
+        """Forget all tokens after the first ``length``."""
+        if length < len(self.ids):
+            self.cache.crop(length - len(self.ids))
+            del self.ids[length:]
+
+    def seek(self, ids: Sequence[int]) -> torch.Tensor:
+        """Make the tape hold exactly ``ids``, reading only what differs, and return the logits after them."""
+        same = 0
+        for ours, theirs in zip(self.ids, ids, strict=False):
+            if ours != theirs:
+                break
+            same += 1
+        same = min(same, len(ids) - 1)
+        self.rewind(same)
+        return self.read(ids[same:])
+
+
+def pick(
+    logits: torch.Tensor,
+    *,
+    temperature: float,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    penalty: float = 1.0,
+    written: Sequence[int] = (),
+    generator: torch.Generator | None = None,
+) -> int:
+    """Choose the next token from one row of logits.
+
+    Args:
+        logits: Raw scores of the next token, float32 on the CPU; refused tokens are minus infinity.
+        temperature: 0 takes the likeliest token.
+        top_p: Keep the likeliest tokens up to this probability mass.
+        top_k: Keep at most this many tokens; 0 keeps all.
+        penalty: Divides the scores of tokens already in ``written`` (1 is off).
+        written: Tokens the penalty applies to.
+        generator: Source of randomness.
+    """
+    import torch
+
+    if penalty != 1.0 and len(written):
+        index = torch.tensor(sorted(set(written)))
+        scores = logits[index]
+        logits = logits.clone()
+        logits[index] = torch.where(scores > 0, scores / penalty, scores * penalty)
+    if temperature <= 0:
+        return int(logits.argmax())
+    top = min(top_k or 1024, logits.numel())
+    values, places = logits.topk(top)
+    chances = (values / temperature).softmax(-1)
+    if top_p < 1:
+        before = chances.cumsum(-1) - chances
+        chances = chances.masked_fill(before >= top_p, 0.0)
+    return int(places[torch.multinomial(chances, 1, generator=generator)])
+
+
+def _dtype(name: str, device: str) -> Any:
+    import torch
+
+    if name != "auto":
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}[name]
+    if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.float32
+    return torch.bfloat16
+
+
+_engines: dict[tuple[str, str | None, str, str], Engine] = {}
+_lock = threading.Lock()
+
+
+def engine(folder: Path, *, adapter: Path | None = None, dtype: str = "auto", device: str = "auto") -> Engine:
+    """Return the engine of a folder, loaded once a process."""
+    key = (str(folder.resolve()), str(adapter.resolve()) if adapter else None, dtype, device)
+    with _lock:
+        if key not in _engines:
+            _engines[key] = Engine.load(folder, adapter=adapter, dtype=dtype, device=device)
+        return _engines[key]

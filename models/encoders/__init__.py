@@ -1,0 +1,1 @@
+"""Small encoders of text and pictures."""

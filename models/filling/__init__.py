@@ -1,0 +1,1 @@
+"""Pydantic documents written leaf by leaf by a local model."""

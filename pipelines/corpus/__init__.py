@@ -1,0 +1,1 @@
+"""Papers to clean passages, each with its source."""

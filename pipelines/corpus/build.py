@@ -1,0 +1,322 @@
+"""The corpus stage: papers in, clean passages with their sources out, and a report of what was dropped and why.
+
+Read top to bottom: find the files, convert them in child processes, cut them to passages, pass these through the gates,
+publish. Converted pages are kept by content: killed at any moment, the same command goes on, and a changed setting
+converts nothing again.
+
+    studio train corpus papers/ --out corpus --topic "spider silk and other biological materials"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.corpus.cleaning import sections, spans
+from pipelines.corpus.converters import PAGES, PDF
+from pipelines.corpus.duplicates import LEAK, Duplicates, Leaks, words_of
+from pipelines.corpus.files import Found, found, names, shown
+from pipelines.corpus.gates import refused
+from pipelines.corpus.parsing import Limits, parse
+from pipelines.corpus.references import Reference, look_up, match
+from workspace.errors import DataError, UsageError, unknown
+from workspace.extras import require
+from workspace.files import probe, publish, publish_all, sha256
+
+_NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "rispy", "bibtexparser", "habanero")
+_VERSION = 1  # of the converters: pages kept from an older one are made anew
+
+Told = Callable[[dict[str, Any]], None]
+Pages = tuple[tuple[str, ...], str | None]
+"""A document's pages, or none and what is wrong with it."""
+
+_LONG = 24  # letters for each word that a passage may have: a sentence of more is none
+
+
+class CorpusConfig(BaseModel):
+    """What is read and what is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inputs: tuple[Path, ...] = Field(min_length=1, description="files, folders, or a list of references")
+    pdf: str = Field("pdfium", description="converter of PDFs")
+    languages: tuple[str, ...] = Field(("en",), description="two-letter codes; none for any")
+    fewest: int = Field(40, ge=1, description="words of a passage")
+    most: int = Field(300, ge=20, description="words of a passage")
+    near: float = Field(
+        0.8, gt=0, le=1, description="similarity from which passages count as the same; 1 for exact ones"
+    )
+    topic: str = Field("", description="what documents should be about; empty keeps all")
+    relevance: float = Field(
+        0.2, ge=-1, le=1, description="mean cosine of a document's passages and the topic; a single passage needs half"
+    )
+    benchmarks: tuple[Path, ...] = Field((), description="evaluation sets whose words may not be in the corpus")
+    contamination: Literal["refuse", "keep"] = "refuse"
+    seconds: float = Field(120.0, gt=0, le=86_400, description="of reading one file")
+    memory_mb: int = Field(4096, ge=256, le=1 << 20, description="of reading one file")
+    most_pages: int = Field(PAGES, ge=1, description="of one file; longer ones are skipped")
+    crossref: str = Field("", description="where missing DOIs are looked up; empty looks none up")
+    mail: str = Field("", description="address sent to Crossref")
+
+
+class Source(BaseModel):
+    """Where a passage comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    document: str
+    title: str = ""
+    heading: str = ""
+    doi: str = ""
+    page: int = Field(ge=1)
+
+
+class Passage(BaseModel):
+    """A row of the corpus, in the schema that continued pretraining reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    text: str
+    source: Source
+
+
+def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) -> dict[str, Any]:
+    """Build a corpus.
+
+    Args:
+        config: What is read and kept.
+        out: Folder for kept pages and the result: ``passages.jsonl``, ``dropped.jsonl``, ``report.json``.
+        home: STUDIO_HOME, where the embedding model lies that tells documents astray.
+        told: Called with rows of progress: ``documents`` and ``of``, ``skipped`` and ``why``.
+
+    Returns:
+        The report.
+
+    Raises:
+        UsageError: There is no such converter.
+        DataError: An input is not there, a list or a benchmark cannot be read, or nothing is left.
+        ServiceError: A converter, the embedding model or Crossref is not there.
+        StorageError: The folder cannot be written to.
+    """
+    require(*_NEEDS)
+    if config.pdf not in PDF:
+        raise UsageError(unknown("converter", config.pdf, PDF))
+    papers = found(config.inputs)
+    references = papers.references
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
+    likeness = _likeness(config.topic, home)
+    probe(out)
+    if config.crossref and references:
+        references = look_up(references, out / "crossref.json", config.mail or None, config.crossref)
+    documents = _converted(papers, config, out, told)
+    passages, dropped = _sifted(documents, references, leaks, likeness, config)
+    skipped = {path: problem for path, (_, problem) in documents.items() if problem}
+    report = _report(config, documents, {**papers.closed, **skipped}, passages, dropped)
+    if len(skipped) == len(documents):
+        raise DataError(f"none of {len(documents)} documents can be read: {_why(report)}")
+    if not passages:
+        hint = "loosen the gate that drops most" if dropped else None
+        raise DataError(f"no passage is left of {len(documents)} documents: {_why(report)}", hint=hint)
+    missing = [one for one in references if not any(match(path, "", [one]) for path in documents)]
+    publish_all(
+        out,
+        {
+            "passages.jsonl": "".join(one.model_dump_json() + "\n" for one in passages),
+            "dropped.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in dropped),
+            "missing.jsonl": "".join(one.model_dump_json() + "\n" for one in missing),
+            "report.json": json.dumps(report, indent=1) + "\n",
+        },
+    )
+    return report
+
+
+def _converted(papers: Found, config: CorpusConfig, out: Path, told: Told | None) -> dict[Path, Pages]:
+    """Each file's pages, or what is wrong with it, in the files' order; pages are kept by the file's content."""
+    limits = Limits(config.seconds, config.memory_mb, config.most_pages)
+    made: dict[Path, Pages] = {}
+
+    def tell(path: Path, problem: str | None) -> None:
+        if told:
+            row = {"documents": len(made), "of": len(papers.files)}
+            told({**row, "skipped": problem and shown(path), "why": problem})
+
+    def note(path: Path, pages: tuple[str, ...], problem: str | None) -> None:
+        made[path] = (pages, problem)
+        tell(path, problem)
+
+    for path, problem in papers.closed.items():
+        tell(path, problem)
+    kept: dict[Path, Path] = {}
+    for path in papers.files:
+        try:
+            kept[path] = out / "pages" / f"{sha256(path)[:24]}-{config.pdf}-{_VERSION}.json"
+        except OSError as fault:
+            note(path, (), f"it cannot be read: {fault.strerror}")
+    missing = []
+    for path, file in kept.items():
+        pages = tuple(json.loads(file.read_text("utf-8"))) if file.is_file() else None
+        if pages is None or len(pages) > config.most_pages:
+            missing.append(path)
+        else:
+            note(path, pages, None)
+    for one in parse(missing, config.pdf, limits):
+        if one.problem is None:
+            publish(kept[one.path], json.dumps(one.pages, ensure_ascii=False))
+        note(one.path, one.pages, one.problem)
+    return {path: made[path] for path in papers.files}
+
+
+def _sifted(
+    documents: Mapping[Path, Pages],
+    references: Sequence[Reference],
+    leaks: Leaks,
+    likeness: Callable[[list[str]], list[float]] | None,
+    config: CorpusConfig,
+) -> tuple[list[Passage], list[dict[str, Any]]]:
+    """The passages that pass every gate, and what was dropped."""
+    duplicates = Duplicates(config.near)
+    called = names(list(documents))
+    kept: list[Passage] = []
+    dropped: list[dict[str, Any]] = []
+    for path, (pages, _) in documents.items():
+        passages = _passages(path, called[path], pages, references, config.most)
+        astray = _astray([one.text for one in passages], likeness, config.relevance)
+        for passage, strange in zip(passages, astray, strict=True):
+            why = _endless(passage.text, config.most) or refused(passage.text, config.fewest, config.languages)
+            why = why or strange or _leaked(passage.text, leaks, config) or _twice(passage, duplicates)
+            if why:
+                dropped.append({"gate": why[0], "why": why[1], **passage.model_dump()})
+            else:
+                kept.append(passage)
+    return kept, dropped
+
+
+def _passages(path: Path, name: str, pages: Sequence[str], references: Sequence[Reference], most: int) -> list[Passage]:
+    parts = sections(pages)
+    known = match(path, parts[0].heading if parts else "", references)
+    made = []
+    for number, span in enumerate(spans(parts, most)):
+        digest = hashlib.sha256(f"{name}\0{number}\0{span.text}".encode()).hexdigest()[:16]
+        title, doi = (known.title, known.doi) if known else ("", "")
+        source = Source(document=name, title=title, heading=span.heading, doi=doi, page=span.page)
+        made.append(Passage(id=digest, text=span.text, source=source))
+    return made
+
+
+def _endless(text: str, most: int) -> tuple[str, str] | None:
+    if len(text) <= _LONG * most:
+        return None
+    return "long", f"it is one sentence of {len(text):,} letters; {_LONG * most:,} are the most"
+
+
+def _twice(passage: Passage, duplicates: Duplicates) -> tuple[str, str] | None:
+    same = duplicates.seen(passage.id, passage.text)
+    if same is None:
+        return None
+    return ("exact duplicate", f"as {same[0]}") if same[1] == 1.0 else ("near duplicate", f"{same[1]:.0%} of {same[0]}")
+
+
+def _leaked(text: str, leaks: Leaks, config: CorpusConfig) -> tuple[str, str] | None:
+    told = leaks.found(text) if config.contamination == "refuse" else None
+    return ("contamination", f"it holds words of {told[0]}: {told[1][:120]!r}") if told else None
+
+
+def _likeness(topic: str, home: Path) -> Callable[[list[str]], list[float]] | None:
+    """How near texts are to the topic, as cosines; none if there is no topic."""
+    if not topic:
+        return None
+    from models.catalogue.fetch import locate
+    from models.encoders.embeddings import Embedder
+
+    embedder = Embedder(locate("all-minilm-l6-v2", home))
+    [about] = embedder.encode([topic])
+    return lambda texts: [float(one) for one in embedder.encode(texts) @ about]
+
+
+def _astray(
+    texts: list[str], likeness: Callable[[list[str]], list[float]] | None, least: float
+) -> list[tuple[str, str] | None]:
+    """For each passage of a document whether it is beside the topic: a document as a whole, or a passage by far."""
+    if likeness is None or not texts:
+        return [None] * len(texts)
+    told = likeness(texts)
+    mean = sum(told) / len(told)
+    if mean < least:
+        return [("topic", f"its document's likeness to the topic is {mean:.2f}; {least:.2f} is the least")] * len(texts)
+    return [
+        ("topic", f"its likeness to the topic is {one:.2f}; {least / 2:.2f} is the least") if one < least / 2 else None
+        for one in told
+    ]
+
+
+def benchmark_texts(path: Path) -> list[str]:
+    """Every question, choice and answer of an evaluation set: any JSON or JSONL file's longer texts.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        texts = [text for row in _loaded(Path(os.path.expanduser(path))) for text in _texts(row)]
+    except (OSError, ValueError, RecursionError) as fault:
+        raise DataError(f"cannot read the benchmark {shown(path)}: {fault}", hint="it is JSON or JSONL") from None
+    if not any(len(words_of(one)) >= LEAK for one in texts):
+        raise DataError(f"the benchmark {shown(path)} tells nothing: no text in it has {LEAK} words")
+    return texts
+
+
+def _loaded(path: Path) -> Iterator[Any]:
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() != ".jsonl":
+        yield json.loads(text)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as fault:
+                raise ValueError(f"line {number}: {fault.msg}, column {fault.colno}") from None
+
+
+def _texts(row: Any) -> Iterator[str]:
+    if isinstance(row, str):
+        yield row
+    elif isinstance(row, Mapping):
+        for one in row.values():
+            yield from _texts(one)
+    elif isinstance(row, list):
+        for one in row:
+            yield from _texts(one)
+
+
+def _report(
+    config: CorpusConfig,
+    documents: Mapping[Path, Pages],
+    skipped: Mapping[Path, str],
+    passages: Sequence[Passage],
+    dropped: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    gates = Counter(row["gate"] for row in dropped)
+    return {
+        "documents": sum(problem is None for _, problem in documents.values()),
+        "pages": sum(len(pages) for pages, _ in documents.values()),
+        "skipped": {shown(path): problem for path, problem in skipped.items()},
+        "passages": len(passages),
+        "words": sum(len(one.text.split()) for one in passages),
+        "dropped": dict(gates.most_common()),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _why(report: Mapping[str, Any]) -> str:
+    told = [f"{count} dropped by {gate}" for gate, count in report["dropped"].items()]
+    skipped = [f"{Path(name).name}: {why}" for name, why in report["skipped"].items()]
+    told += skipped[:3] + ([f"and {len(skipped) - 3} more"] if len(skipped) > 3 else [])
+    return "; ".join(told) or "they hold no prose"

@@ -1,0 +1,1 @@
+"""Pictures: FLUX pipelines, adapters, painting, measuring."""

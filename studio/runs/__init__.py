@@ -1,0 +1,1 @@
+"""One design run: asked for, checked, executed, read back, made again, reported."""

@@ -1,0 +1,148 @@
+"""Building the kit of a run from its settings: models, painter, ledger and log in one hand. Knows every floor below."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workspace.errors import ServiceError
+from workspace.events import Event, Notice
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from agents.kit import Kit
+    from pipelines.pictures.painter import Painter
+    from pipelines.pictures.picture import PictureSpec
+    from workspace.event_log import EventLog
+    from workspace.ledger import Ledger, RunRow
+    from workspace.settings import Settings
+
+RANKER = "all-minilm-l6-v2"
+
+
+class KitPainter:
+    """The painter as the roles know it: both prompts in one call, and its notices among the run's events."""
+
+    def __init__(self, painter: Painter, emit: Callable[[Event], Any]) -> None:
+        self._painter = painter
+        self._emit = emit
+
+    @property
+    def trigger(self) -> str | None:
+        """The adapter's trigger words."""
+        return self._painter.trigger
+
+    def vocabulary(self) -> Mapping[str, Any]:
+        """The words the painter knows."""
+        return self._painter.vocabulary()
+
+    def spec(self, prompt: str, *, long_prompt: str, seed: int, size: int | None = None) -> PictureSpec:
+        """Settle all that a picture depends on."""
+        return self._painter.spec(prompt, long_prompt, seed=seed, size=size)
+
+    def paint(self, specs: list[PictureSpec], on_step: Callable[[int, int], None] | None = None) -> list[Image]:
+        """Paint pictures."""
+        return self._painter.paint(specs, on_step, lambda text: self._emit(Notice(text=text)))
+
+
+def ranker(home: Path) -> Callable[[str, Sequence[str]], Sequence[float]] | None:
+    """How near texts are in meaning, by sentence embeddings; ``None`` where that model is not there."""
+    from models.catalogue.fetch import locate
+
+    try:
+        folder = locate(RANKER, home)
+    except ServiceError:
+        return None
+    loaded: list[Any] = []
+
+    def rank(text: str, choices: Sequence[str]) -> Sequence[float]:
+        from models.encoders.embeddings import Embedder
+
+        if not loaded:
+            quiet()
+            loaded.append(Embedder(folder))
+        vectors = loaded[0].encode([text, *choices])
+        return [float(value) for value in vectors[1:] @ vectors[0]]
+
+    return rank
+
+
+def publisher(run_id: str, folder: Path, ledger: Ledger) -> Callable[[Image, PictureSpec, int], dict[str, Any]]:
+    """How a picture becomes a file of the run and an entry in the ledger."""
+
+    def publish_picture(image: Image, spec: PictureSpec, index: int) -> dict[str, Any]:
+        from pipelines.pictures.picture import pixels_sha256, write_png
+
+        name = f"images/{index + 1:02d}.png"
+        published = write_png(folder / name, image, spec)
+        pixels = pixels_sha256(image)
+        meta = {"seed": spec.seed, "index": index, "pixels_sha256": pixels, "spec": spec.model_dump(mode="json")}
+        ledger.artifact(run_id, name, published.sha256, "picture", meta)
+        return {"path": name, "seed": spec.seed, "sha256": published.sha256, "pixels_sha256": pixels}
+
+    return publish_picture
+
+
+def figures(data: bytes, width: float | None) -> dict[str, Any] | None:
+    """What is measured on a picture, as plain data; nothing on one that is too small to measure."""
+    from PIL import Image
+
+    from pipelines.pictures.measure import measure
+    from workspace.errors import UsageError
+
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        try:
+            scale = None if width is None else width / image.width
+            return measure(image, micrometres_per_pixel=scale).model_dump(mode="json")
+        except UsageError:
+            return None
+
+
+def quiet() -> None:
+    """Keep libraries from writing between a run's lines; what matters comes as an error or a notice."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path) -> Kit:
+    """Build the kit of one run."""
+    from agents.kit import Kit
+    from agents.programs import Program
+    from models.chat.choose import chat_model
+    from models.chat.structured import structured
+    from pipelines.pictures.painter import Painter
+    from workspace.settings import resolved
+
+    def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
+        return ledger.once(row.run_id, key, compute, kind=kind)
+
+    def emit(event: Event) -> None:
+        log.emit(event)
+
+    flow = settings.flow
+    return Kit(
+        program=Program.model_validate(row.settings["program"]),
+        seed=row.seed,
+        chat=lambda role, seed: chat_model(resolved(settings, role), settings.home, seed=seed),
+        structured=structured,
+        painter=KitPainter(Painter.load(settings.painter, settings.home), emit),
+        once=once,
+        emit=emit,
+        publish_picture=publisher(row.run_id, folder, ledger),
+        read_picture=lambda picture: (folder / picture["path"]).read_bytes(),
+        measure=figures,
+        rank=ranker(settings.home),
+        images=flow.images,
+        rounds=flow.rounds,
+        review=flow.review,
+        reviews=flow.reviews,
+        critic_enabled=settings.sees,
+        ask=bool(row.settings.get("ask")),
+        batch=settings.painter.batch,
+        size=settings.painter.size,
+    )

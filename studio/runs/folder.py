@@ -1,0 +1,97 @@
+"""A run's folder: which files it has and what is in them. Knows the graph's final state as plain JSON; runs nothing."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.runs.record import json_bytes
+from workspace.files import hashes, publish, publish_all
+
+if TYPE_CHECKING:
+    from workspace.ledger import Ledger, RunRow
+    from workspace.settings import Settings
+
+Json = dict[str, Any]
+PACKAGES = ("bio-studio", "torch", "transformers", "diffusers", "langgraph", "langchain-core", "pydantic", "llguidance")
+
+
+def conversation(messages: list[Json]) -> str:
+    """Write what was said as Markdown, one heading a speaker."""
+    parts = ["# Conversation\n"]
+    for message in messages:
+        parts.append(f"## {str(message['name']).capitalize()}\n\n{str(message['content']).strip()}\n")
+    return "\n".join(parts)
+
+
+def write_documents(folder: Path, state: Json) -> None:
+    """Publish what the state holds so far: the conversation, and the documents that exist."""
+    contents: dict[str, bytes] = {
+        "conversation.md": conversation(state.get("messages") or []).encode(),
+        "prompts.json": json_bytes(state.get("prompts") or []),
+        "critiques.json": json_bytes(state.get("critiques") or []),
+    }
+    if state.get("design"):
+        contents["design.json"] = json_bytes(state["design"])
+    publish_all(folder, contents)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what makes a design."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def models_used(settings: Settings, specs: list[Json]) -> Json:
+    """Which models made a run, with fingerprints: each role's chat model, and the painter as its pictures say."""
+    from models.chat.choose import describe
+    from workspace.settings import ROLES, resolved
+
+    used: Json = {}
+    for role in ROLES:
+        if role != "critic" or settings.sees:
+            used[role] = describe(resolved(settings, role), settings.home)
+    if specs:
+        names = ("model", "model_fingerprint", "adapter", "adapter_scale", "adapter_fingerprint")
+        used["painter"] = {name: specs[0].get(name) for name in names}
+    return used
+
+
+def write_manifest(folder: Path, row: RunRow, settings: Settings, ledger: Ledger, state: Json, seconds: float) -> None:
+    """Publish the manifest, the last file: what was made, from what, by what, and every file's hash."""
+    pictures = [artifact for artifact in ledger.artifacts(row.run_id) if artifact.kind == "picture"]
+    steps = ledger.keys(row.run_id)
+    answers: list[Json] = [
+        ledger.once(row.run_id, step.key, dict, kind="answer")[0] for step in steps if step.kind == "answer"
+    ]
+    publish(
+        folder / "manifest.json",
+        json_bytes(
+            {
+                "run_id": row.run_id,
+                "status": "finished",
+                "replay_of": row.settings.get("replay_of"),
+                "seed": row.seed,
+                "image_seeds": [artifact.meta["seed"] for artifact in pictures],
+                "rounds": state.get("round", 1),
+                "best": state.get("best"),
+                "repairs": state.get("repairs", 0),
+                "seconds": round(seconds, 3),
+                "steps": [{"key": step.key, "kind": step.kind, "seconds": round(step.seconds, 3)} for step in steps],
+                "answers": answers,
+                "ask": row.settings.get("ask", False),
+                "program": row.settings["program"],
+                "settings": row.settings["settings"],
+                "models": models_used(settings, [artifact.meta["spec"] for artifact in pictures]),
+                "versions": versions(),
+                "files": hashes(folder),
+            }
+        ),
+    )

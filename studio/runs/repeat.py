@@ -1,0 +1,126 @@
+"""Making a run again from its own record, and saying what came out identical. Knows runs; not how a design is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.runs.record import folder_of, row_of
+from workspace.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from studio.runs.record import Design
+    from workspace.events import Event
+    from workspace.ledger import RunRow
+    from workspace.settings import Settings
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A run and its repetition, compared."""
+
+    run_id: str
+    replay_id: str
+    design_identical: bool
+    pictures: list[dict[str, Any]] = field(default_factory=list)
+    changed_models: list[str] = field(default_factory=list)
+
+    @property
+    def identical(self) -> bool:
+        """Whether the design and every picture came out the same."""
+        return self.design_identical and all(picture["identical"] for picture in self.pictures)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the one object that ``--json`` prints."""
+        return {
+            "run_id": self.run_id,
+            "replay_id": self.replay_id,
+            "identical": self.identical,
+            "design_identical": self.design_identical,
+            "pictures": self.pictures,
+            "changed_models": self.changed_models,
+        }
+
+    def lines(self) -> list[str]:
+        """Say it in lines for people."""
+        words = {True: "identical", False: "DIFFERENT"}
+        found = [f"design.json   {words[self.design_identical]}"]
+        found += [f"{picture['path']}  {words[picture['identical']]}" for picture in self.pictures]
+        found += [f"the model of {name} is not the one of then" for name in self.changed_models]
+        return [*found, f"made again as {self.replay_id}"]
+
+
+def replay(run_id: str, settings: Settings, *, listener: Callable[[Event], None] | None = None) -> Replay:
+    """Make a finished run again, as a run of its own, with the same seed, settings, program and answers.
+
+    Raises:
+        UsageError: If the run is not finished.
+    """
+    from studio.runs.execute import execute
+    from studio.runs.request import enter, recorded
+
+    row = row_of(settings.home, run_id)
+    if row.status != "finished":
+        raise UsageError(f"run {run_id} is {row.status}, not finished", hint=f"studio resume {run_id}")
+    from agents.documents import Brief
+    from agents.programs import Program
+
+    record = row.settings
+    again = enter(
+        Brief.model_validate(row.brief),
+        Program.model_validate(record["program"]),
+        recorded(record["settings"], settings.home),
+        row.seed,
+        ask=bool(record.get("ask")),
+        replay_of=run_id,
+    )
+    made = execute(again.run_id, again.settings, listener=listener)
+    for answer in _manifest(settings.home, row).get("answers", []):
+        if made.status == "waiting":
+            made = execute(again.run_id, again.settings, answers=answer, listener=listener)
+    return _compare(settings, row, made)
+
+
+def _manifest(home: Path, row: RunRow) -> dict[str, Any]:
+    path = folder_of(home, row.run_id) / "manifest.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is no manifest")
+    return found
+
+
+def _compare(settings: Settings, row: RunRow, made: Design) -> Replay:
+    from studio.runs.record import open_run
+
+    before = open_run(row.run_id, settings)
+    now = {image.path.name: image for image in made.images}
+    pictures = [
+        {
+            "path": f"images/{image.path.name}",
+            "identical": image.path.name in now and now[image.path.name].pixels_sha256 == image.pixels_sha256,
+        }
+        for image in before.images
+    ]
+    then_models = _manifest(settings.home, row).get("models", {})
+    now_models = _manifest(settings.home, row_of(settings.home, made.run_id)).get("models", {})
+    return Replay(
+        run_id=row.run_id,
+        replay_id=made.run_id,
+        design_identical=_bytes(before.folder) == _bytes(made.folder),
+        pictures=pictures,
+        changed_models=sorted(name for name, model in then_models.items() if now_models.get(name) != model),
+    )
+
+
+def _bytes(folder: Path) -> bytes:
+    path = folder / "design.json"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error

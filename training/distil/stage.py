@@ -1,0 +1,261 @@
+"""The distil stage: passages in, questions and answers, prose and preference pairs out, checked, each with its source.
+
+Read top to bottom: read the passages, ask the model for each kind from each, keep every answer at once, gather the rows
+that stand in their passage and were not said before, publish. Killed at any moment, the same command goes on, and
+nothing is asked twice.
+
+    studio train distil corpus --out distilled --model llama-3.1-8b-instruct
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import ValidationError
+
+from pipelines.corpus.build import Passage, benchmark_texts
+from pipelines.corpus.duplicates import Leaks
+from pipelines.corpus.files import names
+from training.distil.answers import Kept, digest, maker
+from training.distil.asking import ask, version
+from training.distil.card import lay
+from training.distil.documents import DistilConfig
+from training.distil.rows import Gathering, candidates
+from workspace.errors import DataError, Interrupted, ServiceError, Unfinished
+from workspace.extras import require
+from workspace.files import claim, publish, sha256, sweep
+from workspace.settings import RoleCall
+
+PASSAGES = "passages.jsonl"
+_NEEDS = ("datasketch", "pyarrow")
+_ONES_OWN = frozenset({400, 413, 422})  # a server's word on one request, not on all
+
+Told = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The model that writes, and what is said of it: name, fingerprint or server, licence, sampling."""
+
+    model: BaseChatModel
+    told: Mapping[str, Any]
+    served: bool
+
+
+def open_maker(call: RoleCall, home: Path) -> Maker:
+    """The model that the settings name, in this process or on a server.
+
+    Raises:
+        ServiceError: It is not there.
+    """
+    from models.catalogue.table import MODELS
+    from models.chat.choose import chat_model, describe
+
+    entry = MODELS.get(call.chat.model)
+    told = {
+        **describe(call, home),
+        "licence": entry.licence if entry else "unknown",
+        "sampling": call.sampling.model_dump(mode="json"),
+    }
+    return Maker(chat_model(call, home), told, bool(call.chat.server))
+
+
+def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: Told | None = None) -> dict[str, Any]:
+    """Distil a corpus.
+
+    Args:
+        corpus: A folder that `pipelines.corpus.build` made, or its ``passages.jsonl``.
+        config: What is distilled and kept.
+        made_by: From `open_maker`.
+        out: Folder for the answers (``ledger``) and the rows (``data``).
+        told: Called after every passage with ``passages``, ``of``, ``rows``, ``per_minute``, ``left_s``, ``why``.
+
+    Returns:
+        The report.
+
+    Raises:
+        DataError: The corpus cannot be read, or no row is left.
+        ServiceError: The model is not there.
+        Unfinished: The model went away midway, and what it wrote is kept; or another process distils into ``out``.
+        Interrupted: Stopped; what was written is kept.
+    """
+    require(*_NEEDS)
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
+    file, passages = read_passages(corpus, config.limit)
+    depends = {key: value for key, value in made_by.told.items() if key not in ("server", "licence")}
+    name = maker({**depends, "seed": config.seed})
+    with claim(out / ".lock"):
+        sweep(out)
+        kept = [Kept.read(out / "ledger", passage, name) for passage in passages]
+        started = time.monotonic()
+        asked = _asked(kept, config, made_by, out, told)
+        gathering = Gathering(config.near, config.grounding, config.seed, leaks)
+        for one in kept:
+            documents = {kind: document for kind in config.kinds if (document := one.document(kind))}
+            gathering.add(one.passage, documents)
+        report = _report(file, config, made_by, kept, gathering)
+        if not any(gathering.made.rows.values()):
+            raise DataError(f"no row is left of {len(kept)} passages: {_why(report)}", hint="--retry asks again")
+        publish(out / "data", partial(lay, made=gathering.made, report=report))
+    minutes = max(1e-9, time.monotonic() - started) / 60
+    return {**report, "data": str(out / "data"), "asked": asked, "minutes": round(minutes, 2)}
+
+
+def read_passages(corpus: Path, limit: int | None) -> tuple[Path, list[Passage]]:
+    """The passages of a corpus, each text once.
+
+    Raises:
+        DataError: There is none, or a line is no passage: file, line and field are named.
+    """
+    path = corpus.expanduser()
+    file = path / PASSAGES if path.is_dir() else path
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{file} is not there", hint="`studio train corpus` makes it") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise DataError(f"cannot read {file}: {fault}") from None
+    texts: dict[str, Passage] = {}
+    names: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            one = Passage.model_validate_json(line)
+        except ValidationError as fault:
+            first = fault.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"{file}, line {number}{where and ', '}{where}: {first['msg']}") from None
+        if not one.text.strip() or one.id in names:
+            why = "text: it is empty" if not one.text.strip() else f"id: {one.id!r} stands twice"
+            raise DataError(f"{file}, line {number}, {why}")
+        names.add(one.id)
+        texts.setdefault(digest(one.text), one)
+    if not texts:
+        raise DataError(f"{file} holds no passages", hint="`studio train corpus` makes it")
+    return file, list(texts.values())[:limit]
+
+
+def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path, told: Told | None) -> int:
+    """Ask for all that is not there yet; how many answers that took."""
+    left = [one for one in kept if any(one.open(kind, config.retry) for kind in config.kinds)]
+    before, started = len(kept) - len(left), time.monotonic()
+    count = rows = 0
+    halt = Event()
+    work = partial(_distil, config=config, model=made_by.model, halt=halt)
+    workers = config.workers if made_by.served else 1
+    try:
+        for done, (one, asked, good) in enumerate(_each(work, left, workers, halt), 1):
+            count, rows = count + asked, rows + good
+            if told:
+                pace = done / max(1e-9, time.monotonic() - started)
+                why = next((f"{kind}: {why}" for kind in config.kinds if (why := one.refused(kind))), None)
+                told(
+                    {"passages": before + done, "of": len(kept), "passage": one.passage.id, "rows": rows}
+                    | {"per_minute": round(60 * pace, 1), "left_s": round((len(left) - done) / pace), "why": why}
+                )
+    except ServiceError as fault:
+        raise _stopped(Unfinished, fault.message, kept, config, out) or fault from None
+    except KeyboardInterrupt:
+        raise _stopped(Interrupted, "stopped", kept, config, out) or Interrupted("stopped") from None
+    return count
+
+
+def _stopped(
+    kind: type[Unfinished] | type[Interrupted], why: str, kept: Sequence[Kept], config: DistilConfig, out: Path
+) -> Unfinished | Interrupted | None:
+    """The error of a run that is partly done; none if nothing is kept."""
+    held = sum(one.path.is_file() for one in kept)
+    whole = sum(one.path.is_file() and not any(one.open(name, False) for name in config.kinds) for one in kept)
+    if not held:
+        return None
+    state = f"{whole} of {len(kept)} passages are done and kept in {out / 'ledger'}"
+    return kind(f"{why}; {state}", hint="the same command goes on")
+
+
+def _each(
+    work: Callable[[Kept], tuple[Kept, int, int]], left: Sequence[Kept], workers: int, halt: Event
+) -> Iterator[tuple[Kept, int, int]]:
+    """Do the work on each, several at once; the first fault ends it after the answers in hand."""
+    if workers == 1:
+        yield from map(work, left)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting, going = iter(left), set[Future[tuple[Kept, int, int]]]()
+        try:
+            while True:
+                going |= {pool.submit(work, one) for one in islice(waiting, workers - len(going))}
+                if not going:
+                    return
+                ready, going = wait(going, return_when=FIRST_COMPLETED)
+                for one in ready:
+                    yield one.result()
+        finally:
+            halt.set()
+
+
+def _distil(one: Kept, config: DistilConfig, model: BaseChatModel, halt: Event) -> tuple[Kept, int, int]:
+    """Ask for what a passage lacks, keeping each answer; how many were asked for, and how many rows are sound."""
+    asked = good = 0
+    for kind in config.kinds:
+        if halt.is_set() or not one.open(kind, config.retry):
+            continue
+        told = f"{config.seed}/{digest(one.passage.text)}/{kind}/{one.tries(kind)}"
+        seed = int.from_bytes(hashlib.sha256(told.encode()).digest()[:4], "big") >> 1
+        try:
+            one.keep(kind, ask(model, kind, one.passage, seed))
+        except DataError as fault:
+            one.keep(kind, fault.message)
+        except ServiceError as fault:
+            if getattr(fault.__cause__, "status_code", None) not in _ONES_OWN:
+                raise
+            one.keep(kind, fault.message)
+        asked += 1
+        document = one.document(kind)
+        if document is not None:
+            made = candidates(kind, document, one.passage, config.grounding, config.seed)
+            good += sum(len(each.rows) for each in made if each.fault is None)
+    return one, asked, good
+
+
+def _report(
+    file: Path, config: DistilConfig, made_by: Maker, kept: Sequence[Kept], gathering: Gathering
+) -> dict[str, Any]:
+    made = gathering.made
+    refused = [
+        {"passage": one.passage.id, "kind": kind, "why": why}
+        for one in kept
+        for kind in config.kinds
+        if (why := one.refused(kind))
+    ]
+    return {
+        "corpus": file.name,
+        "corpus_sha256": sha256(file),
+        "passages": len(kept),
+        "documents": len({one.passage.source.document for one in kept}),
+        "rows": {name: len(rows) for name, rows in made.rows.items()},
+        "kinds": dict(Counter(row["kind"] for rows in made.rows.values() for row in rows).most_common()),
+        "dropped": dict(Counter(row["check"] for row in made.dropped).most_common()),
+        "refused": refused,
+        "model": dict(made_by.told),
+        "versions": {kind: version(kind) for kind in config.kinds},
+        "config": config.model_dump(mode="json", exclude={"retry", "workers", "benchmarks"}),
+        "benchmarks": [path.name for path in config.benchmarks],
+    }
+
+
+def _why(report: Mapping[str, Any]) -> str:
+    told = [f"{count} dropped as {check}" for check, count in report["dropped"].items()]
+    told += [f"{one['kind']} not written: {one['why']}" for one in report["refused"][:2]]
+    return "; ".join(told) or "the model wrote nothing"

@@ -1,0 +1,1 @@
+"""Makes the weights that ship: microstructures, painter, writer, critic. Nothing in the product imports it."""

@@ -1,0 +1,221 @@
+"""What the embedded critic learns to say: a picture's truth and a brief, which may be another picture's, to a critique.
+
+A `Truth` is what a picture shows; a `Wanted` what it was asked to show. `critique` puts both together into the
+document that the critic is asked for, in the same words; `tree` lays it out as the critic writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.filling.shots import about, told, told_ahead
+from training.embedded.microstructures.drawing import Microstructure
+from training.embedded.microstructures.families import Rng
+from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES
+from training.embedded.writer.branches import Piece, Tree
+from training.embedded.writer.data import HELD_OUT, pattern, tables
+from workspace.atlas import atlas
+
+NONE = "none"
+GRADIENTS = {"none": "even", "linear": "to one side", "radial": "to the centre"}
+_DENSE = {
+    "open": ("thin lines with much open space", "open, with thin lines"),
+    "medium": ("lines and gaps in balance", "neither open nor dense"),
+    "dense": ("thick lines with small gaps", "dense, with thick walls"),
+}
+_GRADED = {"none": "", "linear": ", growing thicker to one side", "radial": ", growing thicker to the centre"}
+_KEYS = {"cork": "foam"}
+_TARGETS = ("material microstructure", "material microstructure", "material microstructure", "building", "city")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a picture shows: one or two families, and keys of the tables of the same names."""
+
+    families: tuple[str, ...]
+    density: str
+    palette: str
+    gradient: str
+
+    @classmethod
+    def of(cls, spec: Microstructure) -> Truth:
+        """What was drawn."""
+        shown = (spec.family,) if spec.second is None else (spec.family, spec.second)
+        return cls(shown, spec.density, spec.palette, spec.gradient)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a picture was asked to show."""
+
+    families: tuple[str, ...]
+    palette: str
+
+
+def called(family: str) -> str:
+    """A family's name among the patterns that a critic chooses from."""
+    return FAMILIES[family].biological[0]
+
+
+def coloured(palette: str) -> str:
+    """A palette's name among those that a critic chooses from."""
+    return PALETTES[palette].words[0]
+
+
+def _one(rng: Rng, items: Sequence[Any]) -> Any:
+    return items[int(rng.integers(len(items)))]
+
+
+def wanted_of(truth: Truth, rng: Rng, matching: bool) -> Wanted:
+    """A brief for a picture: its own, or one that asks for something else, in part or altogether."""
+    if matching:
+        return Wanted(truth.families, truth.palette)
+    others = [name for name in FAMILIES if name not in truth.families]
+    count = int(rng.integers(1, 3))
+    families = tuple(str(name) for name in rng.permutation(others)[:count])
+    if count == 2 and rng.random() < 0.4:
+        families = (str(_one(rng, truth.families)), families[0])
+    palette = truth.palette if rng.random() < 0.4 else str(_one(rng, tuple(PALETTES)))
+    return Wanted(families, palette)
+
+
+def score(truth: Truth, wanted: Wanted) -> int:
+    """How well a picture fits, 1 to 10: three quarters for the patterns wanted, a quarter for the colours."""
+    shown = sum(name in truth.families for name in wanted.families) / len(wanted.families)
+    strange = any(name not in wanted.families for name in truth.families)
+    fit = 1 + 9 * (0.75 * shown + 0.25 * (wanted.palette == truth.palette)) - strange
+    return int(np.clip(round(fit), 1, 10 if shown else 3))
+
+
+def _questions(truth: Truth, wanted: Wanted, rng: Rng) -> list[dict[str, str]]:
+    rows = [(f"Does the picture show {called(name)}?", name in truth.families) for name in wanted.families]
+    rows += [(f"Are the main colours {coloured(wanted.palette)}?", wanted.palette == truth.palette)]
+    for name in wanted.families:
+        feature, source = _source(name, rng)
+        rows.append((f"Can you see {feature} as in {source}?", name in truth.families))
+    target = str(_one(rng, _TARGETS))
+    rows.append((f"Does the picture look like a {target}?", target == _TARGETS[0]))
+    return [{"question": text[:200], "answer": "yes" if yes else "no"} for text, yes in rows]
+
+
+def _source(family: str, rng: Rng) -> tuple[str, str]:
+    """A feature and a material that has it, as a design names them."""
+    row, key = FAMILIES[family], _KEYS.get(family, family)
+    known = [one for one in atlas().values() if one.id not in HELD_OUT and pattern(one) == key]
+    source = str(_one(rng, _one(rng, known).calls)).lower() if known else _one(rng, row.biological)
+    features = (*row.geometric, *(tables()[key]["features"] if rng.random() < 0.5 else ()))
+    return str(_one(rng, features)), source
+
+
+def _change(truth: Truth, wanted: Wanted, rng: Rng) -> str:
+    missing = [name for name in wanted.families if name not in truth.families]
+    strange = [name for name in truth.families if name not in wanted.families]
+    if missing:
+        name = missing[0]
+        return str(
+            _one(
+                rng,
+                (
+                    f"Name {called(name)} first and draw it larger.",
+                    f"Begin with {_one(rng, FAMILIES[name].geometric)}.",
+                ),
+            )
+        )
+    if wanted.palette != truth.palette:
+        return f"Say {coloured(wanted.palette)} at the start."
+    if strange:
+        return f"Leave out {called(strange[0])}."
+    fuller = {"open": "Say dense with thick walls.", "medium": "Say large cells.", "dense": "Say open and airy."}
+    return fuller[truth.density]
+
+
+def critique(truth: Truth, wanted: Wanted, rng: Rng) -> dict[str, Any]:
+    """The right critique of a picture for a brief, as plain data."""
+    names = [called(name) for name in truth.families]
+    seen = (
+        f"The picture shows {' and '.join(names)}, {_one(rng, _DENSE[truth.density])}, "
+        f"{coloured(truth.palette)}{_GRADED[truth.gradient]}."
+    )
+    return {
+        "sees": {
+            "pattern": names[0],
+            "second": names[1] if len(names) > 1 else NONE,
+            "density": truth.density,
+            "palette": coloured(truth.palette),
+            "gradient": GRADIENTS[truth.gradient],
+        },
+        "seen": seen,
+        "checks": _questions(truth, wanted, rng),
+        "fit": score(truth, wanted),
+        "change": _change(truth, wanted, rng),
+    }
+
+
+def prompt_of(wanted: Wanted, rng: Rng) -> str:
+    """A short prompt that asks for a brief, as the Illustrator opens it."""
+    text = f"{' combined with '.join(called(name) for name in wanted.families)}, {coloured(wanted.palette)}"
+    tail = (
+        _one(rng, tables()[_KEYS.get(wanted.families[0], wanted.families[0])]["visual"]) if rng.random() < 0.7 else ""
+    )
+    return f"{text}, {str(tail)[:1].lower()}{str(tail)[1:]}".rstrip(", .")[:200]
+
+
+def stem(prompt: str, motifs: Sequence[str], palette: str) -> str:
+    """What a critique is about, as text; the picture stands before it."""
+    return about(prompt, " and ".join(motifs), f"Colours are {palette}.")
+
+
+def tree(truth: Truth, wanted: Wanted, rng: Rng, tokenizer: Any, tokens: int) -> Tree:
+    """A critique as the critic writes it, behind ``tokens`` places for the picture."""
+    document = critique(truth, wanted, rng)
+    lead = stem(prompt_of(wanted, rng), [called(name) for name in wanted.families], coloured(wanted.palette))
+
+    def ids(text: str) -> list[int]:
+        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    def piece(path: tuple[str, ...]) -> list[Piece]:
+        first = told_ahead(document, path)
+        return [*([(ids(first), False)] if first else []), (ids(told(document, path) + "\n"), True)]
+
+    paths = [("sees", name) for name in document["sees"]]
+    branches = [piece(path) for path in (*paths, ("seen",), ("fit",), ("change",))]
+    branches.append([(ids(told_ahead(document, ("checks",))), False), *_answers(document["checks"], ids)])
+    return Tree([0] * tokens + ids(lead + "\n"), branches)
+
+
+WEIGHTS = 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 8.0, 0.5, 3.0
+"""What a token of each of a tree's branches weighs: a rating is one figure among eighty words, and matters more."""
+
+_SLOTS = 5, 5, 1, 5, 3
+"""Tokens of the connector for a picture's pattern, second pattern, density, palette and gradient."""
+
+
+def spelled(truth: Truth, tokenizer: Any, tokens: int) -> list[int]:
+    """A truth as the connector is to say it: every attribute's name in its own places, the rest left as line ends."""
+    names = [*(called(name) for name in truth.families), NONE][:2]
+    end: int = tokenizer("\n", add_special_tokens=False)["input_ids"][0]
+    found: list[int] = []
+    for room, name in zip(
+        _SLOTS, (*names, truth.density, coloured(truth.palette), GRADIENTS[truth.gradient]), strict=True
+    ):
+        ids = tokenizer(f" {name}", add_special_tokens=False)["input_ids"][:room]
+        found += ids + [end] * (room - len(ids))
+    return (found + [end] * tokens)[:tokens]
+
+
+def _answers(checks: Sequence[Mapping[str, str]], ids: Any) -> list[Piece]:
+    """The checklist in order; only the answers are learned."""
+    pieces: list[Piece] = []
+    for check in checks:
+        pieces += [(ids(f"Question: {check['question']}\nAnswer:"), False), (ids(f" {check['answer']}\n"), True)]
+    return pieces
+
+
+def densities() -> tuple[str, ...]:
+    """The names of the densities, from open to dense."""
+    return tuple(DENSITIES)

@@ -1,0 +1,211 @@
+"""Teach the embedded critic to speak of what its eyes see: a connector and a LoRA adapter of SmolLM2-135M-Instruct.
+
+The second half of the critic, after `training.embedded.critic.tower`. The tower stays as it is; what it sees of every
+picture is made once. The connector first learns alone to say the verdict of the tower's heads in the language model's
+own word embeddings, a matter of a minute: a verdict is sharp where a truth that is not seen would come out as two words
+blurred. Adapter and connector then learn together to answer. Each row is a picture and a brief, half of the time
+another picture's, laid out as the critic is asked.
+Killed at any moment, the same command goes on from its last checkpoint.
+
+    python -m training.embedded.critic.train --base ~/.studio/models/smollm2-135m-instruct --tower DIR \
+        --painted DIR --out DIR
+        --start models/weights/studio-critic
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.encoders.eyes import Eyes, lay_eyes
+from training.embedded.critic.rows import WEIGHTS, Truth, spelled, tree, wanted_of
+from training.embedded.critic.tower import NAMES, Seer, data, load_seer, to_input, verdicts
+from training.embedded.writer.branches import Laid, lay_out, log_likelihoods
+from training.embedded.writer.train import lay_adapter, load, noted, train
+from training.loop.checkpoints import Trainee, flushed, load_tensors, own, save_tensors
+from workspace.files import publish
+
+LONGEST = 512
+_HELD_OUT = 400
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the critic learns to speak: steps of the connector alone and of both, pictures a step, rank, rates."""
+
+    introduction: int = 1500
+    steps: int = 300
+    batch: int = 6
+    rank: int = 8
+    rate: float = 8e-4
+    count: int = 14000
+    painted_share: float = 0.5
+    seed: int = 42
+
+
+class Speaker(torch.nn.Module):
+    """What learns: the connector and, inside the language model, the adapter."""
+
+    def __init__(self, connector: torch.nn.Module, model: Any) -> None:
+        super().__init__()
+        self.connector, self.model = connector, model
+
+
+@torch.no_grad()
+def looked_at(seer: Seer, pictures: np.ndarray[Any, Any], path: Path) -> torch.Tensor:
+    """What the tower sees of every picture, (n, 2 * width) in half precision; made once."""
+    if not path.is_file():
+        parts = [seer.eyes.look(to_input(pictures[start : start + 64])).half() for start in range(0, len(pictures), 64)]
+        save_tensors(path, {"states": torch.cat(parts)})
+    return load_tensors(path)[0]["states"]
+
+
+@torch.no_grad()
+def believable(seer: Seer, states: torch.Tensor, truths: Sequence[Truth], drawn: int) -> list[int]:
+    """The painted pictures in which the tower sees what was asked for; in the others the painter went astray."""
+    kept = []
+    for number in range(drawn, len(truths)):
+        chances = seer.heads(states[number][None].float())[0][0].sigmoid()
+        if all(chances[NAMES.index(name)] > 0.15 for name in truths[number].families):
+            kept.append(number)
+    return kept
+
+
+def in_order(truth: Truth, seen: Truth) -> Truth:
+    """A truth with the family first that is seen most plainly."""
+    return replace(truth, families=tuple(sorted(truth.families, key=lambda name: name != seen.families[0])))
+
+
+def introduce(
+    connector: torch.nn.Module, states: torch.Tensor, spelled: torch.Tensor, words: torch.Tensor, steps: int
+) -> float:
+    """Teach a connector alone to say what is seen of each picture in word embeddings.
+
+    Args:
+        connector: Trained in place, float32.
+        states: What the tower sees, (n, 2 * width).
+        spelled: What is to be said as token ids, (n, tokens), from `training.embedded.critic.rows.spelled`.
+        words: The language model's embeddings, (vocabulary, words).
+        steps: Of 256 pictures each.
+
+    Returns:
+        The squared error of the last fifty steps as a share of the embeddings' variance.
+    """
+    known, places = torch.unique(spelled, return_inverse=True)
+    table = words[known].float()
+    spread, losses = table[places[:2000]].var((0, 1)).mean(), []
+    optimizer = torch.optim.AdamW(connector.parameters(), lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(2, steps))
+    for step in range(steps):
+        chosen = torch.randint(len(states), (256,), generator=torch.Generator().manual_seed(step))
+        loss = (connector(states[chosen].float()) - table[places[chosen]]).square().mean() / spread
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    left = sum(losses[-50:]) / len(losses[-50:])
+    print(json.dumps({"introduced": round(left, 4)}), flush=True)
+    return left
+
+
+@flushed()
+def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recipe, start: Path | None = None) -> Path:
+    """Train connector and adapter and publish the critic.
+
+    Args:
+        base: Folder of SmolLM2-135M-Instruct.
+        tower: Output folder of `training.embedded.critic.tower`.
+        painted: Output folder of `training.embedded.critic.painted`.
+        out: Folder for checkpoints, metrics.jsonl and the result; the same folder resumes.
+        recipe: How.
+        start: Folder of a critic whose adapter is trained on.
+
+    Returns:
+        The folder ``out/critic``: eyes, adapter and what it was taught.
+
+    Raises:
+        DataError: If the loss stops being a number, the adapter in ``start`` does not fit, or ``out`` holds another
+            training.
+    """
+    own(out, noted(recipe, start), free=("steps",))
+    seer = load_seer(tower / "seer.safetensors")
+    pictures, truths, drawn = data(tower, recipe.count, seer.eyes.shape.size, painted)
+    eyes = hashlib.sha256((tower / "seer.safetensors").read_bytes()).hexdigest()[:12]
+    states = looked_at(seer, pictures, out / f"states-{eyes}-{len(pictures)}.safetensors")
+    sure = believable(seer, states, truths, drawn)
+    print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
+    seen = verdicts(seer, states)
+    truths = list(map(in_order, truths, seen))
+    model, tokenizer = load(base, recipe.rank, recipe.seed, start)
+    tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
+    connector = seer.eyes.connector.requires_grad_(True)
+    if not (checkpoint := out / "critic.safetensors").is_file():
+        told = torch.tensor([spelled(seen[number], tokenizer, tokens) for number in usable])
+        introduce(connector, states[usable], told, model.get_input_embeddings().weight.detach(), recipe.introduction)
+    trainee = Trainee(Speaker(connector.bfloat16(), model), recipe.rate, 0.98, checkpoint)
+    weights = torch.tensor(WEIGHTS)
+
+    def rows(step: int) -> list[tuple[int, Laid]]:
+        rng = np.random.default_rng([recipe.seed, step])
+        made = []
+        for _ in range(recipe.batch):
+            from_painted = bool(sure) and rng.random() < recipe.painted_share
+            number = sure[int(rng.integers(len(sure)))] if from_painted else int(rng.integers(drawn - _HELD_OUT))
+            truth = truths[number]
+            wanted = wanted_of(truth, rng, matching=rng.random() < 0.5)
+            made.append((number, lay_out(tree(truth, wanted, rng, tokenizer, tokens), LONGEST)))
+        return made
+
+    def losses(step: int) -> list[Callable[[], torch.Tensor]]:
+        made = rows(step)
+        total = sum(float(weights[laid.branch].sum()) for _, laid in made)
+
+        def one(number: int, laid: Laid) -> torch.Tensor:
+            picture = connector(states[number].bfloat16())
+            return -(log_likelihoods(model, laid, picture) * weights[laid.branch]).sum() / total
+
+        return [lambda number=number, laid=laid: one(number, laid) for number, laid in made]  # type: ignore[misc]
+
+    train(trainee, "critic", recipe.steps, losses, out)
+    trainee.use_average()
+    return write(model, seer.eyes, out / "critic")
+
+
+def write(model: Any, eyes: Eyes, folder: Path) -> Path:
+    """Publish the critic: the adapter as peft lays it out, the eyes, and what it was taught; whole or not at all."""
+
+    def lay(staged: Path) -> None:
+        lay_adapter(model, staged)
+        lay_eyes(eyes, staged)
+        (staged / "studio.json").write_text(json.dumps({"taught": ["critique"]}) + "\n", encoding="utf-8")
+
+    publish(folder, lay)
+    return folder
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--tower", type=Path, required=True)
+    parser.add_argument("--painted", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="folder of a critic whose adapter is trained on")
+    for field in fields(Recipe):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            help=str(field.default),
+        )
+    told = vars(parser.parse_args())
+    base, tower, painted, out, start = (told.pop(name) for name in ("base", "tower", "painted", "out", "start"))
+    print(main(base, tower, painted, out, Recipe(**told), start))

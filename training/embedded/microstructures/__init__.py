@@ -1,0 +1,1 @@
+"""Captioned pictures of bio-inspired microstructures, drawn from numbers."""

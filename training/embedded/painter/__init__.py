@@ -1,0 +1,1 @@
+"""Makes the embedded painter: reader, transformer, and the folder that FluxPipeline loads."""

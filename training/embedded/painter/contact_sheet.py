@@ -1,0 +1,116 @@
+"""Paint a labelled contact sheet with a trained painter: one row a family, one column a kind of prompt.
+
+    python -m training.embedded.painter.contact_sheet --weights FOLDER --text-encoder MINILM_FOLDER \
+        --out docs/pictures/families.png
+
+It goes through an unchanged `FluxPipeline` with the sampling defaults of the folder's `studio.json`, so the sheet shows
+what everybody else will get.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import FluxPipeline
+from PIL import Image, ImageDraw, ImageFont
+
+from models.encoders.minilm import load_minilm
+from pipelines.pictures.mixing import mix_of, mixing
+from training.embedded.microstructures.wordings import FAMILIES, JOINS, PALETTES
+from workspace.files import publish
+
+MARGIN, LINE, SIDE = 4, 11, 192
+
+
+def prompts() -> dict[str, list[str]]:
+    """Five prompts a family: named biologically, drawn geometrically, two other palettes, and two hybrids."""
+    names, colours = list(FAMILIES), [row.words[0] for row in PALETTES.values()]
+    asked: dict[str, list[str]] = {}
+    for number, (name, row) in enumerate(FAMILIES.items()):
+        colour = [colours[(number + shift) % len(colours)] for shift in range(5)]
+        other = FAMILIES[names[(number + 3) % len(names)]]
+        asked[name] = [
+            f"{row.biological[0]}, {colour[0]}",
+            f"{row.geometric[0]}, {colour[1]}, fine",
+            f"{row.biological[1]}, {colour[2]}, coarse, dense with thick walls",
+            JOINS["over"][0].format(a=row.biological[0], b=other.biological[0]) + f", {colour[3]}",
+            JOINS["into"][0].format(a=row.biological[0], b=other.biological[0]) + f", {colour[4]}",
+        ]
+    return asked
+
+
+def load_painter(weights: Path, text_encoder: Path) -> tuple[Any, dict[str, Any]]:
+    """The pipeline with MiniLM in both text places, and its `studio.json`."""
+    card = json.loads((weights / "studio.json").read_text(encoding="utf-8"))
+    encoder, tokenizer = load_minilm(text_encoder, max_length=card["max_sequence_length"], painter=weights)
+    parts = {"text_encoder": encoder, "text_encoder_2": encoder, "tokenizer": tokenizer, "tokenizer_2": tokenizer}
+    pipeline = FluxPipeline.from_pretrained(weights, **parts, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline, card
+
+
+def paint(pipeline: Any, card: Mapping[str, Any], asked: list[str], seed: int) -> list[Image.Image]:
+    """One picture a prompt; picture ``n`` has the seed ``seed + n``."""
+    room = card["max_sequence_length"]
+    states, pooled, _ = pipeline.encode_prompt(prompt=asked, prompt_2=asked, max_sequence_length=room)
+    texts = zip(asked, states.split(1), pooled.split(1), strict=True)
+    mixes = [mix_of(pipeline, prompt, (one, other)) for prompt, one, other in texts]
+    with mixing(pipeline.transformer, pooled, mixes):
+        answer = pipeline(
+            prompt_embeds=states,
+            pooled_prompt_embeds=pooled,
+            negative_prompt=[card["negative_prompt"]] * len(asked),
+            true_cfg_scale=card["true_cfg"],
+            guidance_scale=card["guidance"],
+            height=card["size"],
+            width=card["size"],
+            num_inference_steps=card["steps"],
+            max_sequence_length=room,
+            generator=[torch.Generator().manual_seed(seed + number) for number in range(len(asked))],
+        )
+    return list(answer.images)
+
+
+def sheet(rows: Mapping[str, list[tuple[str, Image.Image]]]) -> Image.Image:
+    """Lay labelled pictures out in rows, each `SIDE` pixels wide, with its prompt printed below it."""
+    wide, high, lines = SIDE + MARGIN, SIDE + MARGIN, 3
+    columns = max(len(row) for row in rows.values())
+    canvas = Image.new("RGB", (columns * wide + MARGIN, len(rows) * (high + lines * LINE) + MARGIN), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=9)
+    letters = wide // 5
+    for down, row in enumerate(rows.values()):
+        for across, (label, picture) in enumerate(row):
+            left, top = MARGIN + across * wide, MARGIN + down * (high + lines * LINE)
+            canvas.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, top))
+            for number in range(lines):
+                part = label[number * letters : (number + 1) * letters]
+                pen.text((left, top + SIDE + 1 + number * LINE), part, fill="black", font=font)
+    return canvas
+
+
+def main(weights: Path, text_encoder: Path, out: Path, seed: int = 0) -> Path:
+    """Paint every prompt of `prompts` and write the sheet as a PNG, whole or not at all."""
+    pipeline, card = load_painter(weights, text_encoder)
+    rows = {}
+    for number, (name, asked) in enumerate(prompts().items()):
+        rows[name] = list(zip(asked, paint(pipeline, card, asked, seed + 100 * number), strict=True))
+    buffer = io.BytesIO()
+    sheet(rows).quantize(256).save(buffer, "PNG", optimize=True)  # a third of the size, and nobody sees it
+    publish(out, buffer.getvalue())
+    return out
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--text-encoder", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    print(main(chosen.weights, chosen.text_encoder, chosen.out, chosen.seed))

@@ -1,0 +1,195 @@
+"""Training rows for the embedded writer, in the very shapes in which it is asked, as trees that share what is common.
+
+One row of a design is its conversation in the model's chat template, with every answer learned; the others are its
+document's and its picture's fields as a small model continues them. The programs' prompts are read from their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from models.filling.shots import about, told
+from training.embedded.writer.branches import Piece, Tree
+from training.embedded.writer.data import row
+
+LIBRARY = Path(__file__).parents[3] / "agents" / "library"
+_PROGRAMS = {
+    "material microstructure": ("relate-and-design", "relate-and-design", "microstructure"),
+    "building": ("architecture",),
+    "city": ("city",),
+}
+_MARK = "\u241e"
+Path_ = tuple[str | int, ...]
+FIELDS: Sequence[Path_] = (
+    ("title",),
+    ("summary",),
+    ("inspirations", 0, "feature"),
+    ("inspirations", 0, "principle"),
+    ("components", 0, "name"),
+    ("components", 0, "material"),
+    ("components", 0, "role"),
+    ("architecture", "scale"),
+    ("architecture", "description"),
+    ("mechanisms", 0),
+    ("properties", 0, "basis"),
+    ("fabrication", 0),
+    ("applications", 0),
+    ("risks", 0),
+)
+EMPTY = (
+    "The design is a testament to the power of nature and its endless ideas.",
+    "This is important because the material is used in many different ways.",
+    "It is a strong and flexible structure that is strong and very flexible.",
+    "The material has properties that make it suitable for various applications.",
+    "Nature shows us that everything is connected in a unique and beautiful way.",
+    "The structure is designed to be efficient and to work well in every case.",
+    "It combines the best of both worlds in an innovative and sustainable design.",
+    "The system is made of several parts that all play a crucial role in it.",
+)
+"""Sentences that say nothing, as a small model likes to write them: what DPO teaches not to prefer."""
+
+PICTURE: Sequence[Path_] = (("short",), ("long",))
+
+
+@cache
+def _program(name: str) -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load((LIBRARY / f"{name}.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def _rendered(text: str, design: Mapping[str, Any]) -> str:
+    names = design["inspirations"]
+    values = {"brief": design["brief"], "inspirations": names, "first": names[0], "second": names[-1]}
+    values |= {"target": design["target"], "known": design["known"]}
+    return _jinja().from_string(text).render(values).strip()
+
+
+@cache
+def _jinja() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+
+
+def program_of(design: Mapping[str, Any], rng: np.random.Generator) -> str:
+    """The name of a program that designs such a thing."""
+    programs = _PROGRAMS[design["target"]]
+    return programs[int(rng.integers(len(programs)))]
+
+
+def turns(design: Mapping[str, Any], program: str) -> list[dict[str, str]]:
+    """The whole conversation of a design as messages."""
+    script = _program(program)
+    messages = [{"role": "system", "content": _rendered(script["system"], design)}]
+    for turn, answer in zip(script["turns"], design["answers"], strict=True):
+        messages.append({"role": "user", "content": _rendered(turn["text"], design)})
+        messages.append({"role": "assistant", "content": answer})
+    return messages
+
+
+def conversation(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> Tree:
+    """A conversation in the model's template: the answers with the mark that ends a turn are learned."""
+    blank = [{**one, "content": _MARK} if one["role"] == "assistant" else dict(one) for one in messages]
+    spoken = tokenizer.apply_chat_template(blank, tokenize=False).split(_MARK)
+    pieces: list[Piece] = []
+    answers = [one["content"] for one in messages if one["role"] == "assistant"]
+    for before, answer in zip(spoken, answers, strict=False):
+        asked = before.removeprefix(tokenizer.eos_token) if pieces else before
+        pieces += [(_ids(tokenizer, asked), False), (_ids(tokenizer, answer + tokenizer.eos_token), True)]
+    return Tree(pieces[0][0], [pieces[1:]])
+
+
+def fields(design: Mapping[str, Any], tokenizer: Any) -> Tree:
+    """A design's fields, each continued from what the document is about."""
+    return _tree(_about(design), design["document"], FIELDS, tokenizer)
+
+
+def _about(design: Mapping[str, Any]) -> str:
+    notes = " ".join([*design["principles"], design["answers"][-1]])
+    return about(design["brief"], ", ".join(design["inspirations"]), notes)
+
+
+def picture(design: Mapping[str, Any], tokenizer: Any) -> Tree:
+    """A design's picture in words, from its title, patterns, arrangement and colours."""
+    document, drawn = design["document"], design["picture"]
+    notes = f" {document['architecture']['description']} Colours are {drawn['palette']}."
+    stem = about(f"{design['target']}: {document['title']}", " and ".join(drawn["motifs"]), notes)
+    return _tree(stem, drawn, PICTURE, tokenizer)
+
+
+def _tree(stem: str, document: Mapping[str, Any], paths: Sequence[Path_], tokenizer: Any) -> Tree:
+    branches = [[(_ids(tokenizer, told(document, path) + "\n"), True)] for path in paths]
+    return Tree(_ids(tokenizer, stem + "\n"), branches)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def rows(seed: int, number: int, tokenizer: Any, held_out: bool = False) -> Iterator[Tree]:
+    """The rows of one design: its conversation, its document, its picture.
+
+    Args:
+        seed: Of the design.
+        number: Which design.
+        tokenizer: The writer's, with its chat template.
+        held_out: Of materials that are in no training row.
+    """
+    design, rng = row(seed, number, held_out), np.random.default_rng([seed, number, 2])
+    yield conversation(turns(design, program_of(design, rng)), tokenizer)
+    yield fields(design, tokenizer)
+    yield picture(design, tokenizer)
+
+
+def pairs(seed: int, number: int, tokenizer: Any) -> Tree:
+    """Some of a design's fields twice each: as they are, then a plausible wrong answer; chosen before rejected.
+
+    Wrong is what belongs to another design, a feature of the wrong source, a list that repeats its first item, and
+    praise that says nothing.
+    """
+    design, rng = row(seed, number), np.random.default_rng([seed, number, 3])
+    other = row(seed, number + 500_000)["document"]
+    stem, document = _about(design), design["document"]
+    branches: list[list[Piece]] = []
+    for place in rng.permutation(len(FIELDS))[:8]:
+        path = FIELDS[int(place)]
+        wrong = _wrong(document, other, path, rng)
+        if wrong != told(document, path):
+            for text in (told(document, path), wrong):
+                branches.append([(_ids(tokenizer, text + "\n"), True)])
+    return Tree(_ids(tokenizer, stem + "\n"), branches)
+
+
+def _wrong(document: Mapping[str, Any], other: Mapping[str, Any], path: Path_, rng: np.random.Generator) -> str:
+    first = path[0]
+    if first == "inspirations":
+        ours, theirs = document["inspirations"], document["inspirations"][::-1]
+        mixed = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(ours, theirs, strict=True)]
+        return told({"inspirations": mixed}, path)
+    if first == "components":
+        parts = document["components"]
+        if path[-1] == "name":
+            return told({"components": [parts[0], *parts[:-1]]}, path)
+        strange = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(parts, other["components"], strict=False)]
+        return told({"components": strange}, path)
+    if first == "properties":
+        rows = [{**one, "basis": _praise(rng)} for one in document["properties"]]
+        return told({"properties": rows}, path)
+    if first in ("mechanisms", "fabrication", "risks") and rng.random() < 0.5:
+        said = document[first]
+        return told(
+            {first: [said[0], said[0], *said[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in said]}, path
+        )
+    if first == "summary" and rng.random() < 0.4:
+        return told({"summary": _praise(rng)}, path)
+    return told(other, path)
+
+
+def _praise(rng: np.random.Generator) -> str:
+    return EMPTY[int(rng.integers(len(EMPTY)))]

@@ -1,0 +1,1 @@
+"""How well a model does: answering questions, statistics, figures."""

@@ -1,0 +1,113 @@
+"""How many of a benchmark's questions a model answers right, with intervals, and whether one does better than another.
+
+Every answer that a question offers is scored by its log-likelihood after the question, as the model's own template puts
+it; the likeliest counts. The options of a choice are not shown, and their likelihoods are taken a byte (lm-eval's
+`acc_norm`): a small model knows more than it can tell by letters. Nothing is sampled, so the same model always answers
+the same. Knows questions; not what they are about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.sample.rows import asked
+
+Question = dict[str, Any]
+_DRAWS = 10_000
+_Z = 1.959964  # of a 95% interval
+
+
+def offered(question: Question) -> list[str]:
+    """The answers that a question offers, as they would be given."""
+    return ["true", "false"] if question["kind"] == "truth" else list(question["options"])
+
+
+def answers(
+    folder: Path,
+    questions: Sequence[Question],
+    template: Path | None = None,
+    told: Callable[[int, int], None] | None = None,
+) -> list[bool]:
+    """Whether a model answers each question right.
+
+    Args:
+        folder: The model's.
+        questions: Of kind ``choice`` (with options) or ``truth``, each with its right answer.
+        template: Folder of the model whose chat template is used, where the model has none.
+        told: Called with questions done and in all.
+    """
+    import copy
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if template is not None:
+        tokenizer.chat_template = AutoTokenizer.from_pretrained(template, local_files_only=True).chat_template
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True)
+    head = copy.deepcopy(model.get_output_embeddings()).float()  # logits of half precision tie
+    head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
+    model.set_output_embeddings(head)
+    model = model.to(device).eval()
+    right = []
+    for number, question in enumerate(questions):
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": asked(question)}], tokenize=False, add_generation_prompt=True
+        )
+        choices = offered(question)
+        scores = _likelihoods(model, tokenizer, prompt, choices, device)
+        if question["kind"] == "choice":
+            scores = [score / len(choice.encode()) for score, choice in zip(scores, choices, strict=True)]
+        right.append(choices[int(np.argmax(scores))] == question["answer"])
+        if told:
+            told(number + 1, len(questions))
+    return right
+
+
+def _likelihoods(model: Any, tokenizer: Any, prompt: str, choices: Sequence[str], device: str) -> list[float]:
+    """The log-likelihood of every choice after the prompt, which is read once for all of them."""
+    import torch
+
+    def tokens(text: str) -> list[int]:
+        told: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return told
+
+    before, tails = tokens(prompt), [tokens(choice) for choice in choices]
+    longest = max(map(len, tails))
+    ids = torch.tensor([tail + [0] * (longest - len(tail)) for tail in tails], device=device)
+    seen = torch.tensor(
+        [[1] * (len(before) + len(tail)) + [0] * (longest - len(tail)) for tail in tails], device=device
+    )
+    with torch.inference_mode():
+        stem = model(input_ids=torch.tensor([before], device=device), use_cache=True, logits_to_keep=1)
+        logits = stem.logits.expand(len(tails), -1, -1)
+        if longest > 1:
+            cache = stem.past_key_values
+            cache.batch_repeat_interleave(len(tails))
+            more = model(input_ids=ids[:, :-1], attention_mask=seen[:, :-1], past_key_values=cache)
+            logits = torch.cat([logits, more.logits], dim=1)
+        chances = logits.float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
+    return [float(row[: len(tail)].sum()) for row, tail in zip(chances, tails, strict=True)]
+
+
+def interval(right: Sequence[bool]) -> tuple[float, float, float]:
+    """Accuracy and its 95% interval. Source: Wilson (1927), "Probable inference"."""
+    count, share = len(right), sum(right) / len(right)
+    middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    half = _Z / (1 + _Z**2 / count) * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    return share, max(0.0, middle - half), min(1.0, middle + half)
+
+
+def gain(one: Sequence[bool], other: Sequence[bool], seed: int = 0) -> tuple[float, float, float]:
+    """How much more ``one`` gets right than ``other`` on the same questions, with a 95% interval (paired bootstrap)."""
+    change = np.array(one, dtype=float) - np.array(other, dtype=float)
+    rng = np.random.default_rng(seed)
+    means = change[rng.integers(len(change), size=(_DRAWS, len(change)))].mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(change.mean()), float(low), float(high)

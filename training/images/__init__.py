@@ -1,0 +1,1 @@
+"""LoRA adapters of a painter, from folders of captioned pictures."""

@@ -1,0 +1,294 @@
+"""A recipe: a base model and a small graph of named stages, as YAML with HF argument names. Trains nothing.
+
+studio train run training/recipes/demo.yaml --plan
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.corpus.build import CorpusConfig
+from training.distil.documents import DistilConfig
+from workspace.errors import DataError, unknown
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+BASE = "base"
+Kind = Literal["corpus", "distil", "cpt", "sft", "dpo", "orpo", "slerp"]
+DATA = ("corpus", "distil")
+"""The kinds of stage that make rows, not a model."""
+SCHEMAS: Mapping[str, tuple[str, ...]] = {
+    "cpt": ("text",),
+    "sft": ("messages",),
+    "dpo": ("prompt", "chosen", "rejected"),
+    "orpo": ("prompt", "chosen", "rejected"),
+}
+"""The columns that a stage's data have."""
+
+
+_NAME = r"^[a-z0-9][a-z0-9._-]{0,60}$"
+_NAMES = "a name is up to 61 small letters, digits, dots, hyphens and underscores, a letter or digit first"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Arguments(_Part):
+    """What a stage is trained with, in Hugging Face's names. What is not given stands as here."""
+
+    learning_rate: float = Field(2e-5, gt=0)
+    lr_scheduler_type: Literal["cosine", "constant", "constant_with_warmup", "linear"] = "cosine"
+    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="of all steps")
+    warmup_steps: int = Field(0, ge=0, description="instead of the ratio, if not 0")
+    num_train_epochs: float = Field(1.0, gt=0)
+    max_steps: int = Field(-1, ge=-1, description="instead of the epochs, if not -1")
+    max_length: int = Field(2048, ge=16, description="tokens of a row")
+    max_prompt_length: int | None = Field(None, ge=8, description="tokens of a preference row's prompt")
+    per_device_train_batch_size: int = Field(1, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    optim: Literal[
+        "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adamw_8bit", "paged_adamw_8bit", "lion_8bit"
+    ] = "adamw_torch"
+    beta: float | None = Field(None, gt=0, description="of DPO and ORPO")
+    packing: bool | None = Field(None, description="CPT and SFT: true if not given")
+    assistant_only_loss: bool | None = Field(None, description="SFT: true if not given")
+    gradient_checkpointing: bool = False
+    bf16: bool = True
+    seed: int = 42
+    logging_steps: int = Field(10, ge=1)
+    save_steps: int = Field(100, ge=1, description="a checkpoint to resume from")
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="beside metrics.jsonl")
+
+
+class Adapter(_Part):
+    """A low-rank adapter in place of full training."""
+
+    type: Literal["lora", "dora", "qlora"] = "lora"
+    r: int = Field(16, ge=1, le=512)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class Data(_Part):
+    """One set of rows, and how often it is drawn beside the others: 2.0 is twice."""
+
+    path: str = Field("", description="JSONL or Parquet; relative to the recipe, or `sample` for the shipped")
+    source: str = Field("", alias="from", description="instead of a path: a corpus or distil stage's name")
+    weight: float = Field(1.0, gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _one(self) -> Data:
+        if bool(self.path) == bool(self.source):
+            raise ValueError("give a path, or from with a stage's name")
+        return self
+
+
+class Distil(DistilConfig):
+    """What is distilled, and which model writes it."""
+
+    model: str = Field(
+        "", description="a catalogue id, a folder, or a server's name for it; the recipe's base if not given"
+    )
+    server: str | None = Field(None, description="OpenAI-compatible base URL; none: in process")
+    adapter: str | None = Field(None, description="a LoRA adapter of the model")
+
+
+class Slerp(_Part):
+    """A merge of two variants along the sphere; ``t`` runs over depth, 0 the parent named first."""
+
+    self_attn: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1)
+    mlp: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1)
+    rest: float = Field(0.5, ge=0, le=1)
+
+
+class Stage(_Part):
+    """One step from a variant to the next."""
+
+    name: str = Field(pattern=_NAME)
+    stage: Kind
+    source: str = Field("", alias="from", description="a stage's name, or base; the stage before if not given")
+    into: str = Field("", description="slerp: the parent that t = 0 stands for; a catalogue id, or base")
+    data: tuple[Data, ...] = ()
+    args: dict[str, Any] = Field(default_factory=dict)
+    adapter: Adapter | None = None
+    keep_epochs: bool = Field(False, description="keep the variant after every epoch")
+    slerp: Slerp = Slerp()
+    corpus: CorpusConfig | None = Field(None, description="corpus: what is read and kept")
+    distil: Distil = Distil()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Stage:
+        trains = self.stage in SCHEMAS
+        if not trains and (self.data or self.args or self.adapter):
+            raise ValueError(f"a {self.stage} stage has no data, args or adapter")
+        if trains and not self.data:
+            raise ValueError("data: at least one file is needed")
+        if self.stage == "corpus" and self.corpus is None:
+            raise ValueError("corpus: its inputs are needed")
+        strange = [
+            name for name in ("corpus", "distil", "slerp") if name in self.model_fields_set and name != self.stage
+        ]
+        if strange:
+            raise ValueError(f"{strange[0]} is for a {strange[0]} stage")
+        return self
+
+
+class Recipe(_Part):
+    """The YAML file's shape."""
+
+    name: str = Field(pattern=_NAME)
+    base: str = Field(min_length=1, description="a chat model of the catalogue, or a folder")
+    chat_template: str | None = Field(None, description="of another model, for a base without one")
+    processes: int = Field(1, ge=1, description="GPUs that the batch sizes were chosen for")
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe by its path, or one of the shipped by its name.
+
+    Raises:
+        DataError: It is not there, or not as a recipe is; the line names the field and the choices.
+    """
+    file = Path(os.path.expanduser(path))
+    if not os.path.isfile(file) and os.path.isfile(FOLDER / f"{path}.yaml"):
+        file = FOLDER / f"{path}.yaml"
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(unknown("recipe", str(path), shipped())) from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as fault:
+        raise DataError(f"cannot read {file}: {' '.join(str(fault).split())[:200]}") from None
+    if not isinstance(told, dict):
+        raise DataError(f"{file} is no recipe: it holds no keys")
+    try:
+        recipe = Recipe.model_validate(told)
+        for stage in recipe.stages:
+            _check_keys(stage)
+        _check_graph(recipe)
+    except ValidationError as fault:
+        raise DataError(f"{file}: {_first(fault)}") from None
+    except DataError as fault:
+        raise DataError(f"{file}: {fault.message}") from None
+    return recipe
+
+
+def shipped() -> list[str]:
+    """The names of the recipes that come with Studio."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def _first(fault: ValidationError) -> str:
+    """A validation error's first fault as one line; an unknown key with its nearest name."""
+    error = fault.errors()[0]
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        held = [part for part in error["loc"][:-1] if isinstance(part, str)]
+        parts: dict[str, type[BaseModel]] = {"stages": Stage, "data": Data, "adapter": Adapter, "slerp": Slerp}
+        parts |= {"corpus": CorpusConfig, "distil": Distil}
+        part = parts.get("".join(held[-1:]), Recipe)
+        known = {field.alias or name for name, field in part.model_fields.items()}
+        return f"{where}: {unknown('key', str(error['loc'][-1]), known)}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{where}: {error['input']!r} is no name; {_NAMES}"
+    given = error["input"]
+    value = f", not {given!r:.80}" if isinstance(given, str | int | float | None) else ""
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}{value}"
+
+
+def _check_keys(stage: Stage) -> None:
+    for key in stage.args:
+        if key not in Arguments.model_fields:
+            raise DataError(f"stages, {stage.name}, args: {unknown('argument', key, Arguments.model_fields)}")
+    try:
+        Arguments.model_validate(stage.args)
+    except ValidationError as fault:
+        raise DataError(f"stages, {stage.name}, args, {_first(fault)}") from None
+
+
+def _check_graph(recipe: Recipe) -> None:
+    names = [stage.name for stage in recipe.stages]
+    twice = next((name for name in names if names.count(name) > 1 or name == BASE), None)
+    if twice:
+        raise DataError(f"stages: the name {twice!r} stands twice")
+    order(recipe)
+
+
+def parents(recipe: Recipe, stage: Stage) -> list[str]:
+    """The names of the stages (or base) that a stage starts from: models, and for a distil stage a corpus.
+
+    One that is not named is the nearest before it of that sort.
+    """
+    if stage.stage == "corpus":
+        return []
+    before = recipe.stages[: recipe.stages.index(stage)]
+    fit = [one.name for one in before if (one.stage == "corpus" if stage.stage == "distil" else one.stage not in DATA)]
+    nearest = fit[-1] if fit else "" if stage.stage == "distil" else BASE
+    told = [stage.source or nearest]
+    return [*told, stage.into or BASE] if stage.stage == "slerp" else told
+
+
+def order(recipe: Recipe) -> list[Stage]:
+    """The stages so that each comes after those that it needs.
+
+    Raises:
+        DataError: A stage starts from one that there is not, or the stages go in a circle.
+    """
+    known = {stage.name: stage for stage in recipe.stages}
+    graph = {stage.name: [name for name in _needed(recipe, stage) if name in known] for stage in recipe.stages}
+    try:
+        return [known[name] for name in TopologicalSorter(graph).static_order()]
+    except CycleError as fault:
+        raise DataError(f"stages: they go in a circle: {' -> '.join(fault.args[1])}") from None
+
+
+def _needed(recipe: Recipe, stage: Stage) -> list[str]:
+    """The names of the stages that must be done before this one, each of the sort that it can use."""
+    papers = [one.name for one in recipe.stages if one.stage == "corpus"]
+    distilled = [one.name for one in recipe.stages if one.stage == "distil"]
+    models = [one.name for one in recipe.stages if one.stage not in DATA]
+    wanted = parents(recipe, stage)
+    if wanted == [""]:
+        raise DataError(f"stages, {stage.name}: there is no corpus stage to distil")
+    if wanted and wanted[0] not in (fit := papers if stage.stage == "distil" else [*models, BASE]):
+        what = "corpus stage" if stage.stage == "distil" else "stage"
+        raise DataError(f"stages, {stage.name}, from: {unknown(what, wanted[0], fit)}")
+    for one in stage.data:
+        fit = [*papers, *distilled] if stage.stage == "cpt" else distilled  # a corpus has text alone
+        if one.source and one.source not in fit:
+            what = "corpus or distil stage" if stage.stage == "cpt" else "distil stage"
+            raise DataError(f"stages, {stage.name}, data, from: {unknown(what, one.source, fit)}")
+    return [*wanted, *(one.source for one in stage.data if one.source)]
+
+
+def resolved(stage: Stage) -> dict[str, Any]:
+    """A training stage's arguments with every default filled in."""
+    args = Arguments.model_validate(stage.args).model_dump()
+    if args["warmup_steps"]:
+        args["warmup_ratio"] = 0.0
+    packs = stage.stage in ("cpt", "sft")
+    args["packing"] = packs if args["packing"] is None else args["packing"]
+    args["assistant_only_loss"] = (
+        stage.stage == "sft" if args["assistant_only_loss"] is None else args["assistant_only_loss"]
+    )
+    if stage.stage in ("dpo", "orpo") and args["beta"] is None:
+        args["beta"] = 0.1
+    return args
+
+
+def steps_of(args: Mapping[str, Any], rows: int, processes: int) -> int:
+    """Optimizer steps of a stage over so many rows (packed rows, where it packs)."""
+    if args["max_steps"] > 0:
+        return int(args["max_steps"])
+    batch = int(args["per_device_train_batch_size"]) * int(args["gradient_accumulation_steps"]) * processes
+    return max(1, math.ceil(math.ceil(rows / batch) * float(args["num_train_epochs"])))

@@ -1,0 +1,378 @@
+"""One training stage of a language model, by TRL: a model folder and rows in, a variant's folder out.
+
+Read top to bottom: check the tokenizer, turn rows into tokens, build the trainer of the stage's kind, train with a
+checkpoint every so often, publish. Killed at any moment, the same call goes on from the last whole checkpoint. A loss
+that is no number, or runs away, stops it; the last good checkpoint stays. Every process of several runs the same; the
+first one writes. Knows no recipe and no graph.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
+
+from models.decoder.lora import one_line
+from training.language import ranks
+from training.language.estimate import operations, peak, size_of
+from training.language.progress import Effort, Keeper, guarded, last_whole, written
+from training.language.recipe import Adapter
+from training.language.rows import Row, begins
+from training.language.token_cache import kept, key_of
+from training.language.tokens import (
+    IGNORED,
+    Encoded,
+    Lengths,
+    check_tokenizer,
+    lengths,
+    of_messages,
+    of_text,
+    rendered,
+    set_pad,
+)
+from training.loop.heap import keep_freed
+from training.variants import write_variant
+from workspace.errors import DataError
+
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
+_PACKING = {"cpt": "bfd_split", "sft": "bfd"}
+
+Told = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a stage is to do.
+
+    Attributes:
+        kind: cpt, sft, dpo or orpo.
+        args: Every argument, from `training.language.recipe.resolved`.
+        base: Folder of the model that it starts from.
+        template: Folder of the model whose chat template is used; the base's own if not given.
+        adapter: A low-rank adapter in place of full training.
+        keep_epochs: Publish the model after every epoch too.
+        card: What the variant's card says beside what is measured here.
+        cache: Folder where tokenised rows are kept, to be used again; nowhere if not given.
+    """
+
+    kind: str
+    args: Mapping[str, Any]
+    base: Path
+    template: Path | None = None
+    adapter: Adapter | None = None
+    keep_epochs: bool = False
+    card: Mapping[str, Any] | None = None
+    cache: Path | None = None
+
+
+def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | None = None) -> Path:
+    """Train one stage.
+
+    Args:
+        task: What is trained and how.
+        rows: Checked rows of the stage's schema.
+        out: Folder for checkpoints and metrics.jsonl.
+        folder: Where the variant is published.
+        told: Called with rows of progress.
+
+    Returns:
+        The variant's folder.
+
+    Raises:
+        DataError: The tokenizer does not fit, no row is left, or the loss is no number or runs away.
+    """
+    _quiet()
+    if not torch.cuda.is_available():
+        keep_freed()
+    told = told if ranks.first() else None
+    tokenizer = load_tokenizer(task)
+    data, sizes = _prepared(task, tokenizer, rows)
+    if told:
+        more = {"left_out": sizes.left_out} if sizes.left_out else {}
+        told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), **more})
+    trainer = _trainer(task, tokenizer, data, out, told)
+    trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
+    if "wandb" in task.args["report_to"] and ranks.first():
+        import wandb
+
+        wandb.finish()  # the next stage is a run of its own
+    figures = {"tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), "steps": trainer.state.global_step}
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    if losses:
+        figures["loss_first"], figures["loss_last"] = losses[0], losses[-1]
+    _publish(trainer, folder, {**(task.card or {}), "figures": figures})
+    trainer.accelerator.free_memory()
+    del trainer
+    gc.collect()  # the next stage needs the room
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return folder
+
+
+def _quiet() -> None:
+    """Leave the terminal to the stage's own progress."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Within it, what loaders say of a folder that is no language model becomes one line."""
+    try:
+        yield
+    except (*_BROKEN, StrictDataclassError) as fault:
+        why = f"{type(fault).__name__}: {one_line(fault)}"
+        hint = "its configuration, tokenizer and weights must belong together"
+        raise DataError(f"cannot read a language model in {folder}: {why}", hint=hint) from fault
+
+
+def load_model(task: Task) -> Any:
+    """A stage's weights to begin with: whole in single precision; under an adapter in half, for QLoRA in four bits.
+
+    Four bits: NormalFloat with quantised constants, after Dettmers et al., "QLoRA" (2023).
+
+    Raises:
+        DataError: The base holds no language model, or lacks weights that its configuration asks for.
+    """
+    told: dict[str, Any] = {"dtype": torch.float32}
+    if task.adapter is not None and (task.args["bf16"] or task.adapter.type == "qlora"):
+        told["dtype"] = torch.bfloat16
+    if task.adapter is not None and task.adapter.type == "qlora":
+        told["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_quant_storage=torch.bfloat16,  # so that FSDP can spread them
+        )
+    with _reading(task.base):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            task.base, local_files_only=True, output_loading_info=True, **told
+        )
+    absent = sorted(found["missing_keys"])
+    if absent and not ranks.together():  # a process among several may hold but a share
+        raise DataError(f"{task.base} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}")
+    return model
+
+
+def load_tokenizer(task: Task) -> Any:
+    """The tokenizer with which a stage trains and its variant will speak."""
+    with _reading(task.base):
+        tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True)
+    if task.template is not None:
+        with _reading(task.template):
+            tokenizer.chat_template = AutoTokenizer.from_pretrained(task.template, local_files_only=True).chat_template
+    check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
+    set_pad(tokenizer)
+    return tokenizer
+
+
+def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
+    """The rows' tokens, made before or now."""
+    if task.cache is None:
+        return dataset(task, tokenizer, rows)
+    key = key_of(task.base, tokenizer.chat_template, rows, task.kind, task.args)
+    return kept(task.cache / key, lambda: dataset(task, tokenizer, rows))
+
+
+def encoded(task: Task, tokenizer: Any, row: Row) -> list[Encoded]:
+    """A row's tokens; of a preference those of both answers, each after the prompt."""
+    if task.kind == "cpt":
+        return [of_text(tokenizer, row)]
+    if task.kind == "sft":
+        return [of_messages(tokenizer, row, begins(row))]
+    return [
+        of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"{begins(row)}, {side}")
+        for side in ("chosen", "rejected")
+    ]
+
+
+def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
+    """Rows as the stage's trainer takes them, and what they come to in tokens.
+
+    Raises:
+        DataError: A row cannot be rendered, or of no row is any of the answer left within max_length.
+    """
+    from datasets import Dataset
+
+    most = int(task.args["max_length"])
+    made = [(row, encoded(task, tokenizer, row)) for row in rows]
+    whole = [(row, ones) for row, ones in made if _start(task, tokenizer, row, ones[0]) < most]
+    lost = next((begins(row) for row, ones in made if _start(task, tokenizer, row, ones[0]) >= most), "")
+    if not whole:
+        raise DataError(f"max_length {most} cuts the whole answer of every row, such as {lost}", hint="raise it")
+    sizes = lengths([one for _, ones in whole for one in ones], most)
+    if lost:
+        sizes = replace(sizes, left_out=f"{len(made) - len(whole)} of {len(made)} (no answer in max_length): {lost}")
+    if task.kind in ("dpo", "orpo"):
+        return Dataset.from_list([_preference(tokenizer, row, task) for row, _ in whole]), sizes
+    told = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
+    if not task.args["assistant_only_loss"]:
+        told = [{**one, "labels": one["input_ids"]} for one in told]
+    return Dataset.from_list(told), sizes
+
+
+def _start(task: Task, tokenizer: Any, row: Row, first: Encoded) -> int:
+    """After how many tokens a row's answer starts; a preference's prompt may be cut."""
+    if task.kind in ("dpo", "orpo"):
+        asked = len(rendered(tokenizer, row["prompt"], ask=True))
+        return min(asked, int(task.args["max_prompt_length"] or asked))
+    return next(place for place, label in enumerate(first.labels) if label != IGNORED)
+
+
+def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
+    """A preference row as texts: the prompt as inference renders it, each answer up to its end of turn."""
+    asked = rendered(tokenizer, row["prompt"], ask=True)
+    most = task.args["max_prompt_length"]
+    told = {"prompt": tokenizer.decode(asked[-most:] if most else asked)}
+    for side in ("chosen", "rejected"):
+        one = of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]})
+        stop = max(place for place, label in enumerate(one.labels) if label >= 0) + 1
+        told[side] = tokenizer.decode(one.input_ids[len(asked) : stop])
+    return told
+
+
+def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None) -> Any:
+    """The TRL trainer of the stage's kind, guarded and told of."""
+    from peft.utils.error import NoMatchingPeftModuleError
+    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+    kind: type
+    common = _arguments(task, out)
+    if task.kind in ("cpt", "sft"):
+        packs = {"packing": task.args["packing"], "packing_strategy": _PACKING[task.kind]}
+        kind, args = SFTTrainer, SFTConfig(**common, **packs)
+    elif task.kind == "dpo":
+        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args["beta"])
+    else:
+        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+        kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
+    # After the arguments: they say how weights are spread over the processes.
+    model = load_model(task)
+    keeper = Keeper(out, told, _effort(task))
+    plain = task.kind in ("cpt", "sft") and not torch.cuda.is_available()
+    try:
+        with _unkept(task.kind in ("dpo", "orpo")):
+            trainer = guarded(kind, keeper, plain)(
+                model=model,
+                args=args,
+                train_dataset=data,
+                processing_class=tokenizer,
+                callbacks=[keeper],
+                peft_config=_peft(task.adapter),
+            )
+    except NoMatchingPeftModuleError as fault:
+        raise DataError(f"adapter, target_modules: {' '.join(str(fault).split())}") from None
+    trainer.remove_callback(PrinterCallback)
+    if task.keep_epochs:
+        keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
+    return trainer
+
+
+def _effort(task: Task) -> Effort | None:
+    size, most = size_of(task.base.name, task.base), peak()
+    if size is None:
+        return None
+    return Effort(operations(size, task.kind, task.adapter is not None), most and most * ranks.count())
+
+
+@contextmanager
+def _unkept(wanted: bool) -> Iterator[None]:
+    """Within it, what a trainer makes of rows is not kept beside them: preferences' have no name to be found by."""
+    import datasets
+
+    if wanted:
+        datasets.disable_caching()
+    try:
+        yield
+    finally:
+        datasets.enable_caching()
+
+
+def _keep(trainer: Any, task: Task, folder: Path, epoch: int) -> None:
+    """Publish an epoch's model, once."""
+    if not ranks.agreed(folder.is_dir()):
+        _publish(trainer, folder, {**(task.card or {}), "epoch": epoch})
+
+
+def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
+    """Gather the weights, to which every process must come, and have the first one write them."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    weights = None
+    if ranks.together():
+        held = trainer.model_wrapped if trainer.is_deepspeed_enabled else trainer.model
+        weights = trainer.accelerator.get_state_dict(held)
+    if ranks.first():
+        with ranks.alone(), written(folder):
+            write_variant(model, trainer.processing_class, folder, card, weights)
+    ranks.wait()
+
+
+def _arguments(task: Task, out: Path) -> dict[str, Any]:
+    """The arguments that all four trainers share, in Hugging Face's names."""
+    same = (
+        "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "max_length", "weight_decay",
+        "per_device_train_batch_size", "gradient_accumulation_steps", "max_grad_norm", "optim",
+        "bf16", "seed", "logging_steps", "save_steps",
+    )  # fmt: skip
+    args = task.args
+    run_name = (task.card or {}).get("name", task.kind)
+    _report_into(out / "logs", args["report_to"], run_name)
+    return {
+        **{name: args[name] for name in same},
+        "activation_checkpointing": args["gradient_checkpointing"],
+        "warmup_steps": args["warmup_steps"] or args["warmup_ratio"],
+        "output_dir": str(out / "checkpoints"),
+        "use_cpu": not torch.cuda.is_available(),
+        "save_total_limit": 2,
+        "logging_nan_inf_filter": False,
+        "report_to": list(args["report_to"]),
+        "run_name": run_name,
+        "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
+        "log_level": "error",
+        "remove_unused_columns": task.kind != "orpo",
+    }
+
+
+def _report_into(folder: Path, names: Sequence[str], run_name: str) -> None:
+    """Say where a stage's metrics go, before their reporters ask."""
+    if not names or not ranks.first():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
+    if "wandb" in names:
+        import wandb
+
+        wandb.init(dir=str(folder), name=run_name, project=os.environ.get("WANDB_PROJECT", "studio"))
+
+
+def _peft(adapter: Adapter | None) -> Any:
+    if adapter is None:
+        return None
+    from peft import LoraConfig
+
+    targets = adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
+    return LoraConfig(
+        r=adapter.r,
+        lora_alpha=adapter.lora_alpha,
+        lora_dropout=adapter.lora_dropout,
+        target_modules=targets,
+        use_dora=adapter.type == "dora",
+        task_type="CAUSAL_LM",
+    )

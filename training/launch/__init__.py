@@ -1,0 +1,1 @@
+"""Who starts the processes that train: this one, accelerate, or Ray."""

@@ -1,0 +1,1 @@
+"""What every training loop of our own models shares."""

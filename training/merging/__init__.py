@@ -1,0 +1,1 @@
+"""Two variants into one."""

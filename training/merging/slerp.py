@@ -1,0 +1,82 @@
+"""Two variants into one, along the sphere (SLERP), with the share of each changing over depth. By mergekit.
+
+t = 0 is the parent named ``into``, t = 1 the tuned one, as in arXiv 2409.03444.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.language.recipe import Slerp
+from training.variants import card_of
+from workspace.errors import DataError
+from workspace.files import publish
+
+
+def configuration(tuned: Path, into: Path, slerp: Slerp) -> dict[str, Any]:
+    """A merge as mergekit's YAML says it."""
+    shares = [
+        {"filter": "self_attn", "value": list(slerp.self_attn)},
+        {"filter": "mlp", "value": list(slerp.mlp)},
+        {"value": slerp.rest},
+    ]
+    return {
+        "merge_method": "slerp",
+        "base_model": str(into),
+        "models": [{"model": str(into)}, {"model": str(tuned)}],
+        "parameters": {"t": shares},
+        "dtype": "bfloat16",
+    }
+
+
+def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str, Any]) -> Path:
+    """Merge and publish.
+
+    Args:
+        tuned: Folder of the variant for t = 1.
+        into: Folder of the model for t = 0, whose tokenizer the merge has.
+        slerp: t over depth.
+        folder: Where the merge is published.
+        card: What its card says; mergekit's YAML is added.
+
+    Raises:
+        DataError: The two have different shapes.
+    """
+    _alike(tuned, into)
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    told = configuration(tuned, into, slerp)
+
+    def lay(staged: Path) -> None:
+        options = MergeOptions(write_model_card=False, copy_tokenizer=True, quiet=True, clone_tensors=True)
+        run_merge(MergeConfiguration.model_validate(told), str(staged), options)
+        shown = {**card, "merge": yaml.safe_dump(_named(told), sort_keys=False)}
+        (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
+        (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
+
+    publish(folder, lay)
+    return folder
+
+
+def _named(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with models by their names, not their places on a disk."""
+    models = [{"model": Path(one["model"]).name} for one in told["models"]]
+    return {**told, "base_model": Path(told["base_model"]).name, "models": models}
+
+
+def _alike(one: Path, other: Path) -> None:
+    """Refuse parents of different shapes before any weight is read."""
+    told = [json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in (one, other)]
+    keys = ("model_type", "hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
+    for key in keys:
+        if told[0].get(key) != told[1].get(key):
+            raise DataError(
+                f"{one.name} and {other.name} cannot be merged: {key} is {told[0].get(key)} and {told[1].get(key)}"
+            )

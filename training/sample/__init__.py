@@ -1,0 +1,1 @@
+"""The sample corpus, as rows and as papers."""

@@ -1,0 +1,1 @@
+"""The terminal: commands, and how what comes back is shown on one console."""

@@ -1,0 +1,74 @@
+"""Questions a run waits with, and the answers a person gives. Knows terminals; not what is done with an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.prompt import Prompt
+from rich.text import Text
+
+from workspace.errors import Unfinished, UsageError
+
+if TYPE_CHECKING:
+    from studio.runs.record import Design
+
+CHOICES = {
+    "before_painting": ("approve", "edit", "rethink", "stop"),
+    "after_critique": ("approve", "repaint", "edit", "rethink", "stop"),
+}
+WORDS = {
+    "approve": "approve: go on with this",
+    "edit": "edit: word the picture prompt yourself",
+    "repaint": "repaint: another round of pictures",
+    "rethink": "rethink: back to the design",
+    "stop": "stop: leave the run here; it can be resumed",
+}
+
+
+def answers_from(approve: bool, prompt: str | None, choice: str | None) -> dict[str, Any] | None:
+    """Read an answer from the options of ``studio resume``; ``None`` if there is none."""
+    given: list[dict[str, Any]] = []
+    if approve:
+        given.append({"approve": True})
+    if prompt is not None:
+        given.append({"prompt": prompt})
+    if choice is not None:
+        given.append({"choice": choice})
+    if len(given) > 1:
+        raise UsageError("give one of --approve, --prompt and --choice, not several")
+    return given[0] if given else None
+
+
+def resume_lines(run: Design) -> list[str]:
+    """Say what the run waits for and how to answer it."""
+    text = (run.question or {}).get("text", "an answer is needed")
+    others = "or answer with --prompt TEXT or --choice NAME"
+    return [f"waiting: {text}", f"studio resume {run.run_id} --approve", others]
+
+
+def ask_person(run: Design, console: Console) -> dict[str, Any]:
+    """Ask in the terminal until there is an answer.
+
+    Raises:
+        Unfinished: If the person leaves the run where it is.
+    """
+    question = run.question or {}
+    kind = str(question.get("kind", "before_painting"))
+    shown = question.get("payload", {}).get("prompt", {})
+    console.print(Text(f"\n{question.get('text', 'Go on?')}", style="bold"))
+    for name in ("short", "long"):
+        if shown.get(name):
+            console.print(Text(f"{name}: {shown[name]}", style="dim"))
+    if question.get("payload", {}).get("problem"):
+        console.print(Text(str(question["payload"]["problem"]), style="yellow"))
+    for name in CHOICES[kind]:
+        console.print(Text(f"  {WORDS[name]}"))
+    chosen = Prompt.ask("Answer", choices=list(CHOICES[kind]), default="approve", console=console)
+    if chosen == "approve":
+        return {"approve": True}
+    if chosen == "edit":
+        return {"prompt": Prompt.ask("Prompt", default=str(shown.get("short", "")), console=console)}
+    if chosen == "stop":
+        raise Unfinished("left waiting for an answer", hint=f"studio resume {run.run_id} --approve")
+    return {"choice": chosen}
