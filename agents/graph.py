@@ -13,9 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from agents.kit import Kit
-from agents.roles import critic, director, illustrator
-from agents.roles import painter as painting
-from agents.roles import scientist as roles
+from agents.roles import critic, director, engineer, illustrator, painter, reviewer, scientist
 from agents.roles.director import Answer
 from agents.state import DesignState, Json
 from workspace.errors import UsageError
@@ -33,17 +31,17 @@ class Team:
 
     def scientist(self, state: DesignState) -> Command[Literal["scientist", "reviewer", "engineer"]]:
         """Answer one turn; when none is left the draft goes to review, or straight to the Engineer."""
-        changes = roles.scientist(self.kit, state)
-        return Command(update=changes, goto=roles.after_turn(self.kit, state, changes))
+        changes = scientist.scientist(self.kit, state)
+        return Command(update=changes, goto=scientist.after_turn(self.kit, state, changes))
 
     def reviewer(self, state: DesignState) -> Command[Literal["scientist", "engineer"]]:
         """Read the draft; comments go back to the Scientist."""
-        changes = roles.reviewer(self.kit, state)
+        changes = reviewer.reviewer(self.kit, state)
         return Command(update=changes, goto="scientist" if "messages" in changes else "engineer")
 
     def engineer(self, state: DesignState) -> Command[Literal["illustrator"]]:
         """Write the design down as a document."""
-        return Command(update=roles.engineer(self.kit, state), goto="illustrator")
+        return Command(update=engineer.engineer(self.kit, state), goto="illustrator")
 
     def illustrator(self, state: DesignState) -> Command[Literal["approve", "painter"]]:
         """Turn the design into an image prompt."""
@@ -58,7 +56,7 @@ class Team:
 
     def painter(self, state: DesignState) -> Command[Literal["critic", "director"]]:
         """Paint the round's pictures."""
-        changes = painting.painter(self.kit, state)
+        changes = painter.painter(self.kit, state)
         return Command(update=changes, goto="critic" if self.kit.critic_enabled else "director")
 
     def critic(self, state: DesignState) -> Command[Literal["consult", "director"]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +18,9 @@ from langchain_core.messages import BaseMessage
 from PIL.Image import Image
 from pydantic import BaseModel
 
+from agents.documents import Brief
 from agents.programs import Program
+from agents.state import DesignState
 from models.filling.shots import Shots
 from workspace.events import Event, StepFinished, StepStarted, Token
 
@@ -176,3 +179,15 @@ def derive(seed: int, key: str) -> int:
     """A stable seed below 2**31 for one step of a run."""
     digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+def wish(kit: Kit, state: DesignState) -> Brief:
+    """The brief with its target settled: the person's own, or else the program's."""
+    brief = state["brief"]
+    return _settled(brief["text"], tuple(brief["inspirations"]), brief["target"], kit.program.target)
+
+
+@lru_cache(maxsize=32)
+def _settled(text: str, inspirations: tuple[str, ...], target: str, usual: str) -> Brief:
+    unsaid = target == Brief.model_fields["target"].default
+    return Brief(text=text, inspirations=list(inspirations), target=usual if unsaid else target)

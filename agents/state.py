@@ -60,3 +60,8 @@ def initial_state(brief: Brief) -> DesignState:
         "decisions": [],
         "best": None,
     }
+
+
+def comment(name: str, text: str) -> Message:
+    """What a colleague says to the Scientist."""
+    return {"role": "user", "name": name, "content": text}

@@ -26,7 +26,7 @@ Read = Callable[[Sequence[str]], Any]
 
 
 def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
-    """What reads lines: each gives its wish, (lines, columns), laid out as by `training.embedded.painter.codes.wishes`."""
+    """Reads lines: each gives its wish, (lines, columns), laid out as by `training.embedded.painter.codes.wishes`."""
     import torch
     from diffusers import FluxTransformer2DModel
 

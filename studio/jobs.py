@@ -12,24 +12,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs.record import folder_of, held, ledger_of, lock_of, row_of, true_status
+from studio.runs.claims import POLL, claim_run, held, lock_of, true_status
+from studio.runs.record import folder_of, ledger_of, row_of
 from workspace.errors import StorageError, Unfinished
 from workspace.events import RunStopped
-from workspace.files import claim
 
 if TYPE_CHECKING:
     from workspace.events import Event
     from workspace.ledger import Ledger
     from workspace.settings import Settings
 
-CLAIM_TRIES = 5
-POLL = 0.1
-SLOT_POLL = 0.5
 SETTLE_SECONDS = 5.0
 SETTLED = ("finished", "failed", "interrupted", "waiting")
 
@@ -65,47 +61,6 @@ def _worker_died(run_id: str) -> bool:
     """Say whether a worker that this very process started has ended (and reap it)."""
     worker = _children.get(run_id)
     return worker is not None and worker.poll() is not None
-
-
-@contextmanager
-def claim_run(home: Path, run_id: str) -> Iterator[None]:
-    """Hold a run's lock; a second process is told that the first has it."""
-    lock = lock_of(home, run_id)
-    for attempt in range(CLAIM_TRIES):
-        try:
-            context = claim(lock)
-            context.__enter__()
-            break
-        except Unfinished as error:
-            if attempt == CLAIM_TRIES - 1:
-                raise Unfinished(
-                    f"run {run_id} is being made by another process: {error.message}", hint=f"studio show {run_id}"
-                ) from error
-            time.sleep(POLL)
-    try:
-        yield
-    finally:
-        context.__exit__(None, None, None)
-
-
-@contextmanager
-def claim_slot(home: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the home's one working place; ``waiting`` is called once if it is taken at first."""
-    told = False
-    while True:
-        try:
-            context = claim(home / "locks" / "slot.lock")
-            context.__enter__()
-            break
-        except Unfinished:
-            if not told:
-                waiting()
-            told = True
-            time.sleep(SLOT_POLL)
-    try:
-        yield
-    finally:
-        context.__exit__(None, None, None)
 
 
 def stop(run_id: str, settings: Settings) -> bool:

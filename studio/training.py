@@ -100,9 +100,10 @@ def recipe(
     listener: Callable[[dict[str, Any]], None] | None,
 ) -> dict[str, Any]:
     """Run a recipe, or with ``plan`` only say what would be done; see `studio.train_recipe`."""
-    from training.language import run
+    from training.language.plan import plan as planned
+    from training.language.run import open_run
     from training.launch import start as launch
 
     if plan:
-        return run.plan(run.open_run(path, settings.home))
+        return planned(open_run(path, settings.home))
     return launch.train(path, settings.home, **by, told=listener)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import studio
-from studio.jobs import claim_run
+from studio.runs.claims import claim_run
 from studio.runs.execute import execute
 from studio.runs.record import FILES, open_run
 from studio.runs.request import Request, prepare

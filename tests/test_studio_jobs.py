@@ -10,7 +10,8 @@ import pytest
 import studio
 from benchmarks.scripted_server import serving
 from studio import jobs
-from studio.runs.record import folder_of, lock_of
+from studio.runs.claims import lock_of
+from studio.runs.record import folder_of
 from studio.runs.request import Request, prepare
 from workspace.errors import Interrupted, Unfinished, UsageError
 from workspace.event_log import EventLog

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.runs.record import held, lock_of, new_run_id, open_run, seconds_of, summaries, true_status
+from studio.runs.claims import held, lock_of, true_status
+from studio.runs.record import new_run_id, open_run, seconds_of, summaries
 from studio.runs.request import Request, prepare
 from workspace.errors import UsageError
 from workspace.events import RunFinished, RunStarted

@@ -21,8 +21,9 @@ from pipelines.corpus import converters
 from pipelines.corpus.build import CorpusConfig, main
 from pipelines.corpus.cleaning import joined, mended, plain, sections, sentences, spans, vocabulary
 from pipelines.corpus.converters import convert
-from pipelines.corpus.duplicates import Duplicates, Leaks
+from pipelines.corpus.duplicates import Duplicates
 from pipelines.corpus.gates import refused
+from pipelines.corpus.leaks import Leaks
 from pipelines.corpus.parsing import Limits, parse
 from pipelines.corpus.references import look_up, match, read_references
 from training.sample import papers as sample_papers

@@ -12,8 +12,9 @@ import yaml
 from models.catalogue.fetch import variants
 from tests.fixtures_chat import Fault, ScriptedServer
 from training.language import data_stages
+from training.language.plan import plan
 from training.language.recipe import load_recipe, order, parents, shipped
-from training.language.run import main, open_run, plan
+from training.language.run import main, open_run
 from ui.cli import main as cli
 from workspace.errors import DataError, Unfinished
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from models.filling.slots import lay_out
-from pipelines.corpus.build import Passage, Source
+from pipelines.corpus.passages import Passage, Source, read_passages
 from studio import train_distil
 from tests.fixtures_chat import Fault, ScriptedServer
 from training.distil import checks
@@ -22,7 +22,7 @@ from training.distil.answers import Kept
 from training.distil.asking import excerpt, messages, version
 from training.distil.documents import KINDS, USUAL, DistilConfig, Document
 from training.distil.rows import Gathering, candidates
-from training.distil.stage import Maker, main, open_maker, read_passages
+from training.distil.stage import Maker, main, open_maker
 from training.language.rows import read_rows
 from ui.cli import app
 from ui.cli import main as command

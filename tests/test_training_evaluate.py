@@ -10,7 +10,8 @@ import yaml
 
 from tests.fixtures_local import sentences
 from training import demo
-from training.evaluation.answering import answers, gain, interval, offered
+from training.evaluation.answering import answers, offered
+from training.evaluation.statistics import gain, interval
 from training.sample.rows import asked, benchmark
 
 pytest_plugins = ["tests.fixtures_local"]

@@ -16,8 +16,9 @@ from models.catalogue.fetch import locate, variants
 from tests.fixtures_local import sentences
 from training.language import run as runner
 from training.language.estimate import Machine, Size, hours, memory, size_of
+from training.language.plan import plan
 from training.language.recipe import resolved
-from training.language.run import main, open_run, plan
+from training.language.run import main, open_run
 from training.sample.rows import benchmark, passages, sample_rows
 from ui.cli import app
 from ui.cli import main as cli
@@ -122,8 +123,7 @@ def test_metrics_go_elsewhere_only_where_a_package_is_there(
 
 
 def test_parents_of_different_shapes_are_not_merged(recipe: Path, home: Path, tmp_path: Path) -> None:
-    from training.language.recipe import Slerp
-    from training.merging.slerp import merge
+    from training.merging.slerp import Slerp, merge
 
     for name, width in (("one", 64), ("other", 32)):
         (tmp_path / name).mkdir()
@@ -239,7 +239,7 @@ def test_an_unknown_model_names_variants_too(home: Path) -> None:
 
 
 def test_the_sample_is_worded_apart_from_its_benchmark() -> None:
-    from pipelines.corpus.duplicates import Leaks
+    from pipelines.corpus.leaks import Leaks
 
     assert len(passages()) >= 80 and len(benchmark()) >= 150
     assert all(150 <= len(one["text"].split()) <= 330 for one in passages())

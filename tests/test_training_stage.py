@@ -18,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from tests.fixtures_local import sentences
 from training.language import stage as stages
+from training.language.arguments import Adapter, Arguments
 from training.language.estimate import Size, operations, size_of
-from training.language.recipe import Adapter, Arguments, Stage, resolved
+from training.language.recipe import Stage, resolved
 from training.language.rows import Row
 from training.language.stage import Task, dataset, load_tokenizer, main
 from training.language.tokens import IGNORED, of_messages, of_text

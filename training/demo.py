@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from models.catalogue.fetch import fingerprint
-from training.evaluation.answering import answers, gain, interval
+from training.evaluation.answering import answers
+from training.evaluation.figures import plot_accuracy
+from training.evaluation.statistics import gain, interval
 from training.language.rows import digest
 from training.language.run import main as train
 from training.language.run import open_run
-from training.loop.plots import plot_accuracy, plot_loss
+from training.loop.plots import plot_loss
 from training.sample.rows import benchmark
 from workspace.errors import StudioError
 from workspace.files import publish

@@ -16,8 +16,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from agents.documents import Check, Critique, Verdict
 from agents.experience import shots
-from agents.kit import Kit
-from agents.roles.scientist import wish
+from agents.kit import Kit, wish
 from agents.roles.scores import rubric, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from agents.documents import ImagePrompt
 from agents.experience import shots
-from agents.kit import Hints, Kit
-from agents.roles.scientist import wish
+from agents.kit import Hints, Kit, wish
 from agents.roles.scores import latest, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt

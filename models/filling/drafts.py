@@ -158,7 +158,7 @@ def _write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int]) -> 
 
 
 def _pick_each(rows: Sequence[_Row], logits: torch.Tensor, masks: torch.Tensor) -> list[tuple[int | None, float]]:
-    """Choose each row's next token among those its mask leaves (see `models.decoder.engine.pick`), with its likelihood."""
+    """Choose each row's next token among those its mask leaves, as the engine does, with its likelihood."""
     import torch
 
     for mask, row in zip(masks, rows, strict=True):

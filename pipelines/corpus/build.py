@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.corpus.cleaning import sections, spans
 from pipelines.corpus.converters import PAGES, PDF
-from pipelines.corpus.duplicates import LEAK, Duplicates, Leaks, words_of
+from pipelines.corpus.duplicates import Duplicates
 from pipelines.corpus.files import Found, found, names, shown
 from pipelines.corpus.gates import refused
+from pipelines.corpus.leaks import Leaks, benchmark_texts
 from pipelines.corpus.parsing import Limits, parse
+from pipelines.corpus.passages import Passage, Source
 from pipelines.corpus.references import Reference, look_up, match
 from workspace.errors import DataError, UsageError, unknown
 from workspace.extras import require
@@ -64,28 +65,6 @@ class CorpusConfig(BaseModel):
     most_pages: int = Field(PAGES, ge=1, description="of one file; longer ones are skipped")
     crossref: str = Field("", description="where missing DOIs are looked up; empty looks none up")
     mail: str = Field("", description="address sent to Crossref")
-
-
-class Source(BaseModel):
-    """Where a passage comes from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    document: str
-    title: str = ""
-    heading: str = ""
-    doi: str = ""
-    page: int = Field(ge=1)
-
-
-class Passage(BaseModel):
-    """A row of the corpus, in the schema that continued pretraining reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    text: str
-    source: Source
 
 
 def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) -> dict[str, Any]:
@@ -255,45 +234,6 @@ def _astray(
         ("topic", f"its likeness to the topic is {one:.2f}; {least / 2:.2f} is the least") if one < least / 2 else None
         for one in told
     ]
-
-
-def benchmark_texts(path: Path) -> list[str]:
-    """Every question, choice and answer of an evaluation set: any JSON or JSONL file's longer texts.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    try:
-        texts = [text for row in _loaded(Path(os.path.expanduser(path))) for text in _texts(row)]
-    except (OSError, ValueError, RecursionError) as fault:
-        raise DataError(f"cannot read the benchmark {shown(path)}: {fault}", hint="it is JSON or JSONL") from None
-    if not any(len(words_of(one)) >= LEAK for one in texts):
-        raise DataError(f"the benchmark {shown(path)} tells nothing: no text in it has {LEAK} words")
-    return texts
-
-
-def _loaded(path: Path) -> Iterator[Any]:
-    text = path.read_text(encoding="utf-8-sig")
-    if path.suffix.lower() != ".jsonl":
-        yield json.loads(text)
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as fault:
-                raise ValueError(f"line {number}: {fault.msg}, column {fault.colno}") from None
-
-
-def _texts(row: Any) -> Iterator[str]:
-    if isinstance(row, str):
-        yield row
-    elif isinstance(row, Mapping):
-        for one in row.values():
-            yield from _texts(one)
-    elif isinstance(row, list):
-        for one in row:
-            yield from _texts(one)
 
 
 def _report(

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 
 PERMUTATIONS = 128
 _RUN = 5  # words
-LEAK = 8  # words: questions are short, and eight in a row are no chance
 _WORD = re.compile(r"\w+")
 
 
@@ -60,30 +58,4 @@ class Duplicates:
             self._likes.insert(name, told)
             self._hashes[name] = told
         self._exact[digest] = name
-        return None
-
-
-class Leaks:
-    """Tells of each text whether it holds eight words in a row of a benchmark's question or answer.
-
-    Args:
-        benchmarks: Name of a benchmark to its texts.
-    """
-
-    def __init__(self, benchmarks: Mapping[str, Iterable[str]]) -> None:
-        self._runs: dict[str, tuple[str, str]] = {}
-        for name, texts in benchmarks.items():
-            for text in texts:
-                if len(words_of(text)) >= LEAK:
-                    for run in runs(text, LEAK):
-                        self._runs.setdefault(run, (name, text))
-
-    def found(self, text: str) -> tuple[str, str] | None:
-        """The benchmark and its text whose words are in this one; none for a clean text."""
-        if not self._runs:
-            return None
-        words = words_of(text)
-        for place in range(len(words) - LEAK + 1):
-            if told := self._runs.get(" ".join(words[place : place + LEAK])):
-                return told
         return None

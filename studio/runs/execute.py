@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from studio.jobs import claim_run, claim_slot
 from studio.runs.assemble import assemble
+from studio.runs.claims import claim_run, claim_slot
 from studio.runs.folder import write_documents, write_manifest
 from studio.runs.record import Design, ledger_of, open_folder, open_run, row_of, seconds_of
 from workspace.errors import Interrupted, StudioError, Unfinished, UsageError

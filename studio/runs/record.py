@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import secrets
 import time
@@ -12,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from studio.runs.claims import true_status
 from workspace.errors import DataError, UsageError, unknown
 from workspace.files import publish
 from workspace.ledger import Ledger
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound="BaseModel")
 FILES = ("brief.json", "conversation.md", "design.json", "prompts.json", "critiques.json", "events.jsonl")
 RESUMABLE = ("interrupted", "waiting", "failed")
-START_GRACE = 60.0
 
 
 @dataclass(frozen=True)
@@ -117,11 +115,6 @@ def folder_of(home: Path, run_id: str) -> Path:
     return home / "runs" / run_id
 
 
-def lock_of(home: Path, run_id: str) -> Path:
-    """Say which lock a process holds while it executes a run."""
-    return home / "locks" / f"{run_id}.lock"
-
-
 def json_bytes(data: Any) -> bytes:
     """Write plain data the one way all of a run's JSON files are written."""
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
@@ -150,29 +143,6 @@ def row_of(home: Path, run_id: str) -> RunRow:
         raise UsageError(unknown("run", run_id, []))
     with ledger_of(home) as ledger:
         return ledger.run(run_id)
-
-
-def held(home: Path, run_id: str) -> bool:
-    """Say whether a living process is executing the run just now; the lock is looked at and left as it is."""
-    try:
-        handle = os.open(lock_of(home, run_id), os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def true_status(home: Path, row: RunRow) -> str:
-    """Return a run's status, seeing through a process that died: then it is ``interrupted``."""
-    if row.status not in ("running", "queued") or held(home, row.run_id):
-        return row.status
-    starting = time.time() - row.updated < START_GRACE and not lock_of(home, row.run_id).exists()
-    return row.status if starting else "interrupted"
 
 
 def summaries(settings: Settings, limit: int = 50) -> list[RunSummary]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs.record import FILES, open_run, row_of, true_status
+from studio.runs.claims import true_status
+from studio.runs.record import FILES, open_run, row_of
 from workspace.errors import DataError, UsageError, unknown
 from workspace.files import publish
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.corpus.build import Passage
+from pipelines.corpus.passages import Passage, digest
 from training.distil.asking import version
 from training.distil.documents import KINDS, Document
 from workspace.errors import DataError
@@ -25,11 +25,6 @@ from workspace.files import publish
 def maker(told: Mapping[str, Any]) -> str:
     """A short name for all that an answer depends on beside its passage and its prompt."""
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def digest(text: str) -> str:
-    """The sha256 of a passage's text."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass

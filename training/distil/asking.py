@@ -19,8 +19,8 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from models.chat.structured import structured
 from models.filling.shots import Shots
-from pipelines.corpus.build import Passage
 from pipelines.corpus.cleaning import sentences
+from pipelines.corpus.passages import Passage
 from training.distil.documents import KINDS, Document
 
 _HERE = Path(__file__).parent

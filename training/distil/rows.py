@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.corpus.build import Passage
-from pipelines.corpus.duplicates import Duplicates, Leaks, words_of
+from pipelines.corpus.duplicates import Duplicates, words_of
+from pipelines.corpus.leaks import Leaks
+from pipelines.corpus.passages import Passage
 from training.distil import checks
 from training.distil.documents import (
     KINDS,

@@ -22,12 +22,11 @@ from threading import Event
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import ValidationError
 
-from pipelines.corpus.build import Passage, benchmark_texts
-from pipelines.corpus.duplicates import Leaks
 from pipelines.corpus.files import names
-from training.distil.answers import Kept, digest, maker
+from pipelines.corpus.leaks import Leaks, benchmark_texts
+from pipelines.corpus.passages import digest, read_passages
+from training.distil.answers import Kept, maker
 from training.distil.asking import ask, version
 from training.distil.card import lay
 from training.distil.documents import DistilConfig
@@ -37,7 +36,6 @@ from workspace.extras import require
 from workspace.files import claim, publish, sha256, sweep
 from workspace.settings import RoleCall
 
-PASSAGES = "passages.jsonl"
 _NEEDS = ("datasketch", "pyarrow")
 _ONES_OWN = frozenset({400, 413, 422})  # a server's word on one request, not on all
 
@@ -110,41 +108,6 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: To
         publish(out / "data", partial(lay, made=gathering.made, report=report))
     minutes = max(1e-9, time.monotonic() - started) / 60
     return {**report, "data": str(out / "data"), "asked": asked, "minutes": round(minutes, 2)}
-
-
-def read_passages(corpus: Path, limit: int | None) -> tuple[Path, list[Passage]]:
-    """The passages of a corpus, each text once.
-
-    Raises:
-        DataError: There is none, or a line is no passage: file, line and field are named.
-    """
-    path = corpus.expanduser()
-    file = path / PASSAGES if path.is_dir() else path
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{file} is not there", hint="`studio train corpus` makes it") from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"cannot read {file}: {fault}") from None
-    texts: dict[str, Passage] = {}
-    names: set[str] = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            one = Passage.model_validate_json(line)
-        except ValidationError as fault:
-            first = fault.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{file}, line {number}{where and ', '}{where}: {first['msg']}") from None
-        if not one.text.strip() or one.id in names:
-            why = "text: it is empty" if not one.text.strip() else f"id: {one.id!r} stands twice"
-            raise DataError(f"{file}, line {number}, {why}")
-        names.add(one.id)
-        texts.setdefault(digest(one.text), one)
-    if not texts:
-        raise DataError(f"{file} holds no passages", hint="`studio train corpus` makes it")
-    return file, list(texts.values())[:limit]
 
 
 def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path, told: Told | None) -> int:

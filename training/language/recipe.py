@@ -10,13 +10,16 @@ import os
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipelines.corpus.build import CorpusConfig
 from training.distil.documents import DistilConfig
+from training.language.arguments import Adapter, Arguments, Part
+from training.language.rows import SCHEMAS
+from training.merging.slerp import Slerp
 from workspace.errors import DataError, unknown
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -24,63 +27,13 @@ BASE = "base"
 Kind = Literal["corpus", "distil", "cpt", "sft", "dpo", "orpo", "slerp"]
 DATA = ("corpus", "distil")
 """The kinds of stage that make rows, not a model."""
-SCHEMAS: Mapping[str, tuple[str, ...]] = {
-    "cpt": ("text",),
-    "sft": ("messages",),
-    "dpo": ("prompt", "chosen", "rejected"),
-    "orpo": ("prompt", "chosen", "rejected"),
-}
-"""The columns that a stage's data have."""
 
 
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,60}$"
 _NAMES = "a name is up to 61 small letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Arguments(_Part):
-    """What a stage is trained with, in Hugging Face's names. What is not given stands as here."""
-
-    learning_rate: float = Field(2e-5, gt=0)
-    lr_scheduler_type: Literal["cosine", "constant", "constant_with_warmup", "linear"] = "cosine"
-    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="of all steps")
-    warmup_steps: int = Field(0, ge=0, description="instead of the ratio, if not 0")
-    num_train_epochs: float = Field(1.0, gt=0)
-    max_steps: int = Field(-1, ge=-1, description="instead of the epochs, if not -1")
-    max_length: int = Field(2048, ge=16, description="tokens of a row")
-    max_prompt_length: int | None = Field(None, ge=8, description="tokens of a preference row's prompt")
-    per_device_train_batch_size: int = Field(1, ge=1)
-    gradient_accumulation_steps: int = Field(1, ge=1)
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    optim: Literal[
-        "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adamw_8bit", "paged_adamw_8bit", "lion_8bit"
-    ] = "adamw_torch"
-    beta: float | None = Field(None, gt=0, description="of DPO and ORPO")
-    packing: bool | None = Field(None, description="CPT and SFT: true if not given")
-    assistant_only_loss: bool | None = Field(None, description="SFT: true if not given")
-    gradient_checkpointing: bool = False
-    bf16: bool = True
-    seed: int = 42
-    logging_steps: int = Field(10, ge=1)
-    save_steps: int = Field(100, ge=1, description="a checkpoint to resume from")
-    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="beside metrics.jsonl")
-
-
-class Adapter(_Part):
-    """A low-rank adapter in place of full training."""
-
-    type: Literal["lora", "dora", "qlora"] = "lora"
-    r: int = Field(16, ge=1, le=512)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str | tuple[str, ...] = "all-linear"
-
-
-class Data(_Part):
+class Data(Part):
     """One set of rows, and how often it is drawn beside the others: 2.0 is twice."""
 
     path: str = Field("", description="JSONL or Parquet; relative to the recipe, or `sample` for the shipped")
@@ -104,15 +57,7 @@ class Distil(DistilConfig):
     adapter: str | None = Field(None, description="a LoRA adapter of the model")
 
 
-class Slerp(_Part):
-    """A merge of two variants along the sphere; ``t`` runs over depth, 0 the parent named first."""
-
-    self_attn: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1)
-    mlp: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1)
-    rest: float = Field(0.5, ge=0, le=1)
-
-
-class Stage(_Part):
+class Stage(Part):
     """One step from a variant to the next."""
 
     name: str = Field(pattern=_NAME)
@@ -144,7 +89,7 @@ class Stage(_Part):
         return self
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """The YAML file's shape."""
 
     name: str = Field(pattern=_NAME)

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from training.language.recipe import SCHEMAS
 from workspace.errors import DataError
 
 ROLES = ("system", "user", "assistant")
@@ -192,3 +191,12 @@ def digest(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         told.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
     return told.hexdigest()
+
+
+SCHEMAS: Mapping[str, tuple[str, ...]] = {
+    "cpt": ("text",),
+    "sft": ("messages",),
+    "dpo": ("prompt", "chosen", "rejected"),
+    "orpo": ("prompt", "chosen", "rejected"),
+}
+"""The columns that a stage's data have."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from typing import Any
 from models.catalogue.fetch import VARIANTS, fingerprint, locate
 from models.catalogue.table import MODELS
 from training.language import data_stages, ranks
-from training.language.estimate import GB, hours, machine, memory, size_of
-from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved, steps_of
+from training.language.estimate import GB, machine, memory, size_of
+from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved
 from training.language.rows import Row, digest, mixed, read_rows
 from training.sample.rows import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError
@@ -297,77 +297,3 @@ def _key(run: Run, stage: Stage) -> str:
             "template": run.recipe.chat_template,
         }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def plan(run: Run) -> dict[str, Any]:
-    """Everything that would be done, with nothing done: arguments, rows, steps, memory, hours."""
-    here = machine()
-    folder, missing = _there(run)
-    size = size_of(run.recipe.base, folder)
-    told = []
-    for stage in order(run.recipe):
-        if stage.stage in DATA:
-            told.append(_plan_data(run, stage))
-            continue
-        [parent, *into] = parents(run.recipe, stage)
-        row: dict[str, Any] = {"name": stage.name, "stage": stage.stage, "from": parent}
-        if stage.stage == "slerp":
-            told.append({**row, "into": into[0], **stage.slerp.model_dump(mode="json")})
-            continue
-        args = resolved(stage)
-        row |= args | {"adapter": stage.adapter and stage.adapter.model_dump(mode="json"), **_amount(run, stage, args)}
-        if size is not None:
-            need = memory(size, args, stage.stage, row["adapter"], run.recipe.processes)
-            row["memory_gb"] = round(need, 1)
-            if row["tokens"]:
-                tokens = row["tokens"] * args["num_train_epochs"]
-                row["hours"] = round(hours(size, tokens, stage.stage, here.flops * run.recipe.processes), 3)
-        told.append(row)
-    return {
-        "recipe": run.recipe.name,
-        "base": run.recipe.base,
-        "missing": missing,
-        "processes": run.recipe.processes,
-        "machine": {"name": here.name, "memory_gb": round(here.memory, 1)},
-        "stages": told,
-    }
-
-
-def _plan_data(run: Run, stage: Stage) -> dict[str, Any]:
-    """What a corpus or distil stage would do; ``done`` where it has been."""
-    told = stage.corpus or stage.distil
-    given = told.model_dump(mode="json", exclude_defaults=True)
-    if stage.stage == "distil":
-        given = {"from": parents(run.recipe, stage)[0], "model": run.recipe.base} | given
-    return {"name": stage.name, "stage": stage.stage, **given, "done": run.done(stage.name)}
-
-
-def _there(run: Run) -> tuple[Path | None, str | None]:
-    """The base's folder, or what to do about it."""
-    try:
-        return locate(run.recipe.base, run.home, kind="chat"), None
-    except ServiceError as fault:
-        return None, f"{fault.message}: {fault.hint}" if fault.hint else fault.message
-
-
-def _amount(run: Run, stage: Stage, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows, tokens and steps of a stage; unknown where its data or the base is not there yet."""
-    try:
-        rows = run.rows(stage)
-    except DataError as fault:
-        waits = [one.source for one in stage.data if one.source and not run.done(one.source)]
-        if waits:
-            return {"rows": None, "tokens": None, "steps": None, "data": f"not made yet, by {', '.join(waits)}"}
-        return {"rows": None, "tokens": None, "steps": None, "data": fault.message}
-    words = sum(len(_said(row).split()) for row in rows)
-    tokens = round(1.4 * words)  # English prose in a vocabulary of 50,000: 1.3 to 1.5 tokens a word
-    packed = max(1, round(tokens / args["max_length"])) if args["packing"] else len(rows)
-    steps = steps_of(args, packed, run.recipe.processes)
-    return {"rows": len(rows), "tokens": tokens, "steps": steps, "data": digest(rows)[:16]}
-
-
-def _said(row: Row) -> str:
-    if "text" in row:
-        return str(row["text"])
-    parts = [row[name] for name in ("messages", "prompt", "chosen", "rejected") if name in row]
-    return " ".join(message["content"] for part in parts for message in part)

@@ -23,9 +23,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from models.decoder.lora import one_line
 from training.language import ranks
+from training.language.arguments import Adapter
 from training.language.estimate import operations, peak, size_of
 from training.language.progress import Effort, Keeper, guarded, last_whole, written
-from training.language.recipe import Adapter
 from training.language.rows import Row, begins
 from training.language.token_cache import kept, key_of
 from training.language.tokens import (

@@ -40,7 +40,7 @@ def train(
     from ray.util.queue import Queue
 
     from training.language.ranks import PATIENCE
-    from training.launch.start import ROOT
+    from training.launch.faults import ROOT
 
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     seen = {"env_vars": environment | {"PYTHONPATH": path, "STUDIO_HOME": str(home)}}
@@ -78,7 +78,7 @@ def train(
 def work(given: dict[str, Any]) -> None:
     """What each worker does."""
     from training.language import ranks, run
-    from training.launch.start import failure
+    from training.launch.faults import failure
 
     os.chdir(given["folder"])
     try:
@@ -103,7 +103,7 @@ def _listen(rows: Any, ends: dict[str, Any], told: Told | None) -> None:
 
 
 def _ended(ends: dict[str, Any]) -> dict[str, Any]:
-    from training.launch.start import fault_of
+    from training.launch.faults import fault_of
 
     if "failed" in ends:
         raise fault_of(ends["failed"], _LOGS)

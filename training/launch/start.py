@@ -22,13 +22,12 @@ from typing import IO, Any
 import yaml
 
 from training.language import ranks, run
-from workspace import errors
+from training.launch.faults import ROOT, failure, fault_of
 from workspace.errors import DataError, Interrupted, ServiceError, StudioError, UsageError, unknown
 from workspace.extras import require
 
 FOLDER = Path(__file__).parent
 MARK = "\x1e"
-ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_END = 60.0  # seconds that the processes have after Ctrl-C
 
 Told = Callable[[dict[str, Any]], None]
@@ -187,15 +186,6 @@ def _ended(ends: dict[str, Any], code: int, log: Path) -> dict[str, Any]:
     return made
 
 
-def fault_of(told: dict[str, Any], log: str) -> StudioError:
-    """The fault that a process told, see `failure`; one that is not Studio's own names the log."""
-    kind = getattr(errors, told["kind"], None)
-    if kind is not None:
-        fault: StudioError = kind(told["message"], hint=told["hint"])
-        return fault
-    return StudioError(f"process {told['process']} failed: {told['kind']}: {told['message']}", hint=f"see {log}")
-
-
 def _ray(opened: run.Run, recipe: str, config: str | None, processes: int | None, told: Told | None) -> dict[str, Any]:
     """Start workers on Ray, with a configuration's FSDP in their environment."""
     require("ray", extra="cluster")
@@ -223,13 +213,6 @@ def environment(settings: Any) -> dict[str, str]:
 
 LAUNCHERS = {"none": _here, "accelerate": _accelerate, "ray": _ray}
 """Who may start the processes."""
-
-
-def failure(kind: type[BaseException], fault: BaseException | None) -> dict[str, Any]:
-    """A fault as a row."""
-    message = getattr(fault, "message", str(fault))
-    told = {"kind": kind.__name__, "message": " ".join(message.split())[:500], "hint": getattr(fault, "hint", None)}
-    return {"failed": told | {"process": int(os.environ.get("RANK", "0"))}}
 
 
 def _say(row: dict[str, Any]) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
-from training.language.recipe import Slerp
 from training.variants import card_of
 from workspace.errors import DataError
 from workspace.files import publish
@@ -80,3 +80,13 @@ def _alike(one: Path, other: Path) -> None:
             raise DataError(
                 f"{one.name} and {other.name} cannot be merged: {key} is {told[0].get(key)} and {told[1].get(key)}"
             )
+
+
+class Slerp(BaseModel):
+    """A merge of two variants along the sphere; ``t`` runs over depth, 0 the parent named first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    self_attn: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1)
+    mlp: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1)
+    rest: float = Field(0.5, ge=0, le=1)

@@ -28,8 +28,8 @@ import torch
 from models.encoders.eyes import Eyes, lay_eyes
 from training.embedded.critic.rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.embedded.critic.tower import NAMES, Seer, data, load_seer, to_input, verdicts
+from training.embedded.writer.adapter import lay_adapter, load, noted, train
 from training.embedded.writer.branches import Laid, lay_out, log_likelihoods
-from training.embedded.writer.train import lay_adapter, load, noted, train
 from training.loop.checkpoints import Trainee, flushed, load_tensors, own, save_tensors
 from workspace.files import publish
 
