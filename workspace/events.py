@@ -1,22 +1,25 @@
-"""Typed events: what a run says while it goes on. Knows their shapes; never who makes or shows them."""
+"""Typed events: what a design, or any job, says while it goes on. Knows shapes; never who makes or shows them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
+
+from workspace.progress import (
+    DocumentRead,
+    Downloaded,
+    PassageDistilled,
+    QuestionsAnswered,
+    Remark,
+    StageFinished,
+    StageStarted,
+    Stamped,
+    TrainingStep,
+)
 
 
-class _Event(BaseModel):
-    """Fields every event has; ``seq`` counts within a run and ``at`` is Unix time in seconds, set by the log."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    run_id: str = ""
-    seq: int = 0
-    at: float = 0.0
-
-
-class RunStarted(_Event):
+class RunStarted(Stamped):
     """A run began (``resumed`` says whether it went on from an earlier stop)."""
 
     type: Literal["run_started"] = "run_started"
@@ -25,7 +28,7 @@ class RunStarted(_Event):
     resumed: bool = False
 
 
-class StepStarted(_Event):
+class StepStarted(Stamped):
     """A role began a step. ``key`` names the step within the run; ``label`` is for people."""
 
     type: Literal["step_started"] = "step_started"
@@ -34,7 +37,7 @@ class StepStarted(_Event):
     label: str
 
 
-class Token(_Event):
+class Token(Stamped):
     """A piece of text that a role is writing just now (several tokens may come together)."""
 
     type: Literal["token"] = "token"
@@ -43,7 +46,7 @@ class Token(_Event):
     text: str
 
 
-class StepFinished(_Event):
+class StepFinished(Stamped):
     """A role finished a step; ``text`` is what it said, for people. ``replayed``: taken from the ledger."""
 
     type: Literal["step_finished"] = "step_finished"
@@ -54,7 +57,7 @@ class StepFinished(_Event):
     replayed: bool = False
 
 
-class DesignReady(_Event):
+class DesignReady(Stamped):
     """The structured design as plain JSON data."""
 
     type: Literal["design_ready"] = "design_ready"
@@ -62,7 +65,7 @@ class DesignReady(_Event):
     repairs: int = 0
 
 
-class PromptReady(_Event):
+class PromptReady(Stamped):
     """An image prompt as plain JSON data (``long``, ``short``, ``motifs``, ``palette``)."""
 
     type: Literal["prompt_ready"] = "prompt_ready"
@@ -70,7 +73,7 @@ class PromptReady(_Event):
     round: int
 
 
-class PictureProgress(_Event):
+class PictureProgress(Stamped):
     """One denoising step done, counted over all pictures of the round."""
 
     type: Literal["picture_progress"] = "picture_progress"
@@ -79,7 +82,7 @@ class PictureProgress(_Event):
     steps: int
 
 
-class PictureReady(_Event):
+class PictureReady(Stamped):
     """A picture was published; ``path`` is relative to the run's folder."""
 
     type: Literal["picture_ready"] = "picture_ready"
@@ -91,7 +94,7 @@ class PictureReady(_Event):
     pixels_sha256: str
 
 
-class CritiqueReady(_Event):
+class CritiqueReady(Stamped):
     """A critique of one picture as plain JSON data."""
 
     type: Literal["critique_ready"] = "critique_ready"
@@ -99,7 +102,7 @@ class CritiqueReady(_Event):
     round: int
 
 
-class Decision(_Event):
+class Decision(Stamped):
     """What the Director chose: ``repaint``, ``rethink`` or ``finish``, and why."""
 
     type: Literal["decision"] = "decision"
@@ -108,7 +111,7 @@ class Decision(_Event):
     round: int
 
 
-class Question(_Event):
+class Question(Stamped):
     """The run waits for a person. ``kind``: ``before_painting`` or ``after_critique``."""
 
     type: Literal["question"] = "question"
@@ -117,14 +120,14 @@ class Question(_Event):
     payload: dict[str, Any]
 
 
-class Notice(_Event):
+class Notice(Stamped):
     """Something a person should know that is no error (a repair, a cut prompt, a slow endpoint)."""
 
     type: Literal["notice"] = "notice"
     text: str
 
 
-class RunFinished(_Event):
+class RunFinished(Stamped):
     """The run ended well."""
 
     type: Literal["run_finished"] = "run_finished"
@@ -132,10 +135,35 @@ class RunFinished(_Event):
     seconds: float
 
 
-class RunStopped(_Event):
+class RunStopped(Stamped):
     """The run ended or paused otherwise. ``status``: ``failed``, ``interrupted`` or ``waiting``."""
 
     type: Literal["run_stopped"] = "run_stopped"
+    status: str
+    message: str
+    exit_code: int
+
+
+class JobStarted(Stamped):
+    """A job that is no design began; ``attempt`` counts from one."""
+
+    type: Literal["job_started"] = "job_started"
+    kind: str
+    attempt: int
+
+
+class JobFinished(Stamped):
+    """A job that is no design ended well, with its result as plain data."""
+
+    type: Literal["job_finished"] = "job_finished"
+    result: dict[str, Any]
+    seconds: float
+
+
+class JobStopped(Stamped):
+    """A job that is no design ended otherwise. ``status``: ``failed`` or ``interrupted``."""
+
+    type: Literal["job_stopped"] = "job_stopped"
     status: str
     message: str
     exit_code: int
@@ -155,7 +183,18 @@ Event = Annotated[
     | Question
     | Notice
     | RunFinished
-    | RunStopped,
+    | RunStopped
+    | JobStarted
+    | JobFinished
+    | JobStopped
+    | StageStarted
+    | StageFinished
+    | TrainingStep
+    | DocumentRead
+    | PassageDistilled
+    | QuestionsAnswered
+    | Downloaded
+    | Remark,
     Field(discriminator="type"),
 ]
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ValidationError
@@ -27,7 +27,8 @@ from models.filling.slots import Layout, Path, Slot, figures, lay_out, put, roun
 from workspace.errors import DataError
 
 if TYPE_CHECKING:
-    from models.chat.local import LocalChat
+    from models.decoder.engine import Engine
+    from workspace.settings import SamplingSettings
 
 T = TypeVar("T", bound=BaseModel)
 _ATTEMPTS = 4
@@ -35,6 +36,22 @@ _DRAFTS = {"name": 5, "sentence": 4, "question": 4, "prompt": 3, "pattern": 3, "
 _MARK = "\u241e"
 _CONTEXT = 640
 _TEMPERATURES = (0.55, 0.7, 0.85, 0.0)
+
+
+class Writer(Protocol):
+    """What `fill` needs of a chat model: its weights, how it samples, and a conversation as it reads it."""
+
+    sampling: SamplingSettings
+
+    @property
+    def engine(self) -> Engine:
+        """The weights."""
+
+    def begun(self, messages: Sequence[BaseMessage]) -> Tape:
+        """The cache of what a conversation begins with."""
+
+    def turns(self, messages: Sequence[BaseMessage], limit: int) -> list[dict[str, str]]:
+        """The conversation as turns, the oldest cut where it has more than ``limit`` tokens."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +64,7 @@ class Filled(Generic[T]):
 
 
 def fill(
-    llm: LocalChat,
+    llm: Writer,
     messages: Sequence[BaseMessage],
     schema: type[T],
     seed: int,
@@ -94,7 +111,7 @@ class _Work:
 
     def __init__(
         self,
-        llm: LocalChat,
+        llm: Writer,
         messages: Sequence[BaseMessage],
         layout: Layout,
         seed: int,

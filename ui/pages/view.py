@@ -92,7 +92,7 @@ class View:
             self._add_state(event)
         elif isinstance(event, StepStarted | Token | StepFinished):
             self._add_step(event)
-        else:
+        elif isinstance(event, DesignReady | PromptReady | PictureProgress | PictureReady | CritiqueReady | Decision):
             self._add_result(event)
 
     def _add_state(self, event: RunStarted | RunFinished | RunStopped | Question | Notice) -> None:

@@ -1,0 +1,126 @@
+"""Typed progress: what training, merging, evaluating, reading, distilling and downloading say while they go on.
+
+Knows the shapes; never who makes or shows them. Designs have events of their own in `workspace.events`, which joins
+the two in one log. ``stage`` is the name of a recipe's stage, empty for work that stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Stamped(BaseModel):
+    """Fields every event has; ``seq`` counts within a run and ``at`` is Unix time in seconds, set by the log."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    run_id: str = ""
+    seq: int = 0
+    at: float = 0.0
+
+
+class _Progress(Stamped):
+    stage: str = ""
+
+
+class StageStarted(_Progress):
+    """A stage began; ``doing`` is a word for people, such as ``training``, ``merging`` or ``reading``."""
+
+    type: Literal["stage_started"] = "stage_started"
+    doing: str
+
+
+class StageFinished(_Progress):
+    """A stage is done; ``made`` is false where it was done before and nothing had to be."""
+
+    type: Literal["stage_finished"] = "stage_finished"
+    made: bool = True
+
+
+class TrainingStep(_Progress):
+    """A logged step of any training. ``left_s`` are seconds; rates are a second; what is not known is ``None``."""
+
+    type: Literal["training_step"] = "training_step"
+    step: int
+    of: int
+    loss: float
+    epoch: float | None = None
+    learning_rate: float | None = None
+    held_out: float | None = None
+    tokens_s: float | None = None
+    pictures_s: float | None = None
+    mfu: float | None = None
+    seconds_a_step: float | None = None
+    left_s: float | None = None
+
+
+class DocumentRead(_Progress):
+    """A document of a corpus was read, or skipped for the reason ``why``."""
+
+    type: Literal["document_read"] = "document_read"
+    document: str
+    documents: int
+    of: int
+    why: str = ""
+
+
+class PassageDistilled(_Progress):
+    """A passage was distilled into rows, or gave none for the reason ``why``; ``rows`` counts all so far."""
+
+    type: Literal["passage_distilled"] = "passage_distilled"
+    passage: str
+    passages: int
+    of: int
+    rows: int
+    per_minute: float
+    left_s: float
+    why: str = ""
+
+
+class QuestionsAnswered(_Progress):
+    """So many questions of an evaluation were answered by a model."""
+
+    type: Literal["questions_answered"] = "questions_answered"
+    model: str
+    answered: int
+    of: int
+
+
+class Downloaded(_Progress):
+    """So many bytes of a file have come; ``of`` is 0 where its length is not known."""
+
+    type: Literal["downloaded"] = "downloaded"
+    file: str
+    bytes: int
+    of: int
+
+
+class Remark(_Progress):
+    """Something a person should know that is no error: a picture left out, a few words of a new variant."""
+
+    type: Literal["remark"] = "remark"
+    text: str
+
+
+Progress = Annotated[
+    StageStarted
+    | StageFinished
+    | TrainingStep
+    | DocumentRead
+    | PassageDistilled
+    | QuestionsAnswered
+    | Downloaded
+    | Remark,
+    Field(discriminator="type"),
+]
+
+PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
+
+Tell = Callable[[Progress], None]
+"""Whoever works calls it with every event of progress."""
+
+
+def silent(event: Progress) -> None:
+    """Tell nobody."""
