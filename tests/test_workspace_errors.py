@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workspace.errors import (
     DataError,
@@ -10,6 +13,8 @@ from workspace.errors import (
     StudioError,
     Unfinished,
     UsageError,
+    one_line,
+    pydantic_fault,
     unknown,
 )
 
@@ -45,3 +50,58 @@ def test_unknown_names_the_nearest_and_the_choices():
 @given(st.text(), st.lists(st.text(max_size=20), max_size=20))
 def test_unknown_takes_any_text(value, choices):
     assert unknown("thing", value, choices).startswith("unknown thing ")
+
+
+class _Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    weight: float = Field(1.0, gt=0)
+
+
+class _Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    parts: list[_Inner] = []
+    named: dict[str, _Inner] | None = None
+    source: str = Field("", alias="from")
+    needed: int
+
+
+def _fault(data: dict[str, Any]) -> str:
+    with pytest.raises(ValidationError) as caught:
+        _Outer.model_validate(data)
+    return pydantic_fault(caught.value, _Outer)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({}, "needed: Field required"),
+        ({"needed": 1, "form": ""}, "unknown key 'form'; did you mean 'from'? choices: from, named, needed, parts"),
+        ({"needed": 1, "parts": [{"wight": 1}]},
+         "parts.0: unknown key 'wight'; did you mean 'weight'? choices: weight"),
+        ({"needed": 1, "named": {"a": {"wight": 1}}},
+         "named.a: unknown key 'wight'; did you mean 'weight'? choices: weight"),
+        ({"needed": 1, "parts": [{"weight": 0}]}, "parts.0.weight: Input should be greater than 0, not 0"),
+        ({"needed": 1, "parts": [{"weight": 0}, {"weight": -1}]},
+         "parts.0.weight: Input should be greater than 0, not 0 (and 1 more)"),
+    ],
+)  # fmt: skip
+def test_a_pydantic_fault_is_one_line(data: dict[str, Any], line: str) -> None:
+    assert _fault(data) == line
+
+
+def test_a_long_value_is_cut() -> None:
+    line = _fault({"needed": "x" * 500})
+    assert line.startswith("needed: Input should be a valid integer") and line.endswith(" ...") and len(line) < 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (ValueError("two\n  lines"), "two lines"),
+        (ValueError(), "ValueError"),
+        (ValueError("word " * 100), ("word " * 100)[:196].rstrip() + " ..."),
+        ("a text", "a text"),
+    ],
+)
+def test_a_foreign_error_is_one_line(fault: BaseException | str, line: str) -> None:
+    assert one_line(fault) == line

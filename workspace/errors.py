@@ -13,6 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+LONGEST_LINE = 200
+LONGEST_VALUE = 60
 
 
 class StudioError(Exception):
@@ -83,3 +90,52 @@ def unknown(noun: str, value: str, choices: Iterable[str]) -> str:
     guess = f"did you mean {near[0]!r}? " if near else ""
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"unknown {noun} {value!r}; {guess}choices: {shown or 'none'}"
+
+
+def one_line(fault: BaseException | str, most: int = LONGEST_LINE) -> str:
+    """Word somebody else's error as one line: white space run together, what is too long cut with an ellipsis.
+
+    Args:
+        fault: The error, or what it said; one that says nothing is named by its class.
+        most: Letters of the line.
+    """
+    line = " ".join(str(fault).split()) or type(fault).__name__
+    return line if len(line) <= most else f"{line[: most - 4].rstrip()} ..."
+
+
+def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Word what pydantic found wrong first as one line: where, why, the value, and how much more is wrong.
+
+    Args:
+        error: What pydantic raised.
+        model: The class that was filled; with it an unknown key is told with the nearest one and the choices.
+    """
+    found = error.errors(include_url=False, include_context=False)
+    first = found[0]
+    where = ".".join(str(part) for part in first["loc"])
+    why = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if first["type"] == "extra_forbidden":
+        *held, key = first["loc"]
+        owner = _part(model, held)
+        inside = f"{'.'.join(map(str, held))}: " if held else ""
+        fields = [] if owner is None else [info.alias or name for name, info in owner.model_fields.items()]
+        line = f"{inside}{unknown('key', str(key), fields)}" if fields else f"{inside}unknown key {str(key)!r}"
+    else:
+        value = repr(first["input"])
+        shown = value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 4]} ..."
+        tells = first["type"] == "missing" or not where or "choices" in why or f"not {value}" in why
+        line = f"{where}: {why}" if where else why
+        line += "" if tells else f", not {shown}"
+    return line if len(found) == 1 else f"{line} (and {len(found) - 1} more)"
+
+
+def _part(kind: Any, trail: list[int | str]) -> type[BaseModel] | None:
+    """The class of the part of a document that a trail of keys leads to, if there is one."""
+    fields = getattr(kind, "model_fields", None)
+    if fields is None:  # a union stands for its arguments, a list or mapping for its items
+        inside = trail[1:] if get_origin(kind) in (list, tuple, dict) else trail
+        return next((part for inner in get_args(kind) if (part := _part(inner, inside)) is not None), None)
+    if not trail:
+        return kind  # type: ignore[no-any-return]
+    info = next((info for name, info in fields.items() if trail[0] in (name, info.alias)), None)
+    return None if info is None else _part(info.annotation, trail[1:])
