@@ -259,6 +259,20 @@ def test_variables(monkeypatch):
         load_settings()
 
 
+def test_the_queue_is_set_as_everything_else(place, monkeypatch):
+    assert (load_settings().queue.jobs_at_once, load_settings().queue.light_at_once) == (1, 4)
+    path = _write(place, "home", "[queue]\njobs_at_once = 2\nlight_at_once = 8\n")
+    monkeypatch.setenv("STUDIO_QUEUE__JOBS_AT_ONCE", "3")
+    settings = load_settings()
+    assert (settings.queue.jobs_at_once, settings.queue.light_at_once) == (3, 8)
+    assert settings.origins["queue.jobs_at_once"] == "STUDIO_QUEUE__JOBS_AT_ONCE"
+    assert settings.origins["queue.light_at_once"] == f"{path}, line 3"
+    assert load_settings(overrides={"queue.jobs_at_once": 4}).queue.jobs_at_once == 4
+    for key, value in {"jobs_at_once": 0, "light_at_once": 33}.items():
+        with pytest.raises(UsageError, match=rf"command line: queue\.{key} should be .*, not {value}"):
+            load_settings(overrides={f"queue.{key}": value})
+
+
 def test_the_command_line():
     assert load_settings(overrides={"flow.images": 5, "painter.size": None}).flow.images == 5
     with pytest.raises(UsageError, match=r"command line: flow.images should be greater than or equal to 1, not 0"):

@@ -142,6 +142,18 @@ class FlowSettings(_Section):
     reviews: int = Field(1, ge=0, le=10, description="How often the reviewer may send it back")
 
 
+class QueueSettings(_Section):
+    """How much of what was asked for runs at the same time on this machine; the rest waits its turn."""
+
+    jobs_at_once: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Heavy jobs (designs, trainings, merges, evaluations) that run at the same time on this machine",
+    )
+    light_at_once: int = Field(4, ge=1, le=32, description="Downloads and other light jobs at the same time")
+
+
 _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 
 
@@ -170,6 +182,7 @@ class Settings(BaseSettings):
     vision: VisionSettings = VisionSettings()
     painter: PainterSettings
     flow: FlowSettings = FlowSettings()
+    queue: QueueSettings = QueueSettings()
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -280,7 +293,7 @@ def _profile_layers(layers: list[Layer], known: frozenset[str]) -> list[Layer]:
 def known_keys() -> frozenset[str]:
     """Return every dotted key there is."""
     keys = {"home", "profile"}
-    for section in ("chat", "sampling", "vision", "painter", "flow"):
+    for section in ("chat", "sampling", "vision", "painter", "flow", "queue"):
         model = Settings.model_fields[section].annotation
         keys |= {f"{section}.{key}" for key in getattr(model, "model_fields", ())}
     return frozenset(keys | {f"roles.{role}.{key}" for role in ROLES for key in RoleSettings.model_fields})
