@@ -1,290 +1,136 @@
-"""The front door: what a program, the command line and the page call. Knows runs and jobs; nothing of widgets.
+"""The front door: what a program, the command line and the page call. A lazy table of verbs; nothing of widgets.
 
-Importing this package is cheap: every function imports what it needs when it is called.
+Importing this package is cheap: a verb's module is imported when the verb is first named.
 
     import studio
 
-    design = studio.design("a tough panel inspired by nacre and leaves", images=2)
-    print(design.design.title, design.folder)
+    made = studio.design("a tough panel inspired by nacre and leaves", images=2)
+    print(made.design.title, made.folder)
+
+Every verb takes ``settings`` and ``listener`` beside its own options; those that take long have ``submit`` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agents.documents import Brief
-    from studio.runs.record import Design, RunSummary
+    from agents.documents import Brief, Critique, ImagePrompt, MaterialDesign
+    from agents.programs import Program
+    from studio.designs import design, export, list_runs, open_run, replay, resume, stream, submit, watch
+    from studio.doctor import examine
+    from studio.jobs import list_jobs, open_job, put_first, retry_job, stop_job, watch_job
+    from studio.library import fetch_models, list_models, open_program, programs, verify_models
+    from studio.queue.submit import JobSummary
+    from studio.runs.record import Design, ImageInfo, RunSummary
     from studio.runs.repeat import Replay
-    from studio.runs.request import Options
-    from workspace.events import Event
-    from workspace.settings import Settings
+    from studio.training import train_corpus, train_distil, train_image_lora, train_recipe
 
 __version__ = "0.1.0"
+
+VERBS = {
+    "design": "studio.designs",
+    "submit": "studio.designs",
+    "stream": "studio.designs",
+    "watch": "studio.designs",
+    "open_run": "studio.designs",
+    "list_runs": "studio.designs",
+    "resume": "studio.designs",
+    "replay": "studio.designs",
+    "export": "studio.designs",
+    "train_corpus": "studio.training",
+    "train_distil": "studio.training",
+    "train_image_lora": "studio.training",
+    "train_recipe": "studio.training",
+    "list_models": "studio.library",
+    "fetch_models": "studio.library",
+    "verify_models": "studio.library",
+    "programs": "studio.library",
+    "open_program": "studio.library",
+    "examine": "studio.doctor",
+    "list_jobs": "studio.jobs",
+    "open_job": "studio.jobs",
+    "watch_job": "studio.jobs",
+    "stop_job": "studio.jobs",
+    "retry_job": "studio.jobs",
+    "put_first": "studio.jobs",
+}
+"""Every verb, and the module that holds it."""
+
+JOBS = ("design", "train_corpus", "train_distil", "train_image_lora", "train_recipe", "fetch_models")
+"""The verbs that can be queued: the kinds of job."""
+
+_TYPES = {
+    "Brief": "agents.documents",
+    "Critique": "agents.documents",
+    "ImagePrompt": "agents.documents",
+    "MaterialDesign": "agents.documents",
+    "Program": "agents.programs",
+    "Design": "studio.runs.record",
+    "ImageInfo": "studio.runs.record",
+    "RunSummary": "studio.runs.record",
+    "Replay": "studio.runs.repeat",
+    "JobSummary": "studio.queue.submit",
+}
+
 __all__ = [
+    "JOBS",
+    "VERBS",
+    "Brief",
+    "Critique",
+    "Design",
+    "ImageInfo",
+    "ImagePrompt",
+    "JobSummary",
+    "MaterialDesign",
+    "Program",
+    "Replay",
+    "RunSummary",
     "design",
+    "examine",
     "export",
+    "fetch_models",
+    "list_jobs",
+    "list_models",
     "list_runs",
+    "open_job",
+    "open_program",
     "open_run",
+    "programs",
+    "put_first",
     "replay",
     "resume",
+    "retry_job",
+    "stop_job",
     "stream",
     "submit",
     "train_corpus",
     "train_distil",
     "train_image_lora",
     "train_recipe",
+    "verify_models",
     "watch",
+    "watch_job",
 ]
 
 
-def _settings(given: Settings | None) -> Settings:
-    from workspace.settings import load_settings
+def summary(name: str) -> str:
+    """The first line of what a verb says of itself, read from its source: nothing is imported for it."""
+    import ast
+    from pathlib import Path
 
-    return load_settings() if given is None else given
-
-
-def design(
-    brief: str | Brief,
-    *,
-    inspirations: Sequence[str] = (),
-    program: str = "relate-and-design",
-    images: int | None = None,
-    rounds: int | None = None,
-    seed: int | None = None,
-    size: int | None = None,
-    model: str | None = None,
-    adapter: str | None = None,
-    profile: str | None = None,
-    ask: bool = False,
-    settings: Settings | None = None,
-    listener: Callable[[Event], None] | None = None,
-) -> Design:
-    """Make one design and return it when it is done.
-
-    Args:
-        brief: The wish in plain words (3 to 8000 characters), or a ready ``Brief``.
-        inspirations: Biological materials to draw on.
-        program: A shipped program's name or the path of a program file.
-        images: Pictures a round, 1 to 64. ``None`` takes the profile's number, as for the other options.
-        rounds: Rounds of pictures, 1 to 10.
-        seed: The one number all randomness comes from; drawn at random and recorded when ``None``.
-        size: Edge of the pictures in pixels, a multiple of 16.
-        model: Chat model for all roles.
-        adapter: LoRA adapter of the painter, a catalogue id or a file; ``none`` for no adapter.
-        profile: ``embedded``, ``gpu``, ``remote`` or the path of a profile file.
-        ask: Stop for approval before painting and after the critique (then ``status`` is ``waiting``).
-        settings: Ready settings; ``profile``, ``model``, ``adapter``, ``size``, ``images``, ``rounds`` still go first.
-        listener: Called with every event as it happens.
-
-    Raises:
-        StudioError: One clear line; what was made is kept and ``resume`` goes on from it.
-    """
-    from studio.runs.execute import execute
-    from studio.runs.request import Request, prepare
-
-    asked = Request(brief, inspirations, program, images, rounds, seed, size, model, adapter, profile, ask)
-    prepared = prepare(asked, settings)
-    return execute(prepared.run_id, prepared.settings, listener=listener)
-
-
-def submit(brief: str | Brief, *, settings: Settings | None = None, **options: Unpack[Options]) -> str:
-    """Queue a design as a job in a worker process and return its run id at once (options as for ``design``)."""
-    from studio.jobs import start
-    from studio.runs.request import Request, prepare
-
-    prepared = prepare(Request(brief, **options), settings, status="queued")
-    start(prepared.run_id, prepared.settings)
-    return prepared.run_id
-
-
-def stream(brief: str | Brief, *, settings: Settings | None = None, **options: Unpack[Options]) -> Iterator[Event]:
-    """Make one design in a worker process and yield its events until it ends (options as for ``design``)."""
-    yield from watch(submit(brief, settings=settings, **options), settings=settings)
-
-
-def watch(run_id: str, *, after_seq: int = 0, settings: Settings | None = None) -> Iterator[Event]:
-    """Yield the events of a run from ``after_seq`` on, live, until it ends, waits, or its worker dies."""
-    from studio.jobs import watch as follow_run
-
-    yield from follow_run(run_id, _settings(settings), after_seq=after_seq)
-
-
-def open_run(run_id: str, *, settings: Settings | None = None) -> Design:
-    """Read a run, finished or not, without doing anything to it."""
-    from studio.runs.record import open_run as read_run
-
-    return read_run(run_id, _settings(settings))
-
-
-def list_runs(limit: int = 50, *, settings: Settings | None = None) -> list[RunSummary]:
-    """List the newest runs first."""
-    from studio.runs.record import summaries
-
-    return summaries(_settings(settings), limit)
-
-
-def resume(
-    run_id: str,
-    answers: Mapping[str, Any] | None = None,
-    *,
-    settings: Settings | None = None,
-    listener: Callable[[Event], None] | None = None,
-) -> Design:
-    """Go on with a run that was stopped, killed or waits for an answer; a finished one is read again.
-
-    Args:
-        run_id: Which run.
-        answers: What a person says to the question the run waits with, such as ``{"choice": "approve"}``.
-        settings: Where the home is; all else comes from the run's own record.
-        listener: Called with every event as it happens.
-    """
-    from studio.runs.execute import execute
-
-    return execute(run_id, _settings(settings), answers=answers, listener=listener)
-
-
-def replay(run_id: str, *, settings: Settings | None = None, listener: Callable[[Event], None] | None = None) -> Replay:
-    """Make a finished run again from its record and say what came out identical."""
-    from studio.runs.repeat import replay as make_again
-
-    return make_again(run_id, _settings(settings), listener=listener)
-
-
-def export(
-    run_id: str, format: str = "md", target: Path | str | None = None, *, settings: Settings | None = None
-) -> Path:
-    """Write a run as one file, ``md``, ``json`` or ``zip``, and return its path."""
-    from studio.runs.report import export as write_export
-
-    return write_export(run_id, format, _settings(settings), None if target is None else Path(target))
-
-
-def train_corpus(
-    inputs: Sequence[Path | str],
-    out: Path | str,
-    *,
-    settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Turn papers into clean passages with their sources; the same call goes on where it was stopped.
-
-    Args:
-        inputs: PDF, Markdown and text files, folders of them, or lists of references.
-        out: Folder for the passages and the report.
-        settings: Where the home is.
-        listener: Takes a dictionary for every document read.
-        options: Further fields of `pipelines.corpus.build.CorpusConfig`.
-
-    Returns:
-        The report: documents, passages, words, and what was dropped by which gate.
-    """
-    from studio.training import corpus
-
-    return corpus([Path(one) for one in inputs], Path(out), options, _settings(settings), listener)
-
-
-def train_distil(
-    corpus: Path | str,
-    out: Path | str,
-    *,
-    model: str | None = None,
-    server: str | None = None,
-    adapter: str | None = None,
-    settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Turn a corpus into rows for CPT, SFT and preference training; the same call goes on where it was stopped.
-
-    Args:
-        corpus: A folder that ``train_corpus`` made, or its ``passages.jsonl``.
-        out: Folder for the model's answers (``ledger``) and the rows (``data``).
-        model: Chat model; that of the settings if ``None``.
-        server: OpenAI-compatible base URL; ``"none"`` for a model in this process.
-        adapter: LoRA adapter; none if ``None``, whatever the profile says.
-        settings: Where the home is, and the model.
-        listener: Takes a dictionary for every passage.
-        options: Further fields of `training.distil.documents.DistilConfig`.
-
-    Returns:
-        The report: rows by file and kind, and what was dropped by which check.
-    """
-    from studio.training import distil
-
-    using = {"model": model, "server": server, "adapter": adapter}
-    return distil(Path(corpus), Path(out), using, options, _settings(settings), listener)
-
-
-def train_image_lora(
-    config: Path | str,
-    out: Path | str | None = None,
-    *,
-    plan: bool = False,
-    settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
-    """Train a LoRA adapter of a painter on a folder of captioned pictures; the same call resumes.
-
-    Args:
-        config: The YAML file; `training.images.lora.ImageLoraConfig` is its shape.
-        out: Folder for everything; ``STUDIO_HOME/training/NAME`` if ``None``.
-        plan: Only check the files and return the settings.
-        settings: Where the home is.
-        listener: Takes a dictionary at every logged step.
-
-    Returns:
-        Where the adapter, the metrics and the loss plot lie.
-    """
-    from studio.training import image_lora
-
-    return image_lora(Path(config), None if out is None else Path(out), plan, _settings(settings), listener)
-
-
-def train_recipe(
-    recipe: Path | str,
-    *,
-    plan: bool = False,
-    launch: str = "none",
-    config: str | None = None,
-    processes: int | None = None,
-    settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
-    """Train language models by a recipe; the same call goes on where it was stopped.
-
-    Args:
-        recipe: The YAML file (`training.language.recipe.Recipe` is its shape), or the name of a shipped one.
-        plan: Only say what would be trained, with which arguments, memory and time.
-        launch: ``none`` trains in this process; ``accelerate`` and ``ray`` start several.
-        config: accelerate's: ``ddp`` (if ``None``), ``fsdp2``, ``zero3``, ``multi-node``, or a file of one's own.
-        processes: How many; the configuration's number if ``None``.
-        settings: Where the home is.
-        listener: Takes a dictionary at every step that is logged.
-
-    Returns:
-        The variants, each ready as a model: ``studio.design(..., model=NAME)``.
-    """
-    from studio.training import recipe as work
-
-    by = {"launch": launch, "config": config, "processes": processes}
-    return work(recipe, plan, by, _settings(settings), listener)
+    file = Path(__file__).parent / f"{VERBS[name].removeprefix('studio.')}.py"
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    raise AttributeError(f"{file} defines no {name}")
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Design", "ImageInfo", "RunSummary"):
-        from studio.runs import record as module
-
-        return getattr(module, name)
-    if name in ("Brief", "MaterialDesign", "ImagePrompt", "Critique"):
-        from agents import documents
-
-        return getattr(documents, name)
-    if name == "Replay":
-        from studio.runs.repeat import Replay
-
-        return Replay
-    raise AttributeError(f"module 'studio' has no attribute {name!r}")
+    module = VERBS.get(name) or _TYPES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'studio' has no attribute {name!r}")
+    found = getattr(import_module(module), name)
+    globals()[name] = found
+    return found

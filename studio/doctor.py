@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
+from studio.verb import Call, query
 from workspace.errors import StudioError
 
 if TYPE_CHECKING:
@@ -54,8 +57,16 @@ class Report:
         }
 
 
-def examine(settings: Settings) -> Report:
-    """Look at everything a design needs."""
+class ExamineCall(Call):
+    """With which eyes it looks."""
+
+    profile: str | None = Field(None, description="Look with the eyes of this profile")
+
+
+@query(ExamineCall)
+def examine(options: ExamineCall) -> Report:
+    """Show the settings and where each came from, versions, devices, disk, and what is missing."""
+    settings = options.using
     from studio.runs.folder import versions
 
     missing: list[Missing] = []

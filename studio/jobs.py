@@ -1,150 +1,69 @@
-"""Jobs: a design in a worker process of its own, which lives on when the one who asked for it goes away.
-
-The ledger's row is the queue, a lock is the sign of life, and ``events.jsonl`` is what a watcher sees. Knows processes
-and locks; not what a design is made of.
-"""
+"""The queue as the front door offers it: jobs of every kind listed, shown, watched, stopped, taken up again, put first."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from studio.runs.claims import POLL, claim_run, held, lock_of, true_status
-from studio.runs.record import folder_of, ledger_of, row_of
-from workspace.errors import StorageError, Unfinished
-from workspace.events import RunStopped
+from pydantic import Field
+
+from studio.queue import submit as queue
+from studio.queue.submit import JobSummary
+from studio.queue.watch import watch
+from studio.queue.workers import start_workers
+from studio.verb import Call, query, verb
+from workspace.states import STATES, State
 
 if TYPE_CHECKING:
     from workspace.events import Event
-    from workspace.ledger import Ledger
-    from workspace.settings import Settings
-
-SETTLE_SECONDS = 5.0
-SETTLED = ("finished", "failed", "interrupted", "waiting")
 
 
-def start(run_id: str, settings: Settings, answers: Mapping[str, Any] | None = None) -> int:
-    """Start the worker process of a queued run and return its process id."""
-    logs = settings.home / "logs"
-    root = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"STUDIO_HOME": str(settings.home), "PYTHONPATH": path}
-    given = [] if answers is None else [json.dumps(dict(answers))]
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-        with (logs / f"{run_id}.log").open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "studio.worker", run_id, *given],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise StorageError(f"the worker of {run_id} could not be started: {error}") from error
-    _children[run_id] = worker
-    return worker.pid
+class JobsCall(Call):
+    """Which jobs are listed."""
+
+    limit: int = Field(20, ge=1, le=10_000, description="How many, newest first")
+    states: tuple[State, ...] = Field(
+        (), description="Only those that stand so; may be given again", json_schema_extra={"option": "--state"}
+    )
 
 
-_children: dict[str, subprocess.Popen[bytes]] = {}
+@query(JobsCall)
+def list_jobs(options: JobsCall) -> list[JobSummary]:
+    """List the jobs, newest first, and start a worker where a queued one has none."""
+    settings = options.using
+    found = queue.summaries(settings.home, options.limit, frozenset(options.states or STATES))
+    if any(one.state == "queued" for one in found):
+        start_workers(settings.home, settings.queue)
+    return found
 
 
-def _worker_died(run_id: str) -> bool:
-    """Say whether a worker that this very process started has ended (and reap it)."""
-    worker = _children.get(run_id)
-    return worker is not None and worker.poll() is not None
+@verb(Call)
+def open_job(job_id: str, options: Call) -> JobSummary:
+    """Show how a job stands."""
+    return queue.summary(options.home, job_id)
 
 
-def stop(run_id: str, settings: Settings) -> bool:
-    """Ask a run's process to stop as Ctrl-C would; say whether there was one. The run stays resumable."""
-    worker = _children.get(run_id)
-    if worker is not None and worker.poll() is None:
-        worker.terminate()
-        return True
-    if not held(settings.home, run_id):
-        return False
-    pid = _holder(lock_of(settings.home, run_id))
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return False
-    return True
+@verb(Call)
+def watch_job(job_id: str, options: Call) -> Iterator[Event]:
+    """Follow a job until it ends, waits, or its worker dies."""
+    settings = options.using
+    return watch(job_id, settings.home, settings.queue)
 
 
-def _holder(lock: Path) -> int | None:
-    try:
-        text = lock.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
+@verb(Call)
+def stop_job(job_id: str, options: Call) -> bool:
+    """Stop a job, queued or at work; it can be taken up again. Say whether there was anything to stop."""
+    return queue.stop(options.home, job_id)
 
 
-def watch(run_id: str, settings: Settings, *, after_seq: int = 0) -> Iterator[Event]:
-    """Yield a run's events from ``after_seq`` on, live, until it ends, waits, or its process dies.
-
-    A process that died cannot say so, so a ``run_stopped`` event with status ``interrupted`` is yielded in its place;
-    it is not written to the log.
-    """
-    from workspace.event_log import follow
-
-    home = settings.home
-    row_of(home, run_id)
-    with ledger_of(home) as ledger:
-        look = _Look(home, ledger, run_id)
-        last: Event | None = None
-        for event in follow(folder_of(home, run_id) / "events.jsonl", after_seq=after_seq, stop=look.over, poll=POLL):
-            last = event
-            if event.type in ("run_finished", "run_stopped"):
-                look.settle()
-            yield event
-        said = last is not None and last.type in ("run_finished", "run_stopped")
-        if not said and look.died():
-            yield RunStopped(
-                run_id=run_id,
-                seq=after_seq if last is None else last.seq,
-                at=time.time(),
-                status="interrupted",
-                message=f"its process ended without a word; go on with: studio resume {run_id}",
-                exit_code=Unfinished.exit_code,
-            )
+@verb(Call)
+def retry_job(job_id: str, options: Call) -> None:
+    """Queue a job again that stopped, failed or waits; it goes on from what was made."""
+    settings = options.using
+    queue.retry(settings.home, job_id, settings.queue)
 
 
-class _Look:
-    """How a watched run stands, asked again and again on one open ledger."""
-
-    def __init__(self, home: Path, ledger: Ledger, run_id: str) -> None:
-        self.home, self.ledger, self.run_id = home, ledger, run_id
-
-    def died(self) -> bool:
-        """Say whether the row claims that somebody works on the run and nobody does."""
-        row = self.ledger.run(self.run_id)
-        if row.status not in ("running", "queued") or held(self.home, self.run_id):
-            return False
-        return _worker_died(self.run_id) or true_status(self.home, row) == "interrupted"
-
-    def over(self) -> bool:
-        """Say whether nothing more will come of itself."""
-        return self.ledger.run(self.run_id).status in SETTLED or self.died()
-
-    def settle(self) -> None:
-        """Wait until the ledger says what the last event said: the row is written just after it."""
-        until = time.monotonic() + SETTLE_SECONDS
-        while not self.over() and time.monotonic() < until:
-            time.sleep(POLL)
-
-
-def queue_again(run_id: str, settings: Settings, answers: Mapping[str, Any] | None = None) -> None:
-    """Start a worker that goes on with a stopped run, as ``resume`` does in this process."""
-    with claim_run(settings.home, run_id), ledger_of(settings.home) as ledger:  # and a dead process's lock goes away
-        ledger.set_status(run_id, "queued")
-    start(run_id, settings, answers)
+@verb(Call)
+def put_first(job_id: str, options: Call) -> None:
+    """Let a queued job go before all others."""
+    queue.put_first(options.home, job_id)

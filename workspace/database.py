@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ SAFE_VERSION = (3, 51, 3)
 BUSY_SECONDS = 30.0
 
 
-def connect(path: Path, *, schema: str) -> Any:
+def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int, str] | None = None) -> Any:
     """Open ``path`` durably (write-ahead log, every commit synced) and make its tables if they are not there.
 
     The connection may be used from any thread, one at a time, and is in autocommit mode: say BEGIN IMMEDIATE.
@@ -26,6 +26,11 @@ def connect(path: Path, *, schema: str) -> Any:
     Args:
         path: The database file; its folder is made.
         schema: ``CREATE TABLE IF NOT EXISTS`` statements.
+        version: Of the tables that this program knows.
+        upgrades: Statements that make tables of a version into those of the next, after ``schema``.
+
+    Raises:
+        DataError: The file is damaged, or a newer program made it.
     """
     if dbapi2.sqlite_version_info < SAFE_VERSION:
         raise ServiceError(
@@ -40,12 +45,26 @@ def connect(path: Path, *, schema: str) -> Any:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             with transaction(connection):
-                for statement in filter(str.strip, schema.split(";")):
-                    connection.execute(statement)
+                _upgrade(connection, path, schema, version, upgrades or {})
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _upgrade(connection: Any, path: Path, schema: str, version: int, upgrades: Mapping[int, str]) -> None:
+    """Make the tables that are missing, and those of an older version into today's; within a transaction."""
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > version:
+        raise DataError(
+            f"{path} was made by a newer Studio (tables {found}, known are {version})", hint="update Studio"
+        )
+    empty = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    steps = [] if empty else [upgrades[number] for number in range(found, version) if number in upgrades]
+    for statement in filter(str.strip, ";".join([schema, *steps]).split(";")):
+        connection.execute(statement)
+    if found != version:
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 @contextmanager

@@ -110,10 +110,9 @@ def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None)
         error: What pydantic raised.
         model: The class that was filled; with it an unknown key is told with the nearest one and the choices.
     """
-    found = error.errors(include_url=False, include_context=False)
+    found = error.errors(include_url=False)
     first = found[0]
     where = ".".join(str(part) for part in first["loc"])
-    why = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if first["type"] == "extra_forbidden":
         *held, key = first["loc"]
         owner = _part(model, held)
@@ -121,12 +120,34 @@ def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None)
         fields = [] if owner is None else [info.alias or name for name, info in owner.model_fields.items()]
         line = f"{inside}{unknown('key', str(key), fields)}" if fields else f"{inside}unknown key {str(key)!r}"
     else:
-        value = repr(first["input"])
-        shown = value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 4]} ..."
-        tells = first["type"] == "missing" or not where or "choices" in why or f"not {value}" in why
-        line = f"{where}: {why}" if where else why
-        line += "" if tells else f", not {shown}"
+        line = _worded(first, where, model)
     return line if len(found) == 1 else f"{line} (and {len(found) - 1} more)"
+
+
+def _worded(first: Any, where: str, model: type[BaseModel] | None) -> str:
+    """Word a value that does not fit, with its bounds where it is out of them."""
+    from workspace.bounds import Bounds, bounds
+
+    value, kind, context = first["input"], first["type"], first.get("ctx", {})
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[: LONGEST_VALUE - 4]} ..."
+    why = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    owner = _part(model, list(first["loc"][:-1])) if first["loc"] else None
+    info = owner.model_fields.get(str(first["loc"][-1])) if owner else None
+    limits = bounds(info) if info else Bounds()
+    limits = limits._replace(**{key: context[key] for key in Bounds._fields if key in context})
+    if kind in ("string_too_short", "string_too_long"):
+        return f"{where} has {len(value)} characters; it may have {limits.letters()}"
+    if kind == "too_long" and context.get("actual_length"):
+        return f"{context['actual_length']} {where} given; at most {context['max_length']}"
+    if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than") and where:
+        return f"{where} must be {limits.numbers()}, not {shown}"
+    if kind == "multiple_of":
+        step = context["multiple_of"]
+        low = value - value % step
+        return f"{where} must be a multiple of {step}, not {shown}; nearest: {low} or {low + step}"
+    tells = kind == "missing" or not where or "choices" in why or f"not {shown}" in why
+    return (f"{where}: {why}" if where else why) + ("" if tells else f", not {shown}")
 
 
 def _part(kind: Any, trail: list[int | str]) -> type[BaseModel] | None:

@@ -136,6 +136,37 @@ def read(path: Path) -> list[Event]:
     return [_parsed(line, path, number) for number, line in enumerate(data.split(b"\n")[:-1], 1)]
 
 
+class Tail:
+    """The reading end of events that are still being written; the file may begin to exist later.
+
+    Args:
+        path: The file.
+        after_seq: The number of the last event already known.
+    """
+
+    def __init__(self, path: Path, after_seq: int = 0) -> None:
+        self.path, self.seq = path, after_seq
+        self._place = self._line = 0
+
+    def new(self) -> list[Event]:
+        """Return the whole events that were written since the last call."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size <= self._place:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._place)
+            data = file.read()
+        self._place += data.rfind(b"\n") + 1
+        found = []
+        for line in data.split(b"\n")[:-1]:
+            self._line += 1
+            event = _parsed(line, self.path, self._line)
+            if event.seq > self.seq:
+                self.seq = event.seq
+                found.append(event)
+        return found
+
+
 def follow(
     path: Path, *, after_seq: int = 0, stop: Callable[[], bool] = lambda: False, poll: float = 0.1
 ) -> Iterator[Event]:
@@ -148,21 +179,10 @@ def follow(
             is yielded and the end is reached.
         poll: Seconds between two looks.
     """
-    place = number = 0
+    tail = Tail(path, after_seq)
     while True:
         last = stop()
-        size = path.stat().st_size if path.exists() else 0
-        if size > place:
-            with path.open("rb") as file:
-                file.seek(place)
-                data = file.read()
-            place += data.rfind(b"\n") + 1
-            for line in data.split(b"\n")[:-1]:
-                number += 1
-                event = _parsed(line, path, number)
-                if event.seq > after_seq:
-                    after_seq = event.seq
-                    yield event
+        yield from tail.new()
         if last:
             return
         time.sleep(poll)

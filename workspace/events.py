@@ -144,6 +144,13 @@ class RunStopped(Stamped):
     exit_code: int
 
 
+class Queued(Stamped):
+    """A job waits for its turn; ``before`` jobs go first. Said to who watches; it stands in no log."""
+
+    type: Literal["queued"] = "queued"
+    before: int
+
+
 class JobStarted(Stamped):
     """A job that is no design began; ``attempt`` counts from one."""
 
@@ -184,6 +191,7 @@ Event = Annotated[
     | Notice
     | RunFinished
     | RunStopped
+    | Queued
     | JobStarted
     | JobFinished
     | JobStopped
@@ -197,5 +205,8 @@ Event = Annotated[
     | Remark,
     Field(discriminator="type"),
 ]
+
+FINAL = ("run_finished", "run_stopped", "job_finished", "job_stopped")
+"""The types of event with which work on a job ends."""
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,4 +1,4 @@
-"""The ledger: which runs there are, what each did exactly once, and the files it made. Knows no graph."""
+"""The ledger: the jobs there are, the runs among them, what each run did exactly once, the files it made."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 from pysqlite3 import dbapi2
 
 from workspace.database import connect, faults, transaction
 from workspace.errors import DataError, UsageError, unknown
+from workspace.jobs import SCHEMA as JOBS
+from workspace.jobs import Jobs
+from workspace.states import State
 
 T = TypeVar("T")
 
-Status = Literal["queued", "running", "waiting", "interrupted", "failed", "finished"]
-STATUSES: tuple[str, ...] = get_args(Status)
-TERMINAL = ("finished", "failed")
+VERSION = 1
+"""Of the tables, kept in the file: 0 had a run's state in its own row and knew no other jobs."""
 
-_SCHEMA = """
+_SCHEMA = f"""
+{JOBS};
 CREATE TABLE IF NOT EXISTS runs (
-    run_id TEXT PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL, brief TEXT NOT NULL, settings TEXT NOT NULL,
-    seed INTEGER NOT NULL, folder TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL
+    run_id TEXT PRIMARY KEY, brief TEXT NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, folder TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS onces (
     run_id TEXT NOT NULL REFERENCES runs, key TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
@@ -42,7 +44,19 @@ _ARTIFACT = """
 INSERT INTO artifacts (run_id, path, sha256, kind, meta, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, path)
 DO UPDATE SET sha256 = excluded.sha256, kind = excluded.kind, meta = excluded.meta, at = excluded.at
 """
-_RUN = "SELECT run_id, status, message, brief, settings, seed, folder, created, updated FROM runs"
+_RUN = (
+    "SELECT run_id, state, message, brief, settings, seed, folder, created, updated "
+    "FROM runs JOIN jobs ON jobs.job_id = runs.run_id"
+)
+_FROM_0 = """
+INSERT INTO jobs (job_id, kind, title, payload, state, message, created, queued, updated)
+    SELECT run_id, 'design', coalesce(json_extract(brief, '$.text'), ''), '{}', status, message, created, created,
+    updated FROM runs ORDER BY created, run_id;
+ALTER TABLE runs DROP COLUMN status;
+ALTER TABLE runs DROP COLUMN message;
+ALTER TABLE runs DROP COLUMN created;
+ALTER TABLE runs DROP COLUMN updated
+"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._connection = connect(path, schema=_SCHEMA)
+        self._connection = connect(path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0})
+        self.jobs = Jobs(self)
         self._keys: dict[tuple[str, str], tuple[threading.RLock, list[int]]] = {}
         self._pending: ContextVar[list[tuple[Any, ...]] | None] = ContextVar("pending", default=None)
 
@@ -115,20 +130,18 @@ class Ledger:
         settings: Mapping[str, Any],
         seed: int,
         folder: str,
-        status: Status = "running",
+        state: State = "queued",
     ) -> None:
-        """Enter a new run.
+        """Enter a new run, and the job that makes it.
 
         Raises:
             UsageError: If the id is taken.
         """
-        now = time.time()
-        row = (run_id, _status(status), "", _json(brief, run_id), _json(settings, run_id), seed, folder, now, now)
-        try:
-            with self._write():
-                self._connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        except dbapi2.IntegrityError:
-            raise UsageError(f"there is a run {run_id!r} already") from None
+        row = (run_id, _json(brief, run_id), _json(settings, run_id), seed, folder)
+        title = str(brief.get("text", ""))
+        with self.write() as connection:
+            self.jobs.insert(connection, run_id, "design", title, {}, state=state)
+            connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", row)
 
     def run(self, run_id: str) -> RunRow:
         """Return one run.
@@ -136,27 +149,14 @@ class Ledger:
         Raises:
             UsageError: If there is none; the nearest name is told.
         """
-        rows = self._read(f"{_RUN} WHERE run_id = ?", run_id)
+        rows = self.read(f"{_RUN} WHERE run_id = ?", run_id)
         if not rows:
             raise self._unknown(run_id)
         return self._run_row(rows[0])
 
     def runs(self, limit: int = 100) -> list[RunRow]:
         """Return the latest runs, newest first."""
-        return [self._run_row(row) for row in self._read(f"{_RUN} ORDER BY created DESC, run_id DESC LIMIT ?", limit)]
-
-    def set_status(self, run_id: str, status: Status, message: str = "") -> None:
-        """Say how a run stands. A finished run stays finished.
-
-        Raises:
-            UsageError: If there is no such run or status, or the run is finished.
-        """
-        update = "UPDATE runs SET status = ?, message = ?, updated = ? WHERE run_id = ? AND status != ?"
-        never = "" if status == "finished" else "finished"
-        with self._write():
-            done = self._connection.execute(update, (_status(status), message, time.time(), run_id, never))
-        if not done.rowcount:
-            raise UsageError(f"run {self.run(run_id).run_id!r} is finished and cannot become {status}")
+        return [self._run_row(row) for row in self.read(f"{_RUN} ORDER BY created DESC, run_id DESC LIMIT ?", limit)]
 
     def once(self, run_id: str, key: str, compute: Callable[[], T], *, kind: str) -> tuple[T, bool]:
         """Return the value stored for ``key``, computing and storing it if there is none.
@@ -191,12 +191,12 @@ class Ledger:
 
     def count(self, run_id: str, kind: str) -> int:
         """Return how many effects of ``kind`` a run has had."""
-        return int(self._read("SELECT count(*) FROM onces WHERE run_id = ? AND kind = ?", run_id, kind)[0][0])
+        return int(self.read("SELECT count(*) FROM onces WHERE run_id = ? AND kind = ?", run_id, kind)[0][0])
 
     def keys(self, run_id: str) -> list[OnceRow]:
         """Return the effects a run has had, in order."""
         query = "SELECT key, kind, at, seconds FROM onces WHERE run_id = ? ORDER BY rowid"
-        return [OnceRow(*row) for row in self._read(query, run_id)]
+        return [OnceRow(*row) for row in self.read(query, run_id)]
 
     def artifact(self, run_id: str, path: str, sha256: str, kind: str, meta: Mapping[str, Any] | None = None) -> None:
         """Enter a file that a run made; the same path again replaces the entry.
@@ -209,7 +209,7 @@ class Ledger:
             pending.append(row)
             return
         try:
-            with self._write():
+            with self.write():
                 self._connection.execute(_ARTIFACT, row)
         except dbapi2.IntegrityError:
             raise self._unknown(run_id) from None
@@ -217,19 +217,19 @@ class Ledger:
     def artifacts(self, run_id: str) -> list[ArtifactRow]:
         """Return the files a run made, in order."""
         query = "SELECT path, sha256, kind, meta, at FROM artifacts WHERE run_id = ? ORDER BY rowid"
-        rows = self._read(query, run_id)
-        return [ArtifactRow(path, digest, kind, self._parsed(meta, path), at) for path, digest, kind, meta, at in rows]
+        rows = self.read(query, run_id)
+        return [ArtifactRow(path, digest, kind, self.parsed(meta, path), at) for path, digest, kind, meta, at in rows]
 
     def _stored(self, run_id: str, key: str) -> str | None:
         query = "SELECT value FROM runs LEFT JOIN onces ON onces.run_id = runs.run_id AND key = ? WHERE runs.run_id = ?"
-        rows = self._read(query, key, run_id)
+        rows = self.read(query, key, run_id)
         if not rows:
             raise self._unknown(run_id)
         return rows[0][0] if rows[0][0] is None else str(rows[0][0])
 
     def _store(self, row: tuple[Any, ...], artifacts: list[tuple[Any, ...]]) -> bool:
         insert = "INSERT INTO onces VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, key) DO NOTHING"
-        with self._write():
+        with self.write():
             if not self._connection.execute(insert, row).rowcount:
                 return False
             self._connection.executemany(_ARTIFACT, artifacts)
@@ -251,35 +251,36 @@ class Ledger:
                     self._keys.pop((run_id, key), None)
 
     @contextmanager
-    def _write(self) -> Iterator[None]:
-        with self._lock, faults(self.path), transaction(self._connection):
-            yield
+    def write(self) -> Iterator[Any]:
+        """One short transaction, undone whole when the block raises; a thread may open it within itself."""
+        with self._lock, faults(self.path):
+            if self._connection.in_transaction:
+                yield self._connection
+            else:
+                with transaction(self._connection):
+                    yield self._connection
 
-    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
         with self._lock, faults(self.path):
             return list(self._connection.execute(query, values))
 
     def _run_row(self, row: tuple[Any, ...]) -> RunRow:
         run_id, status, message, brief, settings, *rest = row
-        return RunRow(run_id, status, message, self._parsed(brief, run_id), self._parsed(settings, run_id), *rest)
+        return RunRow(run_id, status, message, self.parsed(brief, run_id), self.parsed(settings, run_id), *rest)
 
     def _value(self, run_id: str, key: str, text: str) -> Any:
-        return self._parsed(text, f"{run_id} {key}")
+        return self.parsed(text, f"{run_id} {key}")
 
-    def _parsed(self, text: str, what: str) -> Any:
+    def parsed(self, text: str, what: str) -> Any:
+        """Plain JSON of a column; damage is a ``DataError`` that names the entry."""
         try:
             return json.loads(text)
         except ValueError as error:
             raise DataError(f"{self.path} is damaged: the entry of {what} is not JSON") from error
 
     def _unknown(self, run_id: str) -> UsageError:
-        return UsageError(unknown("run", run_id, [str(name) for (name,) in self._read("SELECT run_id FROM runs")]))
-
-
-def _status(status: str) -> str:
-    if status not in STATUSES:
-        raise UsageError(unknown("status", status, STATUSES))
-    return status
+        return UsageError(unknown("run", run_id, [str(name) for (name,) in self.read("SELECT run_id FROM runs")]))
 
 
 def _json(value: Any, what: str) -> str:

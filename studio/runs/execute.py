@@ -6,30 +6,30 @@ the row ``finished`` finds everything else whole. Knows the graph as something t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from studio.queue.claims import job_claimed, ledger_of
+from studio.queue.post import Listener, Post, at_work, in_turn, stopped
 from studio.runs.assemble import assemble
-from studio.runs.claims import claim_run, claim_slot
 from studio.runs.folder import write_documents, write_manifest
-from studio.runs.record import Design, ledger_of, open_folder, open_run, row_of, seconds_of
-from workspace.errors import Interrupted, StudioError, Unfinished, UsageError
-from workspace.event_log import EventLog, read
-from workspace.events import Notice, RunFinished, RunStarted, RunStopped
-from workspace.files import sweep
-from workspace.ledger import Ledger
+from studio.runs.record import Design, open_folder, open_run, row_of, seconds_of
+from studio.runs.request import DesignOptions, Prepared, prepare, recorded
+from workspace.errors import Unfinished, UsageError
+from workspace.event_log import read
+from workspace.events import RunFinished, RunStarted
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-    from workspace.events import Event
+    from agents.documents import Brief
+    from workspace.jobs import JobRow
     from workspace.ledger import RunRow
-    from workspace.settings import Settings
+    from workspace.settings import QueueSettings, Settings
 
-Listener = Callable[["Event"], None]
 Json = dict[str, Any]
 
 # Checkpoints may lag a step behind: every effect is in the ledger before the next begins, so a node that is visited
@@ -43,21 +43,41 @@ WAITS = "waits for an answer"
 class Work:
     """One run in the hands of this process."""
 
+    post: Post
     row: RunRow
     settings: Settings
     folder: Path
-    ledger: Ledger
-    log: EventLog
+
+
+def design(
+    brief: str | Brief,
+    options: DesignOptions,
+    settings: Settings | None = None,
+    listener: Listener | None = None,
+) -> Design:
+    """Make a design in this process, in its turn.
+
+    Raises:
+        StudioError: One clear line; what was made is kept, and `execute` goes on from it.
+    """
+    with ExitStack() as hold:
+        return execute_held(prepare(brief, options, settings, hold=hold), listener)
 
 
 def execute(
-    run_id: str, settings: Settings, *, answers: Mapping[str, Any] | None = None, listener: Listener | None = None
+    run_id: str,
+    home: Path,
+    queue: QueueSettings,
+    *,
+    answers: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
 ) -> Design:
-    """Carry a run on to its end, its next question, or a fault.
+    """Carry a run on in this process to its end, its next question, or a fault.
 
     Args:
         run_id: A run that stands in the ledger.
-        settings: Where the home is; everything else comes from the run's record.
+        home: STUDIO_HOME; everything else comes from the run's record.
+        queue: How many jobs are carried out at once.
         answers: A person's answer, if the run waits for one.
         listener: Called with every event.
 
@@ -66,72 +86,42 @@ def execute(
         Interrupted: If the user stopped it.
         StudioError: If a step failed; what was made is kept.
     """
-    home = settings.home
     if row_of(home, run_id).status == "finished":
-        return open_run(run_id, settings)
-    with claim_run(home, run_id), ledger_of(home) as ledger:
-        row = ledger.run(run_id)
-        if row.status != "finished":
-            sweep(home)
-            folder = open_folder(home, row)
-            with EventLog(folder / "events.jsonl", run_id, [listener] if listener else []) as log:
-                work = Work(row, _recorded(row, settings), folder, ledger, log)
-                with _settling(work), _slot(work):
-                    _carry_on(work, answers)
-    return open_run(run_id, settings)
+        return open_run(run_id, home)
+    with job_claimed(home, run_id):
+        with ledger_of(home) as ledger:
+            row = ledger.run(run_id)
+            if row.status == "finished":
+                return open_run(run_id, home)
+            ledger.jobs.queue_again(run_id, {"answers": dict(answers) if answers else None})
+        settings = recorded(row.settings["settings"], home).model_copy(update={"queue": queue})
+        return execute_held(Prepared(run_id, settings), listener)
 
 
-def _recorded(row: RunRow, settings: Settings) -> Settings:
-    from studio.runs.request import recorded
-
-    return recorded(row.settings["settings"], settings.home)
-
-
-@contextmanager
-def _slot(work: Work) -> Iterator[None]:
-    def waiting() -> None:
-        work.log.emit(Notice(text="waiting for another design to end; one is made at a time"))
-
-    with claim_slot(work.settings.home, waiting):
-        yield
+def execute_held(prepared: Prepared, listener: Listener | None = None) -> Design:
+    """Carry a queued run on whose lock this process holds, when its turn comes."""
+    home = prepared.settings.home
+    with in_turn(home, prepared.run_id, prepared.settings.queue) as row:
+        carry_on(home, row, listener)
+    return open_run(prepared.run_id, home)
 
 
-@contextmanager
-def _settling(work: Work) -> Iterator[None]:
-    """Whatever ends the work, say so in the row and in the log."""
-    status, message, code = "failed", "an unexpected fault; the traceback has the details", 1
-    try:
-        yield
-        status = ""
-    except KeyboardInterrupt:
-        status, message, code = "interrupted", "stopped by the user", Interrupted.exit_code
-        raise Interrupted("stopped; what was made is kept") from None
-    except StudioError as error:
-        status = "interrupted" if isinstance(error, (Interrupted, Unfinished)) else "failed"
-        message, code = str(error), error.exit_code
-        if isinstance(error, UsageError) and work.row.status == "waiting":  # an answer that is none: it still waits
-            status, message = "waiting", WAITS
-        raise
-    finally:
-        if status:
-            with suppress(StudioError):
-                _stopped(work, status, message, code)
+def carry_on(home: Path, row: JobRow, listener: Listener | None = None) -> None:
+    """Carry on a run that was begun: held, placed and marked as running by this process."""
+    with at_work(home, row, listener) as post:
+        run = post.ledger.run(row.job_id)
+        settings = recorded(run.settings["settings"], home)
+        _invoke(Work(post, run, settings, open_folder(home, run)), row.payload.get("answers"))
 
 
-def _stopped(work: Work, status: str, message: str, code: int) -> None:
-    work.ledger.set_status(work.row.run_id, status, message)  # type: ignore[arg-type]
-    work.log.emit(RunStopped(status=status, message=message, exit_code=code))
-
-
-def _carry_on(work: Work, answers: Mapping[str, Any] | None) -> None:
+def _invoke(work: Work, answers: Mapping[str, Any] | None) -> None:
     from workspace.checkpoints import checkpoints  # before the graph: it makes LangGraph strict
 
     with closing(checkpoints(work.settings.home / "checkpoints.db")) as saver:
         config: RunnableConfig = {"configurable": {"thread_id": work.row.run_id}}
         resumed = saver.get_tuple(config) is not None
-        work.ledger.set_status(work.row.run_id, "running")
         profile = work.row.settings["settings"]["profile"]
-        work.log.emit(RunStarted(brief=work.row.brief, profile=profile, resumed=resumed))
+        work.post.log.emit(RunStarted(brief=work.row.brief, profile=profile, resumed=resumed))
         _through_graph(work, saver, config, answers, resumed)
 
 
@@ -140,13 +130,13 @@ def _through_graph(
 ) -> None:
     from agents.graph import build_graph
 
-    graph = build_graph(assemble(work.row, work.settings, work.ledger, work.log, work.folder), saver)
+    graph = build_graph(assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder), saver)
     graph.invoke(_entry(graph, config, work, answers, resumed), config, durability=DURABILITY)
     found = graph.get_state(config)
     state = dict(found.values)
     write_documents(work.folder, state)
     if found.interrupts:
-        _stopped(work, "waiting", WAITS, Unfinished.exit_code)
+        stopped(work.post, "waiting", WAITS, Unfinished.exit_code)
     else:
         _finish(work, state)
 
@@ -176,12 +166,16 @@ def _answer(work: Work, question: Any, answers: Mapping[str, Any] | None) -> Any
 
     run_id, key = work.row.run_id, f"answer/{question.id}"
     if answers:
-        understood(question.value["kind"], dict(answers))
-    elif key not in {row.key for row in work.ledger.keys(run_id)}:
+        try:
+            understood(question.value["kind"], dict(answers))
+        except UsageError as error:  # an answer that is none: the run still waits
+            stopped(work.post, "waiting", WAITS, error.exit_code)
+            raise
+    elif key not in {row.key for row in work.post.ledger.keys(run_id)}:
         return None
     from langgraph.types import Command
 
-    answer, _ = work.ledger.once(run_id, key, lambda: dict(answers or {}), kind="answer")
+    answer, _ = work.post.ledger.once(run_id, key, lambda: dict(answers or {}), kind="answer")
     return Command(resume=answer)
 
 
@@ -190,7 +184,7 @@ def _finish(work: Work, state: Json) -> None:
     if not state.get("design") or not (state.get("pictures") or state.get("decisions")):
         raise Unfinished(f"run {run_id} ended without a design and pictures", hint=f"studio resume {run_id}")
     seconds = seconds_of(read(work.folder / "events.jsonl"))
-    work.log.emit(RunFinished(folder=str(work.folder), seconds=round(seconds, 3)))
-    work.log.close()
-    write_manifest(work.folder, work.row, work.settings, work.ledger, state, seconds)
-    work.ledger.set_status(run_id, "finished")
+    work.post.log.emit(RunFinished(folder=str(work.folder), seconds=round(seconds, 3)))
+    work.post.log.close()
+    write_manifest(work.folder, work.row, work.settings, work.post.ledger, state, seconds)
+    work.post.ledger.jobs.set_state(run_id, "finished")

@@ -1,19 +1,15 @@
-"""Runs: their ids, folders, and reading one back. Knows where a run's files lie; not how they come to be."""
+"""Runs: their folders, and reading one back. Knows where a run's files lie; not how they come to be."""
 
 from __future__ import annotations
 
 import json
-import re
-import secrets
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from studio.runs.claims import true_status
-from workspace.errors import DataError, UsageError, unknown
+from studio.queue.claims import ledger_of, true_state
+from workspace.errors import DataError, UsageError, pydantic_fault, unknown
 from workspace.files import publish
-from workspace.ledger import Ledger
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,11 +17,9 @@ if TYPE_CHECKING:
     from agents.documents import Critique, ImagePrompt, MaterialDesign
     from workspace.events import Event
     from workspace.ledger import RunRow
-    from workspace.settings import Settings
 
 D = TypeVar("D", bound="BaseModel")
 FILES = ("brief.json", "conversation.md", "design.json", "prompts.json", "critiques.json", "events.jsonl")
-RESUMABLE = ("interrupted", "waiting", "failed")
 
 
 @dataclass(frozen=True)
@@ -98,18 +92,6 @@ class RunSummary:
     message: str = ""
 
 
-def new_run_id(text: str) -> str:
-    """Make a run id from the time, the brief's first words and four random hex digits."""
-    words = re.findall(r"[a-z0-9]+", text.lower())
-    slug = "-".join(words)[:32].rsplit("-", 1)[0] if len("-".join(words)) > 32 else "-".join(words)
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{slug or 'design'}-{secrets.token_hex(2)}"
-
-
-def ledger_of(home: Path) -> Ledger:
-    """Open the home's ledger; close it or use it in a ``with``."""
-    return Ledger(home / "ledger.db")
-
-
 def folder_of(home: Path, run_id: str) -> Path:
     """Say where a run's files lie."""
     return home / "runs" / run_id
@@ -145,17 +127,23 @@ def row_of(home: Path, run_id: str) -> RunRow:
         return ledger.run(run_id)
 
 
-def summaries(settings: Settings, limit: int = 50) -> list[RunSummary]:
+def state_of(home: Path, row: RunRow) -> str:
+    """How a run stands, seen through a process that died."""
+    with ledger_of(home) as ledger:
+        return true_state(home, ledger, row.run_id, row.status)
+
+
+def summaries(home: Path, limit: int = 50) -> list[RunSummary]:
     """List the newest runs first."""
-    home = settings.home
     if not (home / "ledger.db").is_file():
         return []
     with ledger_of(home) as ledger:
         rows = ledger.runs(limit)
+        states = {row.run_id: true_state(home, ledger, row.run_id, row.status) for row in rows}
     return [
         RunSummary(
             row.run_id,
-            true_status(home, row),
+            states[row.run_id],
             str(row.brief.get("text", "")),
             row.created,
             folder_of(home, row.run_id),
@@ -186,7 +174,7 @@ def _read_json(path: Path) -> Any:
 
 
 @dataclass
-class _Told:
+class _Made:
     """What the events of an unfinished run say was made."""
 
     design: Any = None
@@ -196,19 +184,19 @@ class _Told:
     question: dict[str, Any] | None = None
 
 
-def _told(events: list[Event]) -> _Told:
-    told = _Told()
+def _made(events: list[Event]) -> _Made:
+    made = _Made()
     for event in events:
         if event.type == "design_ready":
-            told.design = event.design
+            made.design = event.design
         elif event.type == "prompt_ready":
-            told.prompts.append(event.prompt)
-            told.rounds = max(told.rounds, event.round)
+            made.prompts.append(event.prompt)
+            made.rounds = max(made.rounds, event.round)
         elif event.type == "critique_ready":
-            told.critiques.append(event.critique)
+            made.critiques.append(event.critique)
         elif event.type == "question":
-            told.question = {"kind": event.kind, "text": event.text, "payload": event.payload}
-    return told
+            made.question = {"kind": event.kind, "text": event.text, "payload": event.payload}
+    return made
 
 
 def _images(home: Path, row: RunRow) -> list[ImageInfo]:
@@ -233,9 +221,7 @@ def _document(kind: type[D], data: Any, where: Path) -> D:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        field_path = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{where} is no {kind.__name__}: {field_path} {first['msg']}") from error
+        raise DataError(f"{where} is no {kind.__name__}: {pydantic_fault(error, kind)}") from error
 
 
 def _prompt(data: Any) -> ImagePrompt:
@@ -245,22 +231,21 @@ def _prompt(data: Any) -> ImagePrompt:
     return ImagePrompt.model_construct(**data)
 
 
-def open_run(run_id: str, settings: Settings) -> Design:
+def open_run(run_id: str, home: Path) -> Design:
     """Read a run as it stands, finished or not."""
     from agents.documents import Critique, MaterialDesign
     from workspace.event_log import read
 
-    home = settings.home
     row = row_of(home, run_id)
     folder = folder_of(home, run_id)
     log = folder / "events.jsonl"
     events = read(log) if log.is_file() else []
-    told = _told(events)
+    made = _made(events)
     manifest = _read_json(folder / "manifest.json") or {}
-    design = _read_json(folder / "design.json") or told.design
-    prompts = _read_json(folder / "prompts.json") or told.prompts
-    critiques = _read_json(folder / "critiques.json") or told.critiques
-    status = true_status(home, row)
+    design = _read_json(folder / "design.json") or made.design
+    prompts = _read_json(folder / "prompts.json") or made.prompts
+    critiques = _read_json(folder / "critiques.json") or made.critiques
+    status = state_of(home, row)
     return Design(
         run_id=run_id,
         status=status,
@@ -269,10 +254,10 @@ def open_run(run_id: str, settings: Settings) -> Design:
         prompt=_prompt(prompts[-1]) if prompts else None,
         images=_images(home, row),
         critiques=[_document(Critique, item, folder / "critiques.json") for item in critiques],
-        rounds=int(manifest.get("rounds", told.rounds)),
+        rounds=int(manifest.get("rounds", made.rounds)),
         seconds=float(manifest.get("seconds", seconds_of(events))),
         seed=row.seed,
         best=manifest.get("best"),
         message=row.message,
-        question=told.question if status == "waiting" else None,
+        question=made.question if status == "waiting" else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from studio.runs.record import Design
     from workspace.events import Event
     from workspace.ledger import RunRow
-    from workspace.settings import Settings
+    from workspace.settings import QueueSettings
 
 
 @dataclass(frozen=True)
@@ -53,35 +54,36 @@ class Replay:
         return [*found, f"made again as {self.replay_id}"]
 
 
-def replay(run_id: str, settings: Settings, *, listener: Callable[[Event], None] | None = None) -> Replay:
+def replay(run_id: str, home: Path, queue: QueueSettings, *, listener: Callable[[Event], None] | None = None) -> Replay:
     """Make a finished run again, as a run of its own, with the same seed, settings, program and answers.
 
     Raises:
         UsageError: If the run is not finished.
     """
-    from studio.runs.execute import execute
-    from studio.runs.request import enter, recorded
-
-    row = row_of(settings.home, run_id)
-    if row.status != "finished":
-        raise UsageError(f"run {run_id} is {row.status}, not finished", hint=f"studio resume {run_id}")
     from agents.documents import Brief
     from agents.programs import Program
+    from studio.runs.execute import execute, execute_held
+    from studio.runs.request import enter, recorded
 
+    row = row_of(home, run_id)
+    if row.status != "finished":
+        raise UsageError(f"run {run_id} is {row.status}, not finished", hint=f"studio resume {run_id}")
     record = row.settings
-    again = enter(
-        Brief.model_validate(row.brief),
-        Program.model_validate(record["program"]),
-        recorded(record["settings"], settings.home),
-        row.seed,
-        ask=bool(record.get("ask")),
-        replay_of=run_id,
-    )
-    made = execute(again.run_id, again.settings, listener=listener)
-    for answer in _manifest(settings.home, row).get("answers", []):
+    with ExitStack() as hold:
+        again = enter(
+            Brief.model_validate(row.brief),
+            Program.model_validate(record["program"]),
+            recorded(record["settings"], home).model_copy(update={"queue": queue}),
+            row.seed,
+            ask=bool(record.get("ask")),
+            replay_of=run_id,
+            hold=hold,
+        )
+        made = execute_held(again, listener)
+    for answer in _manifest(home, row).get("answers", []):
         if made.status == "waiting":
-            made = execute(again.run_id, again.settings, answers=answer, listener=listener)
-    return _compare(settings, row, made)
+            made = execute(again.run_id, home, queue, answers=answer, listener=listener)
+    return _compare(home, row, made)
 
 
 def _manifest(home: Path, row: RunRow) -> dict[str, Any]:
@@ -95,10 +97,10 @@ def _manifest(home: Path, row: RunRow) -> dict[str, Any]:
     return found
 
 
-def _compare(settings: Settings, row: RunRow, made: Design) -> Replay:
+def _compare(home: Path, row: RunRow, made: Design) -> Replay:
     from studio.runs.record import open_run
 
-    before = open_run(row.run_id, settings)
+    before = open_run(row.run_id, home)
     now = {image.path.name: image for image in made.images}
     pictures = [
         {
@@ -107,8 +109,8 @@ def _compare(settings: Settings, row: RunRow, made: Design) -> Replay:
         }
         for image in before.images
     ]
-    then_models = _manifest(settings.home, row).get("models", {})
-    now_models = _manifest(settings.home, row_of(settings.home, made.run_id)).get("models", {})
+    then_models = _manifest(home, row).get("models", {})
+    now_models = _manifest(home, row_of(home, made.run_id)).get("models", {})
     return Replay(
         run_id=row.run_id,
         replay_id=made.run_id,

@@ -10,39 +10,37 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs.claims import true_status
-from studio.runs.record import FILES, open_run, row_of
+from studio.runs.record import FILES, open_run, row_of, state_of
 from workspace.errors import DataError, UsageError, unknown
 from workspace.files import publish
 
 if TYPE_CHECKING:
     from agents.documents import MaterialDesign
     from studio.runs.record import Design
-    from workspace.settings import Settings
 
 FORMATS = ("md", "json", "zip")
 ZIP_DATE = (2020, 1, 1, 0, 0, 0)
 
 
-def export(run_id: str, format: str, settings: Settings, target: Path | None = None) -> Path:
+def export(run_id: str, format: str, home: Path, target: Path | None = None) -> Path:
     """Write a run as one file and return its path.
 
     Args:
         run_id: Which run.
         format: ``md``, ``json`` or ``zip``.
-        settings: Where the home is.
+        home: STUDIO_HOME.
         target: The file; ``RUN.<format>`` in the working directory by default.
     """
     if format not in FORMATS:
         raise UsageError(unknown("format", format, FORMATS))
-    row = row_of(settings.home, run_id)
-    if true_status(settings.home, row) in ("running", "queued"):
+    row = row_of(home, run_id)
+    if state_of(home, row) in ("running", "queued"):
         raise UsageError(f"run {run_id} is still {row.status}; export it when it has ended")
     path = (target or Path(f"{run_id}.{format}")).absolute()
     if path.is_dir():
         path = path / f"{run_id}.{format}"
     write = {"md": _markdown, "json": _json, "zip": _zip}[format]
-    publish(path, write(open_run(run_id, settings)))
+    publish(path, write(open_run(run_id, home)))
     return path
 
 

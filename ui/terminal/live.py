@@ -1,7 +1,8 @@
-"""A run as it happens, in a terminal or as plain lines. Knows events and Rich; nothing of what makes them."""
+"""A job as it happens, in a terminal or as plain lines. Knows events and Rich; nothing of what makes them."""
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from workspace.events import Event
 
+EVERY = 2.0  # seconds between two lines of one count where there is no terminal
 ROLE_STYLE = {
     "scientist": "cyan",
     "reviewer": "magenta",
@@ -43,6 +45,7 @@ class Plain:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._last = ("", float("-inf"))
 
     def __enter__(self) -> Plain:
         return self
@@ -61,6 +64,12 @@ class Plain:
         words = sentence(event)
         if words:
             self.line(words)
+        elif event.type != "picture_progress" and (counted := _counted(event)) is not None:
+            what, done, of, said = counted
+            now = time.monotonic()
+            if done >= of or what != self._last[0] or now - self._last[1] >= EVERY:
+                self._last = (what, now)
+                self.line("  ".join(filter(None, [f"{what} {done:,} of {of:,}", said])))
 
 
 def sentence(event: Event) -> str:
@@ -89,8 +98,53 @@ def sentence(event: Event) -> str:
             return f"question: {event.text}"
         case "notice":
             return f"note: {event.text}"
+        case "queued":
+            return f"waiting for {event.before} other job{'s' * (event.before != 1)} to end" if event.before else ""
+        case _:
+            return _progress(event)
+
+
+def _progress(event: Event) -> str:
+    """Word an event of progress in one line."""
+    named = f"{event.stage}: " if getattr(event, "stage", "") else ""
+    match event.type:
+        case "stage_started":
+            return f"{named}{event.doing}"
+        case "stage_finished":
+            return f"{named}{'done' if event.made else 'done before'}"
+        case "remark":
+            return f"{named or 'note: '}{event.text}"
+        case "document_read" if event.why:
+            return f"{named}skipped {event.document}: {event.why}"
+        case "passage_distilled" if event.why:
+            return f"{named}passage {event.passage}: {event.why}"
+        case "job_started":
+            return f"started {event.run_id}" + (f", attempt {event.attempt}" if event.attempt > 1 else "")
         case _:
             return ""
+
+
+def _counted(event: Event) -> tuple[str, int, int, str] | None:
+    """What a bar shows of an event: what is counted, how many, of how many, and words beside it."""
+    match event.type:
+        case "picture_progress":
+            return "painting", event.step, event.steps, ""
+        case "training_step":
+            rates = ((event.tokens_s, "tokens/s"), (event.pictures_s, "pictures/s"))
+            words = [f"loss {event.loss:.4g}", *(f"{rate:,.4g} {unit}" for rate, unit in rates if rate is not None)]
+            words += [] if event.left_s is None else [f"{event.left_s:.0f} s left"]
+            return event.stage or "step", event.step, event.of, "  ".join(words)
+        case "document_read":
+            return event.stage or "document", event.documents, event.of, ""
+        case "passage_distilled":
+            words = [f"{event.rows} rows", f"{event.per_minute:g} passages/min", f"{event.left_s:.0f} s left"]
+            return event.stage or "passage", event.passages, event.of, "  ".join(words)
+        case "questions_answered":
+            return f"questions to {event.model}", event.answered, event.of, ""
+        case "downloaded":
+            return event.file, event.bytes, event.of, f"{event.bytes / 1e6:,.0f} of {event.of / 1e6:,.0f} MB"
+        case _:
+            return None
 
 
 class Live:
@@ -119,13 +173,19 @@ class Live:
             self.progress.stop()
             self.progress = None
 
-    def _bar(self, step: int, steps: int) -> None:
+    def _bar(self, what: str, done: int, of: int, words: str) -> None:
         if self.progress is None:
-            columns = (TextColumn("painting"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[words]}", markup=False),
+                TimeElapsedColumn(),
+            )
             self.progress = Progress(*columns, console=self.console, transient=True)
-            self.task = self.progress.add_task("painting", total=steps)
+            self.task = self.progress.add_task(what, total=of or None, words=words)
             self.progress.start()
-        self.progress.update(self.task, completed=step, total=steps)
+        self.progress.update(self.task, description=what, completed=done, total=of or None, words=words)
 
     def _end_stream(self) -> None:
         if self.streamed:
@@ -138,11 +198,13 @@ class Live:
             self.console.print(Text(event.text), end="", soft_wrap=True, highlight=False)
             self.streamed = True
             return
-        if event.type == "picture_progress":
-            self._bar(event.step, event.steps)
+        if (counted := _counted(event)) is not None:
+            self._bar(*counted)
+            if words := sentence(event):
+                self.console.print(Text(words, style="dim"), soft_wrap=True)
             return
         self._end_stream()
-        if event.type not in ("picture_ready", "notice"):
+        if event.type not in ("picture_ready", "notice", "remark"):
             self._stop_bar()
         if event.type == "step_started":
             style = ROLE_STYLE.get(event.role, "white")

@@ -1,0 +1,191 @@
+"""Designs as the front door offers them: make, resume, list, open, make again, export. Knows no widget, no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
+
+from pydantic import Field
+
+from studio.queue.submit import retry
+from studio.queue.watch import watch as watch_job
+from studio.queue.workers import start_workers
+from studio.runs.request import DesignOptions, prepare
+from studio.verb import Call, Job, query, verb
+from workspace.errors import UsageError
+from workspace.jobs import JobRow
+
+if TYPE_CHECKING:
+    from agents.documents import Brief
+    from studio.runs.record import Design, RunSummary
+    from studio.runs.repeat import Replay
+    from workspace.events import Event
+
+P = ParamSpec("P")
+
+
+class DesignCall(DesignOptions, Call):
+    """The options of a design."""
+
+
+class Designing(Job["str | Brief", P, "Design"], Generic[P]):
+    """A design is entered as a run, with a record of its own, and carried out by the graph."""
+
+    def here(self, subject: str | Brief, options: Any) -> Design:
+        """Make it in this process, when its turn comes."""
+        return self.run(subject, options)
+
+    def queue(self, subject: str | Brief, options: Any) -> str:
+        """Queue it for a worker process and return the run's id."""
+        prepared = prepare(subject, options, options.settings)
+        start_workers(prepared.settings.home, prepared.settings.queue)
+        return prepared.run_id
+
+    def carry(self, home: Path, row: JobRow, listener: Callable[[Event], None] | None = None) -> Any:
+        """Carry on a run that was begun."""
+        from studio.runs.execute import carry_on
+
+        carry_on(home, row, listener)
+
+
+def _designing(
+    options: Callable[P, DesignCall],
+) -> Callable[[Callable[[str | Brief, DesignCall], Design]], Designing[P]]:
+    return lambda run: Designing(run, options)
+
+
+@_designing(DesignCall)
+def design(brief: str | Brief, options: DesignCall) -> Design:
+    """Make a design: reason, write it down as data, paint pictures.
+
+    Args:
+        brief: The wish in plain words (3 to 8000 characters), or a ready ``Brief``.
+        options: See `studio.runs.request.DesignOptions`.
+
+    Raises:
+        StudioError: One clear line; what was made is kept and ``resume`` goes on from it.
+    """
+    from studio.runs.execute import design as make
+
+    return make(brief, options, options.settings, options.listener)
+
+
+submit = design.submit
+"""Queue a design for a worker process and return its run's id at once (options as for ``design``)."""
+
+
+class WatchCall(Call):
+    """How a run is watched."""
+
+    after_seq: int = Field(0, ge=0, description="The number of the last event already known")
+
+
+@verb(WatchCall)
+def watch(run_id: str, options: WatchCall) -> Iterator[Event]:
+    """Yield a job's events, live, until it ends, waits, or its worker dies."""
+    settings = options.using
+    return watch_job(run_id, settings.home, settings.queue, after_seq=options.after_seq)
+
+
+@verb(DesignCall)
+def stream(brief: str | Brief, options: DesignCall) -> Iterator[Event]:
+    """Make one design in a worker process and yield its events until it ends (options as for ``design``)."""
+    run_id = design.queue(brief, options)
+    settings = options.using
+    return watch_job(run_id, settings.home, settings.queue)
+
+
+@verb(Call)
+def open_run(run_id: str, options: Call) -> Design:
+    """Show a run's design, pictures and state."""
+    from studio.runs.record import open_run as read_run
+
+    return read_run(run_id, options.home)
+
+
+class ListCall(Call):
+    """How many are listed."""
+
+    limit: int = Field(20, ge=1, le=10_000, description="How many, newest first")
+
+
+@query(ListCall)
+def list_runs(options: ListCall) -> list[RunSummary]:
+    """List the runs, newest first."""
+    from studio.runs.record import summaries
+
+    return summaries(options.home, options.limit)
+
+
+class ResumeCall(Call):
+    """What a person says to the question that a run waits with."""
+
+    answers: dict[str, Any] | None = Field(
+        None, description="The answer as data, such as {'approve': true}", json_schema_extra={"hidden": True}
+    )
+    approve: bool = Field(False, description="Say yes to the question the run waits with")
+    prompt: str | None = Field(None, description="Go on with this picture prompt instead")
+    choice: str | None = Field(None, description="Answer by name, such as repaint, rethink or finish")
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """The answer as data, ``None`` if nothing is said.
+
+        Raises:
+            UsageError: More than one is given.
+        """
+        given: list[dict[str, Any]] = [] if self.answers is None else [self.answers]
+        given += [{"approve": True}] if self.approve else []
+        given += [] if self.prompt is None else [{"prompt": self.prompt}]
+        given += [] if self.choice is None else [{"choice": self.choice}]
+        if len(given) > 1:
+            raise UsageError("give one of --approve, --prompt and --choice, not several")
+        return given[0] if given else None
+
+
+@verb(ResumeCall)
+def resume(run_id: str, options: ResumeCall) -> Design:
+    """Go on with a run that was stopped, killed, or waits for an answer; a finished one is read again."""
+    from studio.runs.execute import execute
+
+    settings = options.using
+    return execute(run_id, settings.home, settings.queue, answers=options.answer, listener=options.listener)
+
+
+def queue_again(run_id: str, options: ResumeCall) -> bool:
+    """Queue a run again, with the answer given, for a worker process; say whether there was anything left to do."""
+    from studio.runs.record import row_of
+
+    settings = options.using
+    answer = options.answer
+    if row_of(settings.home, run_id).status == "finished":
+        return False
+    retry(settings.home, run_id, settings.queue, {"answers": answer})
+    return True
+
+
+@verb(Call)
+def replay(run_id: str, options: Call) -> Replay:
+    """Make a run again with the same seeds and models, and say what came out identical."""
+    from studio.runs.repeat import replay as make_again
+
+    settings = options.using
+    return make_again(run_id, settings.home, settings.queue, listener=options.listener)
+
+
+class ExportCall(Call):
+    """How a run is written as one file."""
+
+    format: Literal["md", "json", "zip"] = Field(
+        "md", description="md (report with pictures), json, or zip (whole run)"
+    )
+    out: Path | None = Field(None, description="The file to write; else RUN.md, RUN.json or RUN.zip here")
+
+
+@verb(ExportCall)
+def export(run_id: str, options: ExportCall) -> Path:
+    """Write a run as one file and return its path."""
+    from studio.runs.report import export as write_export
+
+    return write_export(run_id, options.format, options.home, options.out)

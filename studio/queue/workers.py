@@ -1,0 +1,90 @@
+"""Worker processes: started where a job waits and a place is free. Knows processes and places; not what a job is.
+
+A worker takes one job, and starts the next worker when it ends. Whoever submits, lists or watches starts one too where
+one is missing, so a queue goes on whichever process was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from studio.queue.claims import free_place, held, holder, ledger_of, lock_of
+from workspace.errors import StorageError, Unfinished
+from workspace.jobs import Lane
+
+if TYPE_CHECKING:
+    from workspace.settings import QueueSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+LANES: tuple[Lane, ...] = get_args(Lane)
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def places(lane: str, queue: QueueSettings) -> int:
+    """How many jobs of a lane are carried out at once."""
+    return queue.jobs_at_once if lane == "heavy" else queue.light_at_once
+
+
+def start_workers(home: Path, queue: QueueSettings) -> None:
+    """Start a worker for each lane in which a job waits and a place is free."""
+    _children[:] = [child for child in _children if child.poll() is None]
+    with ledger_of(home) as ledger:
+        wanted = [
+            lane
+            for lane in LANES
+            if any(not held(lock_of(home, row.job_id)) for row in ledger.jobs.queued(lane))
+            and free_place(home, lane, places(lane, queue))
+        ]
+    for lane in wanted:
+        _start(home, lane)
+
+
+def _start(home: Path, lane: str) -> None:
+    logs = home / "logs"
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"STUDIO_HOME": str(home), "PYTHONPATH": path}
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        with (logs / "worker.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "studio.worker", lane],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise StorageError(f"a worker could not be started: {error}") from error
+    _children.append(child)
+
+
+def name() -> str:
+    """What a worker is called in the ledger: ``HOST:PID``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def interrupt(home: Path, job_id: str, worker: str) -> bool:
+    """Ask the process that carries a job out to stop, as Ctrl-C would; say whether there was one.
+
+    Raises:
+        Unfinished: It works on another machine.
+    """
+    lock = lock_of(home, job_id)
+    pid = holder(lock)
+    if not held(lock) or pid is None:
+        return False
+    host = worker.rpartition(":")[0]
+    if host and host != socket.gethostname():
+        raise Unfinished(f"{job_id} is carried out on {host}", hint=f"stop it there: studio jobs stop {job_id}")
+    try:
+        os.kill(pid, signal.SIGINT)
+    except ProcessLookupError:
+        return False
+    return True

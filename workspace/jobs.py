@@ -1,0 +1,229 @@
+"""The queue in the ledger: jobs of any kind, what each was asked, how it stands, and what came of it.
+
+Knows rows and their order; not who works on them, and not what a kind does.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pysqlite3 import dbapi2
+
+from workspace.errors import UsageError, unknown
+from workspace.states import STATES, State
+
+if TYPE_CHECKING:
+    from workspace.ledger import Ledger
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, lane TEXT NOT NULL DEFAULT 'heavy', title TEXT NOT NULL,
+    payload TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
+    priority INTEGER NOT NULL DEFAULT 0, worker TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
+    result TEXT NOT NULL DEFAULT 'null',
+    created REAL NOT NULL, queued REAL NOT NULL, updated REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, lane, priority, queued)
+"""
+COLUMNS = (
+    "job_id, kind, lane, title, payload, state, message, priority, worker, attempts, result, created, queued, updated"
+)
+ORDER = "ORDER BY priority DESC, queued, rowid"
+
+
+Lane = Literal["heavy", "light"]
+"""Heavy: designs, trainings and the like, one a machine by default. Light: downloads."""
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job as the ledger knows it.
+
+    Attributes:
+        job_id: Its name; a design's is its run's id.
+        kind: What is done, the name of a verb.
+        lane: ``heavy`` or ``light``; each has places of its own.
+        title: For people.
+        payload: What was asked, as plain JSON.
+        state: How it stands, see `workspace.states`.
+        message: Why it stands so, in one line.
+        priority: Higher goes first; 0 is usual.
+        worker: ``HOST:PID`` of who works or last worked on it.
+        attempts: How often it was begun.
+        result: What came of it, once it is finished.
+        created: Unix seconds, as the two that follow.
+        queued: When it was last put into the queue.
+        updated: When the row last changed.
+    """
+
+    job_id: str
+    kind: str
+    lane: str
+    title: str
+    payload: dict[str, Any]
+    state: str
+    message: str
+    priority: int
+    worker: str
+    attempts: int
+    result: Any
+    created: float
+    queued: float
+    updated: float
+
+
+class Jobs:
+    """The jobs of a ledger; every call is one short transaction."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def add(
+        self,
+        job_id: str,
+        kind: str,
+        title: str,
+        payload: Mapping[str, Any],
+        *,
+        lane: Lane = "heavy",
+        state: State = "queued",
+    ) -> None:
+        """Enter a new job.
+
+        Raises:
+            UsageError: The id is taken.
+        """
+        with self._ledger.write() as connection:
+            self.insert(connection, job_id, kind, title, payload, lane=lane, state=state)
+
+    def insert(
+        self,
+        connection: Any,
+        job_id: str,
+        kind: str,
+        title: str,
+        payload: Mapping[str, Any],
+        *,
+        lane: Lane = "heavy",
+        state: State = "queued",
+    ) -> None:
+        """Enter a new job within a transaction that is open."""
+        now = time.time()
+        row = (job_id, kind, lane, title, json.dumps(payload, allow_nan=False), _state(state), now, now, now)
+        names = "job_id, kind, lane, title, payload, state, created, queued, updated"
+        try:
+            connection.execute(f"INSERT INTO jobs ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        except dbapi2.IntegrityError:
+            raise UsageError(f"there is a job {job_id!r} already") from None
+
+    def job(self, job_id: str) -> JobRow:
+        """Return one job.
+
+        Raises:
+            UsageError: There is none; the nearest name is told.
+        """
+        rows = self._rows("WHERE job_id = ?", job_id)
+        if not rows:
+            names = [str(name) for (name,) in self._ledger.read("SELECT job_id FROM jobs")]
+            raise UsageError(unknown("job", job_id, names))
+        return rows[0]
+
+    def jobs(self, limit: int = 100, states: Iterable[str] = STATES) -> list[JobRow]:
+        """Return the latest jobs, newest first."""
+        wanted = list(states)
+        marks = ", ".join("?" * len(wanted))
+        return self._rows(f"WHERE state IN ({marks}) ORDER BY created DESC, rowid DESC LIMIT ?", *wanted, limit)
+
+    def queued(self, lane: str) -> list[JobRow]:
+        """Return what waits for a worker in a lane, the next one first."""
+        return self._rows(f"WHERE state = 'queued' AND lane = ? {ORDER}", lane)
+
+    def begin(self, job_id: str, worker: str) -> bool:
+        """Take a queued job for a worker; say whether it was still there to be taken."""
+        update = (
+            "UPDATE jobs SET state = 'running', message = '', worker = ?, attempts = attempts + 1, updated = ? "
+            "WHERE job_id = ? AND state = 'queued'"
+        )
+        with self._ledger.write() as connection:
+            return bool(connection.execute(update, (worker, time.time(), job_id)).rowcount)
+
+    def queue_again(self, job_id: str, changes: Mapping[str, Any] | None = None) -> None:
+        """Put a job that ended without its result, or waits, back into the queue.
+
+        Args:
+            job_id: Which job.
+            changes: What to put into its payload, such as an answer.
+
+        Raises:
+            UsageError: It is finished.
+        """
+        with self._ledger.write() as connection:
+            row = self.job(job_id)
+            if row.state == "finished":
+                raise UsageError(f"job {job_id!r} is finished and cannot be queued again")
+            payload = json.dumps(row.payload | dict(changes or {}), allow_nan=False)
+            now = time.time()
+            update = (
+                "UPDATE jobs SET state = 'queued', message = '', payload = ?, queued = ?, updated = ? WHERE job_id = ?"
+            )
+            connection.execute(update, (payload, now, now, job_id))
+
+    def put_first(self, job_id: str) -> None:
+        """Let a queued job go before all others.
+
+        Raises:
+            UsageError: It does not wait in the queue.
+        """
+        update = (
+            "UPDATE jobs SET priority = (SELECT max(priority) + 1 FROM jobs WHERE state = 'queued'), updated = ? "
+            "WHERE job_id = ? AND state = 'queued'"
+        )
+        with self._ledger.write() as connection:
+            done = connection.execute(update, (time.time(), job_id)).rowcount
+        if not done:
+            raise UsageError(f"job {job_id!r} is {self.job(job_id).state}; only a queued one can be put first")
+
+    def cancel(self, job_id: str, message: str) -> bool:
+        """Take a job out of the queue, as interrupted; say whether it was still in it."""
+        update = "UPDATE jobs SET state = 'interrupted', message = ?, updated = ? WHERE job_id = ? AND state = 'queued'"
+        with self._ledger.write() as connection:
+            return bool(connection.execute(update, (message, time.time(), job_id)).rowcount)
+
+    def set_state(self, job_id: str, state: State, message: str = "", result: Any = None) -> None:
+        """Say how a job stands, and what came of it. A finished one stays finished.
+
+        Raises:
+            UsageError: There is no such job or state, or the job is finished.
+        """
+        update = "UPDATE jobs SET state = ?, message = ?, result = ?, updated = ? WHERE job_id = ? AND state != ?"
+        never = "" if state == "finished" else "finished"
+        row = (_state(state), message, json.dumps(result, allow_nan=False), time.time(), job_id, never)
+        with self._ledger.write() as connection:
+            done = connection.execute(update, row)
+        if not done.rowcount:
+            raise UsageError(f"job {self.job(job_id).job_id!r} is finished and cannot become {state}")
+
+    def position(self, job_id: str) -> int | None:
+        """How many queued jobs of its lane go before a queued one; ``None`` for one that is not queued."""
+        names = [row.job_id for row in self.queued(self.job(job_id).lane)]
+        return names.index(job_id) if job_id in names else None
+
+    def _rows(self, rest: str, *values: Any) -> list[JobRow]:
+        rows = self._ledger.read(f"SELECT {COLUMNS} FROM jobs {rest}", *values)
+        return [self._row(row) for row in rows]
+
+    def _row(self, row: tuple[Any, ...]) -> JobRow:
+        named = dict(zip(COLUMNS.split(", "), row, strict=True))
+        for column in ("payload", "result"):
+            named[column] = self._ledger.parsed(named[column], named["job_id"])
+        return JobRow(**named)
+
+
+def _state(state: str) -> str:
+    if state not in STATES:
+        raise UsageError(unknown("status", state, STATES))
+    return state
