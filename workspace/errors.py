@@ -146,7 +146,8 @@ def _worded(first: Any, where: str, model: type[BaseModel] | None) -> str:
         step = context["multiple_of"]
         low = value - value % step
         return f"{where} must be a multiple of {step}, not {shown}; nearest: {low} or {low + step}"
-    tells = kind == "missing" or not where or "choices" in why or f"not {shown}" in why
+    whole = isinstance(value, dict)  # of a part that does not hold together no single value is at fault
+    tells = kind == "missing" or whole or not where or "choices" in why or f"not {shown}" in why
     return (f"{where}: {why}" if where else why) + ("" if tells else f", not {shown}")
 
 
