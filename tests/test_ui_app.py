@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
+from studio.runs.record import RunSummary
 from tests.fixtures_page import ANSWER, DESIGN, FakeDoor, story
 from ui.pages import results as page_results
 from ui.pages import status as page_parts
 from ui.pages.desk import Desk, Sheet, split, whole
+from ui.pages.render import TEMPLATES, render
 from ui.pages.view import Observer, View
 from workspace.errors import DataError, StorageError, UsageError
 from workspace.events import CritiqueReady, Notice, Question, RunStarted, RunStopped, StepFinished, StepStarted, Token
@@ -200,11 +206,34 @@ def test_what_models_and_people_write_stays_text(text: str) -> None:
     assert all(link.startswith("pictures/r1/") for link in seen.links)
 
 
+@settings(deadline=None)
+@given(name=HOSTILE)
+def test_names_in_addresses_are_quoted(name: str) -> None:
+    view = _hostile("A panel")
+    view.run_id = name
+    seen = _Tags()
+    seen.feed(page_results.pictures(view))
+    assert seen.links and all(re.fullmatch(r"pictures/[\w.~%-]*/[\w.~%-]+", link) for link in seen.links)
+    run = RunSummary(name, "running", "A panel", 0.0, Path("nowhere"))
+    listed = _Tags()
+    listed.feed(page_parts.past([run], now=0))
+    assert [unquote(link.removeprefix("?run=")) for link in listed.links] == [name]
+    assert listed.attributes <= {"class", "aria-label", "aria-current", "href", "title"}
+
+
+def test_only_rendered_markdown_passes_a_template_unescaped() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in TEMPLATES.glob("*.html")]
+    assert sum(text.count("safe") for text in texts) == 1
+    assert sum(text.count("|prose|safe") for text in texts) == 1
+    with pytest.raises(UndefinedError, match="line"):
+        render("error")
+
+
 def test_markdown_of_a_model_is_rendered_and_json_is_laid_out(told: View) -> None:
     html = page_parts.conversation(told)
     assert "<strong>making them take a longer way</strong>" in html
     assert "<li>Nacre stacks hard plates in a soft film.</li>" in html
-    assert "&quot;title&quot;: &quot;Venous nacre laminate&quot;" in html
+    assert '"title": "Venous nacre laminate"' in unescape(html)
 
 
 def test_the_card_holds_every_part_of_the_design(told: View) -> None:

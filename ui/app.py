@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ui.pages.design import TICK, form, pieces, wire
 from ui.pages.desk import Desk
 from ui.pages.door import Door, FrontDoor
+from ui.pages.render import render
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -39,7 +40,7 @@ def build(door: Door | None = None, desk: Desk | None = None) -> Blocks:
     gr = _gradio()
     door = door or FrontDoor()
     with gr.Blocks(title="Studio", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.HTML((HERE / "page_head.html").read_text(encoding="utf-8"), apply_default_css=False, elem_id="masthead")
+        gr.HTML(render("head"), apply_default_css=False, elem_id="masthead")
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask", min_width=260):
                 made = form(gr, door)

@@ -170,7 +170,7 @@ class Desk:
         return self._door.open_run(run_id)
 
     def _blank(self, error: str = "") -> Sheet:
-        fresh = dict.fromkeys(PIECES, "") | {"status": error + parts.EMPTY, "past": self._past("")}
+        fresh = dict.fromkeys(PIECES, "") | {"status": error + parts.empty(), "past": self._past("")}
         return Sheet(run_id="", pieces=fresh, shown=changed(fresh, {})[1])
 
     def _past(self, run_id: str) -> str:

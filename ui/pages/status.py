@@ -1,7 +1,4 @@
-"""What a run says, as HTML: status, conversation, past runs. Knows views; nothing of Gradio.
-
-Whatever a model or a person wrote is escaped here; Markdown is rendered with raw HTML, links and images switched off.
-"""
+"""What a run says: status, conversation, past runs, as what their templates show. Knows views; nothing of Gradio."""
 
 from __future__ import annotations
 
@@ -9,16 +6,13 @@ import json
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache
-from html import escape
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from ui.pages.render import render
 from ui.pages.view import PHASES, Turn, View
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-
     from studio.runs.record import RunSummary
 
 STATUS_WORDS = {
@@ -29,26 +23,38 @@ STATUS_WORDS = {
     "failed": "Failed",
     "interrupted": "Interrupted",
 }
-EMPTY = """
-<div class="empty">
-  <h2>No design on the table yet</h2>
-  <p>Say what you need in the brief and name the living materials it should learn from. The roles then talk it through
-  in front of you, write the design down as a structured card, and paint it. The work goes on when you close this
-  page: it is kept under past designs.</p>
-</div>"""
 
 
-@cache
-def _markdown() -> MarkdownIt:
-    from markdown_it import MarkdownIt
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a run; ``state`` is ``done``, ``now`` or ``ahead``."""
 
-    rules = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
-    return rules.disable(["image", "link", "autolink", "reference", "html_block", "html_inline"])
+    name: str
+    state: str
 
 
-def prose(text: str) -> str:
-    """Render a model's text: its Markdown as HTML, everything else escaped."""
-    return str(_markdown().render(text))
+@dataclass(frozen=True)
+class Bubble:
+    """A turn as it is shown: its prose, or ``data`` if a role wrote JSON; ``live`` while it is being written."""
+
+    role: str
+    label: str
+    seconds: float
+    text: str
+    data: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A line of the past designs; ``picture`` is the name of its first picture, if it made one."""
+
+    run_id: str
+    brief: str
+    status: str
+    word: str
+    age: str
+    picture: str
 
 
 def clock(seconds: float) -> str:
@@ -58,21 +64,21 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def empty() -> str:
+    """What stands on the page before there is a run."""
+    return render("empty")
+
+
 def error(message: str) -> str:
     """One clear line about what went wrong."""
     line = " ".join(message.split())
-    return f'<p class="error" role="alert">{escape(line[:1].upper() + line[1:])}.</p>'
+    return render("error", line=line[:1].upper() + line[1:])
 
 
-def _phases(view: View) -> str:
+def _phases(view: View) -> list[Phase]:
     names = [name for name in PHASES if name != "Critique" or view.critiques or view.phase == name]
     at = len(names) if view.status == "finished" else names.index(view.phase) if view.phase in names else -1
-    items = []
-    for i, name in enumerate(names):
-        state = "done" if i < at else "now" if i == at else "ahead"
-        current = ' aria-current="step"' if state == "now" else ""
-        items.append(f'<li class="{state}"{current}><span></span>{name}</li>')
-    return f'<ol class="phases" aria-label="Progress">{"".join(items)}</ol>'
+    return [Phase(name, "done" if i < at else "now" if i == at else "ahead") for i, name in enumerate(names)]
 
 
 def _doing(view: View) -> str:
@@ -90,79 +96,47 @@ def _doing(view: View) -> str:
     return {"running": "getting ready", "waiting": view.question}.get(view.status, view.message)
 
 
-def _time(view: View, now: float) -> str:
-    if view.over or not view.started:
-        return ""
-    return f'<span class="clock" aria-label="Time so far">{clock(view.before + now - view.started)}</span>'
-
-
-def _bar(view: View) -> str:
-    step, steps = view.progress
-    if view.over or not steps:
-        return ""
-    return (
-        f'<div class="bar" role="progressbar" aria-label="Painting" aria-valuemin="0" aria-valuemax="{steps}" '
-        f'aria-valuenow="{step}"><i style="width:{100 * step / steps:.0f}%"></i></div>'
-    )
-
-
 def status(view: View, now: float | None = None) -> str:
     """The status line: what the run is doing, how far it is, and what stopped it."""
     moment = time.time() if now is None else now
-    notes = "".join(f"<li>{escape(text)}</li>" for text in view.notices[-3:])
-    hint = f'<p class="hint">{_hint(view)}</p>' if _hint(view) else ""
-    listed = f"<ul class=notes>{notes}</ul>" if notes else ""
-    words = f"<b>{STATUS_WORDS[view.status]}</b> <span>{escape(_doing(view))}</span>"
-    return (
-        f'<section class="status is-{escape(view.status)}" aria-label="Status">'
-        f'<p class="line"><span class="dot"></span><span class="words" role="status">{words}</span>'
-        f"{_time(view, moment)}</p>{_phases(view)}{_bar(view)}{hint}{listed}</section>"
+    step, steps = (0, 0) if view.over else view.progress
+    return render(
+        "status",
+        run_id=view.run_id,
+        status=view.status,
+        word=STATUS_WORDS[view.status],
+        doing=_doing(view),
+        time="" if view.over or not view.started else clock(view.before + moment - view.started),
+        phases=_phases(view),
+        step=step,
+        steps=steps,
+        notices=view.notices[-3:],
     )
 
 
-def _hint(view: View) -> str:
-    if view.status == "waiting":
-        return f"Answer in a terminal: <code>studio resume {escape(view.run_id)}</code>"
-    stopped = view.status in ("failed", "interrupted")
-    return "Nothing is lost. Resume goes on from the last finished step." if stopped else ""
-
-
-def _words(text: str) -> str:
+def _data(text: str) -> str:
+    """A text that is JSON, laid out; empty for prose."""
     if not text.lstrip().startswith(("{", "[")):
-        return prose(text)
+        return ""
     with suppress(ValueError):
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    return f"<pre>{escape(text)}</pre>"
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return text
 
 
-def _turn(turn: Turn, over: bool) -> str:
-    name = escape(turn.role)
-    took = f'<span class="took">{turn.seconds:.0f} s</span>' if turn.seconds >= 1 else ""
-    live = not turn.done and not over
-    writing = "" if not live else '<span class="writing" role="img" aria-label="writing"><i></i><i></i><i></i></span>'
-    return (
-        f'<article class="turn {name}{" live" if live else ""}"><header>'
-        f'<span class="badge" aria-hidden="true">{name[:1].upper()}</span><b>{name.capitalize()}</b>'
-        f'<span class="label">{escape(turn.label)}</span>{took}</header>'
-        f'<div class="text">{_words(turn.text)}{writing}</div></article>'
-    )
+def _bubble(turn: Turn, over: bool) -> Bubble:
+    return Bubble(turn.role, turn.label, turn.seconds, turn.text, _data(turn.text), not (turn.done or over))
 
 
 def conversation(view: View) -> str:
     """The roles' talk, one titled bubble a step, the one being written last."""
     if not view.brief:
         return ""
-    sources = ", ".join(view.brief.get("inspirations", []))
-    asked = escape(str(view.brief.get("text", "")))
-    drawn = f'<p class="sources">Inspired by {escape(sources)}</p>' if sources else ""
-    you = (
-        '<article class="turn you"><header><span class="badge" aria-hidden="true">Y</span><b>You</b>'
-        f'<span class="label">The brief</span></header><div class="text"><p>{asked}</p>{drawn}</div></article>'
-    )
-    turns = "".join(_turn(turn, view.over) for turn in view.turns.values() if turn.text or not (turn.done or view.over))
-    return (
-        '<section class="talk"><h2>Conversation</h2>'
-        f'<div class="scroll" role="log" tabindex="0" aria-label="Conversation">{you}{turns}</div></section>'
+    bubbles = [_bubble(turn, view.over) for turn in view.turns.values()]
+    return render(
+        "talk",
+        brief=str(view.brief.get("text", "")),
+        inspirations=view.brief.get("inspirations", []),
+        turns=[bubble for bubble in bubbles if bubble.text or bubble.live],
     )
 
 
@@ -174,20 +148,14 @@ def _age(created: float, now: float) -> str:
     return "just now"
 
 
+def _past_run(run: RunSummary, now: float) -> PastRun:
+    made = sorted((run.folder / "images").glob("*.png")) if run.status == "finished" else []
+    word = STATUS_WORDS.get(run.status, run.status)
+    age = _age(run.created, now)
+    return PastRun(run.run_id, run.brief[:120], run.status, word, age, made[0].name if made else "")
+
+
 def past(runs: Iterable[RunSummary], current: str = "", now: float | None = None) -> str:
     """The past designs, newest first, each a link that opens it."""
     moment = time.time() if now is None else now
-    items = []
-    for run in runs:
-        made = sorted((run.folder / "images").glob("*.png")) if run.status == "finished" else []
-        name = quote(run.run_id, safe="")
-        seen = f'<img src="pictures/{name}/{quote(made[0].name)}" alt="" loading="lazy">' if made else "<i></i>"
-        here = ' aria-current="page"' if run.run_id == current else ""
-        words = STATUS_WORDS.get(run.status, escape(run.status))
-        items.append(
-            f'<li><a href="?run={name}"{here} title="{escape(run.run_id)}">{seen}<span><b>{escape(run.brief[:120])}</b>'
-            f'<small><span class="dot is-{escape(run.status)}"></span>{words} · {_age(run.created, moment)}</small>'
-            "</span></a></li>"
-        )
-    body = f"<ul>{''.join(items)}</ul>" if items else "<p>Your designs will be listed here, newest first.</p>"
-    return f'<nav class="past" aria-label="Past designs"><h2>Past designs</h2>{body}</nav>'
+    return render("past", runs=[_past_run(run, moment) for run in runs], current=current)
