@@ -1,4 +1,4 @@
-"""The queue as the front door offers it: jobs of every kind listed, shown, watched, stopped, taken up again, put first."""
+"""The queue as the front door offers it: jobs of every kind listed, watched, stopped, taken up again, put first."""
 
 from __future__ import annotations
 

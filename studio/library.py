@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from studio.verb import Call, job, query
+from studio.verb import Call, job, query, verb
 from workspace.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -81,16 +81,24 @@ class FetchCall(Call):
     embedded: bool = Field(False, description="The models of the embedded profile")
 
 
-@job(FetchCall, lane="light")
-def fetch_models(models: Sequence[str], options: FetchCall) -> Fetched:
-    """Fetch models: resumable, verified, whole or not at all."""
-    from models.catalogue.fetch import fetch
-    from models.catalogue.table import EMBEDDED
+def _wanted(models: Sequence[str], options: FetchCall) -> list[str]:
+    """What is to be fetched, each known."""
+    from models.catalogue.table import EMBEDDED, find
 
     wanted = [*models, *(EMBEDDED if options.embedded else ())]
     if not wanted:
         raise UsageError("name a model, or give --embedded", hint="studio models list")
-    return Fetched(folders={name: fetch(name, options.home, options.tell) for name in wanted})
+    for name in wanted:
+        find(name)
+    return wanted
+
+
+@job(FetchCall, lane="light", check=_wanted)
+def fetch_models(models: Sequence[str], options: FetchCall) -> Fetched:
+    """Fetch models: resumable, verified, whole or not at all."""
+    from models.catalogue.fetch import fetch
+
+    return Fetched(folders={name: fetch(name, options.home, options.tell) for name in _wanted(models, options)})
 
 
 class Verified(BaseModel):
@@ -101,7 +109,7 @@ class Verified(BaseModel):
     problems: dict[str, tuple[str, ...]]
 
 
-@job(Call)
+@verb(Call)
 def verify_models(models: Sequence[str], options: Call) -> Verified:
     """Read every byte of the models and compare with what was recorded; all that are here if none is named."""
     from models.catalogue.fetch import place, verify
@@ -125,5 +133,3 @@ def open_program(name: str) -> Program:
     from agents.programs import load_program
 
     return load_program(name)
-
-

@@ -1,109 +1,155 @@
-"""Training as the front door offers it: where results go, what is said of them. Knows no terminal."""
+"""Training as the front door offers it: a corpus from papers, rows from it, recipes, adapters. Knows no terminal."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from workspace.errors import UsageError
-from workspace.settings import Settings
+from pydantic import Field, ValidationError
 
+from pipelines.corpus.config import CorpusConfig, CorpusOptions
+from studio.verb import Call, job
+from training.distil.config import DistilConfig
+from training.language.results import RecipeResult
+from training.launch.options import RunOptions
+from workspace.errors import UsageError, pydantic_fault
+from workspace.options import checked
 
-def image_lora(
-    config: Path, out: Path | None, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
-) -> dict[str, Any]:
-    """Train, or with ``plan`` only check, a LoRA adapter; see `studio.train_image_lora`."""
-    from training.images.folder import read_folder
-    from training.images.lora import load_config, main
-
-    wanted = load_config(config)
-    folder = (out or settings.home / "training" / wanted.name).expanduser()
-    if plan:
-        count = len(read_folder(wanted.pictures, wanted.trigger))
-        shown = wanted.model_dump(mode="json") | {"pictures": str(wanted.pictures)}
-        seen = wanted.steps * wanted.batch * wanted.accumulate
-        return {**shown, "picture_count": count, "epochs": round(seen / count, 2), "out": str(folder)}
-    file = main(wanted, settings.home, folder, listener)
-    return {
-        "adapter": str(file),
-        "trigger": wanted.trigger,
-        "loss": str(folder / "loss.png"),
-        "metrics": str(folder / "metrics.jsonl"),
-        "use": f"painter.adapter = {file.parent}",
-    }
+if TYPE_CHECKING:
+    from pipelines.corpus.report import CorpusReport
+    from training.distil.report import DistilResult
+    from training.images.folder import ImageLoraPlan
+    from training.images.lora import ImageLoraResult
+    from training.language.plan import Plan
 
 
-def corpus(
-    inputs: Sequence[Path],
-    out: Path,
-    options: Mapping[str, Any],
-    settings: Settings,
-    listener: Callable[[dict[str, Any]], None] | None,
-) -> dict[str, Any]:
-    """Build a corpus; see `studio.train_corpus`."""
-    from pydantic import ValidationError
+class CorpusCall(CorpusOptions, Call):
+    """How a corpus is made."""
 
-    from pipelines.corpus.build import CorpusConfig, main
-    from studio.runs.assemble import quiet
+    out: Path = Field(description="Folder for passages.jsonl, dropped.jsonl and report.json")
 
-    try:
-        config = CorpusConfig(inputs=tuple(inputs), **options)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
+
+@job(CorpusCall)
+def train_corpus(inputs: Sequence[Path | str], options: CorpusCall) -> CorpusReport:
+    """Turn papers into clean passages, each with its source, and say what was dropped and why.
+
+    The same call goes on where it was stopped.
+
+    Args:
+        inputs: PDF, Markdown and text files, folders of them, or lists of references.
+        options: See `pipelines.corpus.config.CorpusOptions`.
+    """
+    from pipelines.corpus.build import main
+
+    own = options.model_dump(include=set(CorpusOptions.model_fields))
+    config = checked(CorpusConfig, own | {"inputs": tuple(inputs)})
     if config.topic:
-        quiet()
-    return main(config, Path(os.path.expanduser(out)), settings.home, listener)
+        _quiet()
+    return main(config, options.out.expanduser(), options.home, options.tell)
 
 
-def distil(
-    corpus: Path,
-    out: Path,
-    using: Mapping[str, str | None],
-    options: Mapping[str, Any],
-    settings: Settings,
-    listener: Callable[[dict[str, Any]], None] | None,
-) -> dict[str, Any]:
-    """Distil a corpus by the model that the settings name, or another; see `studio.train_distil`."""
-    from pydantic import ValidationError
+class DistilCall(DistilConfig, Call):
+    """How a corpus is distilled."""
 
-    from studio.runs.assemble import quiet
-    from training.distil.documents import DistilConfig
+    out: Path = Field(description="Folder for answers (ledger) and rows (data)")
+
+
+@job(DistilCall)
+def train_distil(corpus: Path | str, options: DistilCall) -> DistilResult:
+    """Turn passages into questions, answers, prose and preference pairs, each with its source.
+
+    The same call goes on where it was stopped; nothing is asked twice.
+
+    Args:
+        corpus: A folder that ``train_corpus`` made, or its ``passages.jsonl``.
+        options: See `training.distil.config.DistilConfig`; the model is that of the settings if none is named.
+    """
     from training.distil.stage import main, open_maker
-    from training.language.data_stages import LONGEST
-    from workspace.settings import ChatSettings, RoleCall
+    from workspace.settings import ChatSettings
 
-    chosen = {key: value for key, value in using.items() if value is not None}
-    if "adapter" not in chosen:
-        chosen["adapter"] = "none"  # a profile's adapter writes designs
-    sampling = settings.sampling
+    settings = options.using
+    config = DistilConfig(**{name: getattr(options, name) for name in DistilConfig.model_fields})
     try:
-        config = DistilConfig(**options)
-        chat = ChatSettings(**settings.chat.model_dump() | chosen)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {why}" if "choices" in why else f"{where}: {why}, not {first['input']!r}") from None
-    call = RoleCall(chat=chat, sampling=sampling.model_copy(update={"max_tokens": max(LONGEST, sampling.max_tokens)}))
-    if chat.server is None:
-        quiet()
-    return main(corpus, config, open_maker(call, settings.home), out.expanduser(), listener)
+        call = config.call(settings.chat, settings.sampling)
+    except ValidationError as error:
+        raise UsageError(pydantic_fault(error, ChatSettings)) from None
+    if call.chat.server is None:
+        _quiet()
+    maker = open_maker(call, settings.home)
+    return main(Path(corpus).expanduser(), config, maker, options.out.expanduser(), options.tell)
 
 
-def recipe(
-    path: Path | str,
-    plan: bool,
-    by: Mapping[str, Any],
-    settings: Settings,
-    listener: Callable[[dict[str, Any]], None] | None,
-) -> dict[str, Any]:
-    """Run a recipe, or with ``plan`` only say what would be done; see `studio.train_recipe`."""
-    from training.language.plan import plan as planned
+class ImageLoraCall(Call):
+    """How an adapter of a painter is trained; all else stands in its file."""
+
+    out: Path | None = Field(None, description="Folder for cache, checkpoint, samples and adapter")
+    plan: bool = Field(False, description="Check everything, print the settings, train nothing")
+
+
+def _config(config: Path | str, options: ImageLoraCall) -> None:
+    """Read a training file: its faults are told before anything is queued."""
+    from training.images.config import load_config
+
+    load_config(Path(config).expanduser())
+
+
+@job(ImageLoraCall, check=_config, at_once=lambda options: options.plan)
+def train_image_lora(config: Path | str, options: ImageLoraCall) -> ImageLoraResult | ImageLoraPlan:
+    """Train a LoRA adapter of a painter on a folder of captioned pictures.
+
+    The same call goes on where it was stopped.
+
+    Args:
+        config: The YAML file; `training.images.config.ImageLoraConfig` is its shape.
+        options: Where everything goes; ``STUDIO_HOME/training/NAME`` if nothing is said.
+    """
+    from training.images.config import load_config
+
+    wanted = load_config(Path(config).expanduser())
+    folder = (options.out or options.home / "training" / wanted.name).expanduser()
+    if options.plan:
+        from training.images.folder import plan
+
+        return plan(wanted, folder)
+    from training.images.lora import main
+
+    return main(wanted, options.home, folder, options.tell)
+
+
+class RecipeCall(RunOptions, Call):
+    """How a recipe is run."""
+
+
+def _recipe(recipe: Path | str, options: RecipeCall) -> None:
+    """Read a recipe: its faults are told before anything is queued."""
     from training.language.run import open_run
-    from training.launch import start as launch
 
-    if plan:
-        return planned(open_run(path, settings.home))
-    return launch.train(path, settings.home, **by, told=listener)
+    open_run(recipe, options.home)
+
+
+@job(RecipeCall, check=_recipe, at_once=lambda options: options.plan)
+def train_recipe(recipe: Path | str, options: RecipeCall) -> RecipeResult | Plan:
+    """Train language models by a recipe: papers to rows, continued pretraining, SFT, DPO, ORPO, merges.
+
+    The same call goes on where it was stopped; a stage whose inputs did not change is not run again. Each variant is a
+    model: ``studio.design(..., model=NAME)``.
+
+    Args:
+        recipe: The YAML file (`training.language.recipe.Recipe` is its shape), or the name of a shipped one.
+        options: See `training.launch.options.RunOptions`.
+    """
+    from training.language.plan import plan
+    from training.language.run import open_run
+    from training.launch.start import train
+
+    if options.plan:
+        return plan(open_run(recipe, options.home))
+    own = RunOptions(**{name: getattr(options, name) for name in RunOptions.model_fields})
+    return train(recipe, options.home, own, options.tell)
+
+
+def _quiet() -> None:
+    from studio.runs.assemble import quiet
+
+    quiet()

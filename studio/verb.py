@@ -1,7 +1,7 @@
 """A verb of the front door: one pydantic class of options and one function. Called, it does; a job can be queued too.
 
-What a verb is about (a brief, a run, a recipe) is its subject and goes first; options go by name. Signatures are those of
-the options class, so that type checkers and editors see each option, its type and its default where it is defined.
+What a verb is about (a brief, a run, a recipe) is its subject and goes first; options go by name. Signatures are those
+of the options class, so that type checkers and editors see each option, its type and its default where it is defined.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Call(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    settings: Settings | None = Field(None, exclude=True, repr=False, description="Ready settings, else they are loaded")
+    settings: Settings | None = Field(
+        None, exclude=True, repr=False, description="Ready settings, else they are loaded"
+    )
     listener: Callable[[Any], None] | None = Field(
         None, exclude=True, repr=False, description="Called with every event as it happens"
     )
@@ -62,42 +64,49 @@ def named(kind: type[BaseModel]) -> list[str]:
     return [name for name in kind.model_fields if name not in Call.model_fields]
 
 
-class Verb(Generic[S, P, R]):
+class _Named:
+    """A function and the class of its options."""
+
+    def __init__(self, run: Callable[..., Any], options: Callable[..., Call]) -> None:
+        assert isinstance(options, type)
+        self.kind: type[Call] = options
+        self.name = run.__name__
+        update_wrapper(self, run)
+
+    def asked(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Any:
+        """Options from what a call gave.
+
+        Raises:
+            TypeError: One was given without its name.
+            UsageError: One is unknown or out of its bounds.
+        """
+        if args:
+            raise TypeError(f"{self.name}: options go by name: {', '.join(named(self.kind)) or 'there are none'}")
+        return checked(self.kind, given)
+
+
+class Verb(_Named, Generic[S, P, R]):
     """Something that Studio does at once, in this process."""
 
     def __init__(self, run: Callable[[S, Any], R], options: Callable[P, Call]) -> None:
-        self.run, self.options = run, options
-        self.name = run.__name__
-        update_wrapper(self, run)
-
-    @property
-    def kind(self) -> type[Call]:
-        """The class of its options."""
-        assert isinstance(self.options, type)
-        return self.options
+        super().__init__(run, options)
+        self.run = run
 
     def __call__(self, subject: S, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it (see the function's own text)."""
-        return self.run(subject, checked(self.kind, kwargs))
+        return self.run(subject, self.asked(args, kwargs))
 
 
-class Query(Generic[P, R]):
+class Query(_Named, Generic[P, R]):
     """Something that Studio says at once and that has no subject."""
 
     def __init__(self, run: Callable[[Any], R], options: Callable[P, Call]) -> None:
-        self.run, self.options = run, options
-        self.name = run.__name__
-        update_wrapper(self, run)
-
-    @property
-    def kind(self) -> type[Call]:
-        """The class of its options."""
-        assert isinstance(self.options, type)
-        return self.options
+        super().__init__(run, options)
+        self.run = run
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Say it (see the function's own text)."""
-        return self.run(checked(self.kind, kwargs))
+        return self.run(self.asked(args, kwargs))
 
 
 class Job(Verb[S, P, R]):
@@ -105,6 +114,7 @@ class Job(Verb[S, P, R]):
 
     Attributes:
         lane: Which places it takes.
+        check: Raises at once what would fail later anyway: what is not there, or not as it must be.
         at_once: Says of options whether they ask for something quick, which is not queued.
     """
 
@@ -113,19 +123,20 @@ class Job(Verb[S, P, R]):
         run: Callable[[S, Any], R],
         options: Callable[P, Call],
         lane: Lane = "heavy",
+        check: Callable[[S, Any], object] = lambda subject, options: None,
         at_once: Callable[[Any], bool] = lambda options: False,
     ) -> None:
         super().__init__(run, options)
         self.lane: Lane = lane
-        self.at_once = at_once
+        self.check, self.at_once = check, at_once
 
     def __call__(self, subject: S, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it in this process, when its turn comes (see the function's own text)."""
-        return self.here(subject, checked(self.kind, kwargs))
+        return self.here(subject, self.asked(args, kwargs))
 
     def submit(self, subject: S, *args: P.args, **kwargs: P.kwargs) -> str:
         """Queue it for a worker process and return the job's id at once."""
-        return self.queue(subject, checked(self.kind, kwargs))
+        return self.queue(subject, self.asked(args, kwargs))
 
     def here(self, subject: S, options: Any) -> R:
         """Do it in this process, when its turn comes."""
@@ -160,6 +171,7 @@ class Job(Verb[S, P, R]):
         return result
 
     def _enter(self, subject: S, options: Any, settings: Settings, hold: ExitStack) -> str:
+        self.check(subject, options)
         payload = {
             "subject": _plain(subject),
             "options": options.model_dump(mode="json", exclude_unset=True),
@@ -192,9 +204,11 @@ def query(options: Callable[P, O]) -> Callable[[Callable[[O], R]], Query[P, R]]:
 
 
 def job(
-    options: Callable[P, O], *, lane: Lane = "heavy", at_once: Callable[[O], bool] = lambda options: False
+    options: Callable[P, O],
+    *,
+    lane: Lane = "heavy",
+    check: Callable[[S, O], object] = lambda subject, options: None,
+    at_once: Callable[[O], bool] = lambda options: False,
 ) -> Callable[[Callable[[S, O], R]], Job[S, P, R]]:
     """Make a function of a subject and options a verb that can be queued as a job."""
-    return lambda run: Job(run, options, lane, at_once)
-
-
+    return lambda run: Job(run, options, lane, check, at_once)

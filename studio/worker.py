@@ -1,4 +1,4 @@
-"""The worker process: ``python -m studio.worker LANE`` takes the lane's next job, does it, and starts the next worker."""
+"""The worker process: ``python -m studio.worker LANE`` takes a lane's next job, does it, starts the next."""
 
 from __future__ import annotations
 

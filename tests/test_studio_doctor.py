@@ -11,7 +11,7 @@ from workspace.settings import load_settings
 
 
 def test_what_is_missing_comes_with_the_command_that_mends_it(home: Path) -> None:
-    report = examine(load_settings())
+    report = examine(settings=load_settings())
     commands = {item.command for item in report.missing}
     assert "studio models fetch smollm2-135m-instruct" in commands
     assert report.devices[0].startswith("cpu:")
@@ -22,7 +22,7 @@ def test_what_is_missing_comes_with_the_command_that_mends_it(home: Path) -> Non
 
 def test_every_setting_is_told_with_where_it_came_from(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDIO_FLOW__IMAGES", "5")
-    rows = {key: (value, origin) for key, value, origin in examine(load_settings()).settings}
+    rows = {key: (value, origin) for key, value, origin in examine(settings=load_settings()).settings}
     assert rows["flow.images"] == ("5", "STUDIO_FLOW__IMAGES")
     assert rows["chat.server"][0] == "none"
     assert "embedded" in rows["chat.model"][1]
@@ -30,9 +30,9 @@ def test_every_setting_is_told_with_where_it_came_from(home: Path, monkeypatch: 
 
 def test_a_server_needs_its_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert any("OPENAI_API_KEY" in item.what for item in examine(load_settings("remote")).missing)
+    assert any("OPENAI_API_KEY" in item.what for item in examine(settings=load_settings("remote")).missing)
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    assert not any("OPENAI_API_KEY" in item.what for item in examine(load_settings("remote")).missing)
+    assert not any("OPENAI_API_KEY" in item.what for item in examine(settings=load_settings("remote")).missing)
 
 
 def test_only_local_models_are_looked_for(home: Path) -> None:

@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 
 import studio
-from studio.runs.claims import claim_run
+from studio.queue.claims import job_claimed
 from studio.runs.execute import execute
 from studio.runs.record import FILES, open_run
-from studio.runs.request import Request, prepare
+from studio.runs.request import DesignOptions, prepare
 from workspace.errors import Interrupted, ServiceError, StorageError, Unfinished, UsageError
 from workspace.event_log import read
 from workspace.events import Event
 from workspace.files import verify
 from workspace.ledger import Ledger
-from workspace.settings import load_settings
 
 pytestmark = pytest.mark.usefixtures("scripted_studio")
 
@@ -147,10 +146,10 @@ def test_a_full_disk_is_told_and_nothing_is_lost(home: Path, monkeypatch: pytest
 
 
 def test_a_second_process_is_told_that_the_first_has_the_run(home: Path) -> None:
-    made = prepare(Request("a tough panel"))
-    with claim_run(home, made.run_id), pytest.raises(Unfinished, match="another process"):
-        execute(made.run_id, made.settings)
-    assert execute(made.run_id, made.settings).status == "finished"
+    made = prepare("a tough panel", DesignOptions())
+    with job_claimed(home, made.run_id), pytest.raises(Unfinished, match="another process"):
+        execute(made.run_id, home, made.settings.queue)
+    assert execute(made.run_id, home, made.settings.queue).status == "finished"
 
 
 def test_what_a_run_is_made_of_is_fixed_when_it_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,11 +167,11 @@ def test_a_run_waits_for_a_person_and_takes_the_answer(home: Path) -> None:
     assert run.images == []
     assert studio.resume(run.run_id).status == "waiting"
     with pytest.raises(UsageError, match="not understood"):
-        studio.resume(run.run_id, {"choice": "perhaps"})
+        studio.resume(run.run_id, answers={"choice": "perhaps"})
     assert studio.open_run(run.run_id).status == "waiting"
-    seen = studio.resume(run.run_id, {"prompt": "wavy thin green lines on a gold ground"})
+    seen = studio.resume(run.run_id, answers={"prompt": "wavy thin green lines on a gold ground"})
     assert seen.question is not None and seen.question["kind"] == "after_critique"
-    done = studio.resume(run.run_id, {"approve": True})
+    done = studio.resume(run.run_id, answers={"approve": True})
     assert done.status == "finished"
     assert done.prompt is not None
     assert "wavy thin green lines" in done.prompt.short
@@ -183,25 +182,25 @@ def test_a_run_waits_for_a_person_and_takes_the_answer(home: Path) -> None:
 def test_an_answer_given_before_a_crash_is_not_asked_for_again(home: Path) -> None:
     run = studio.design("a tough panel", seed=5, ask=True)
     with pytest.raises(Interrupted):
-        studio.resume(run.run_id, {"approve": True}, listener=stop_at("run_started"))
+        studio.resume(run.run_id, answers={"approve": True}, listener=stop_at("run_started"))
     with pytest.raises(Interrupted):
-        studio.resume(run.run_id, {"approve": True}, listener=stop_at("picture_ready"))
+        studio.resume(run.run_id, answers={"approve": True}, listener=stop_at("picture_ready"))
     again = studio.resume(run.run_id)
     assert again.question is not None and again.question["kind"] == "after_critique"
-    assert studio.resume(run.run_id, {"approve": True}).status == "finished"
+    assert studio.resume(run.run_id, answers={"approve": True}).status == "finished"
 
 
 def test_an_answer_to_no_question_is_refused(home: Path) -> None:
     with pytest.raises(Interrupted):
         studio.design("a tough panel", listener=stop_at("token"))
     with pytest.raises(UsageError, match="asks nothing"):
-        studio.resume(studio.list_runs()[0].run_id, {"approve": True})
+        studio.resume(studio.list_runs()[0].run_id, answers={"approve": True})
 
 
 def test_what_there_is_of_an_unfinished_run_can_be_shown(home: Path) -> None:
     with pytest.raises(Interrupted):
         studio.design("a tough panel", seed=5, listener=stop_at("picture_ready"))
-    run = open_run(studio.list_runs()[0].run_id, load_settings())
+    run = open_run(studio.list_runs()[0].run_id, home)
     assert run.design is not None
     assert run.prompt is not None
     assert len(run.images) == 1

@@ -49,8 +49,8 @@ def test_a_replay_names_a_model_that_changed(home: Path, monkeypatch: pytest.Mon
 
 def test_a_replay_gives_the_answers_that_a_person_gave(home: Path) -> None:
     run = studio.design("a tough panel", seed=5, ask=True)
-    studio.resume(run.run_id, {"prompt": "wavy thin green lines on a gold ground"})
-    studio.resume(run.run_id, {"approve": True})
+    studio.resume(run.run_id, answers={"prompt": "wavy thin green lines on a gold ground"})
+    studio.resume(run.run_id, answers={"approve": True})
     assert studio.replay(run.run_id).identical
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from studio.runs.request import SEED_LIMIT, Request, prepare, recorded
+from studio.runs.request import SEED_LIMIT, DesignOptions, prepare, recorded
+from workspace.bounds import bounds
 from workspace.errors import StudioError, UsageError
 from workspace.ledger import Ledger
-from workspace.settings import load_settings
+from workspace.options import checked, overrides
+from workspace.settings import Settings, load_settings
 
 
 @pytest.mark.parametrize(
@@ -32,34 +34,31 @@ from workspace.settings import load_settings
 )
 def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any], figure: str) -> None:
     with pytest.raises(UsageError, match=figure):
-        Request(**{"brief": "a tough panel", **options}).check()
+        prepare(options.pop("brief", "a tough panel"), checked(DesignOptions, options))
 
 
+@pytest.mark.usefixtures("scripted_studio", "home")
 def test_the_bounds_themselves_are_allowed() -> None:
-    Request("abc", images=1, rounds=1, size=64, seed=0).check()
-    Request("x" * 8000, images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1).check()
+    prepare("abc", DesignOptions(images=1, rounds=1, size=64, seed=0))
+    prepare("x" * 8000, DesignOptions(images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1))
 
 
 def test_nothing_is_entered_for_a_bad_request(home: Path) -> None:
-    for asked in (
-        Request("ok brief", images=0),
-        Request("ok brief", program="nope"),
-        Request("ok brief", profile="no"),
-    ):
+    for brief, options in (("ab", {}), ("ok brief", {"program": "nope"}), ("ok brief", {"profile": "no"})):
         with pytest.raises(StudioError):
-            prepare(asked)
+            prepare(brief, DesignOptions(**options))
     assert list(home.iterdir()) == []
 
 
 def test_a_missing_model_is_told_before_anything_is_made(home: Path) -> None:
     with pytest.raises(StudioError, match="studio models fetch smollm2-135m-instruct"):
-        prepare(Request("a tough panel"))
+        prepare("a tough panel", DesignOptions())
     assert not (home / "runs").exists()
 
 
 @pytest.mark.usefixtures("scripted_studio")
 def test_a_run_is_entered_with_everything_settled(home: Path) -> None:
-    made = prepare(Request("a tough panel", ["nacre"], images=3, size=128, seed=9, ask=True), status="queued")
+    made = prepare("a tough panel", DesignOptions(inspirations=["nacre"], images=3, size=128, seed=9, ask=True))
     with Ledger(home / "ledger.db") as ledger:
         row = ledger.run(made.run_id)
     assert (row.status, row.seed, row.brief["inspirations"]) == ("queued", 9, ["nacre"])
@@ -72,7 +71,7 @@ def test_a_run_is_entered_with_everything_settled(home: Path) -> None:
 @pytest.mark.usefixtures("scripted_studio")
 def test_given_settings_are_kept_and_options_go_first(home: Path) -> None:
     given = load_settings(overrides={"flow.images": 5, "flow.rounds": 2})
-    made = prepare(Request("a tough panel", images=1), given)
+    made = prepare("a tough panel", DesignOptions(images=1), given)
     assert (made.settings.flow.images, made.settings.flow.rounds) == (1, 2)
 
 
@@ -80,7 +79,7 @@ def test_given_settings_are_kept_and_options_go_first(home: Path) -> None:
 def test_a_seed_is_drawn_when_none_is_given(home: Path) -> None:
     seeds = set()
     for _ in range(3):
-        made = prepare(Request("a tough panel"))
+        made = prepare("a tough panel", DesignOptions())
         with Ledger(home / "ledger.db") as ledger:
             seeds.add(ledger.run(made.run_id).seed)
     assert len(seeds) == 3
@@ -96,5 +95,14 @@ def test_recorded_settings_do_not_listen_to_the_environment(home: Path, monkeypa
 
 
 def test_an_adapter_is_asked_for_by_name() -> None:
-    assert Request("a tough panel", adapter="leaf-micro-lora").overrides() == {"painter.adapter": "leaf-micro-lora"}
-    assert load_settings(overrides=Request("a tough panel", adapter="none").overrides()).painter.adapter is None
+    assert overrides(DesignOptions(adapter="leaf-micro-lora")) == {"painter.adapter": "leaf-micro-lora"}
+    assert load_settings(overrides=overrides(DesignOptions(adapter="none"))).painter.adapter is None
+
+
+def test_an_options_bounds_and_words_are_the_settings(home: Path) -> None:
+    for name, key in (("images", "flow.images"), ("size", "painter.size"), ("model", "chat.model")):
+        section, field = key.split(".")
+        annotation = Settings.model_fields[section].annotation
+        assert annotation is not None
+        ours, theirs = DesignOptions.model_fields[name], annotation.model_fields[field]  # type: ignore[attr-defined]
+        assert (ours.description, bounds(ours)) == (theirs.description, bounds(theirs))

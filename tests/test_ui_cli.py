@@ -268,7 +268,7 @@ class TestDesigning:
         self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         given = iter(["edit", "wavy thin green lines on a gold ground", "approve"])
-        monkeypatch.setattr("ui.cli._interactive", lambda as_json: True)
+        monkeypatch.setattr("ui.terminal.design.interactive", lambda as_json: True)
         monkeypatch.setattr("rich.prompt.Prompt.ask", lambda *_, **__: next(given))
         assert call("design", "a tough panel", "--ask") == 0
         assert "wavy thin green lines" in capsys.readouterr().out
@@ -276,7 +276,7 @@ class TestDesigning:
     def test_a_person_may_leave_it_waiting(
         self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ui.cli._interactive", lambda as_json: True)
+        monkeypatch.setattr("ui.terminal.design.interactive", lambda as_json: True)
         monkeypatch.setattr("rich.prompt.Prompt.ask", lambda *_, **__: "stop")
         assert call("design", "a tough panel", "--ask") == 75
         assert studio.list_runs()[0].status == "waiting"

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -59,10 +59,13 @@ class _Inner(BaseModel):
 
 class _Outer(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    parts: list[_Inner] = []
+    parts: list[_Inner] = Field([], max_length=3)
+    kind: Literal["one", "two"] = "one"
+    word: str | None = Field(None, min_length=2, max_length=10)
+    step: Annotated[int, Field(ge=16, multiple_of=16)] | None = None
     named: dict[str, _Inner] | None = None
     source: str = Field("", alias="from")
-    needed: int
+    needed: int = Field(ge=1, le=100)
 
 
 def _fault(data: dict[str, Any]) -> str:
@@ -75,14 +78,21 @@ def _fault(data: dict[str, Any]) -> str:
     ("data", "line"),
     [
         ({}, "needed: Field required"),
-        ({"needed": 1, "form": ""}, "unknown key 'form'; did you mean 'from'? choices: from, named, needed, parts"),
+        ({"needed": 1, "form": ""},
+         "unknown key 'form'; did you mean 'from'? choices: from, kind, named, needed, parts, step, word"),
         ({"needed": 1, "parts": [{"wight": 1}]},
          "parts.0: unknown key 'wight'; did you mean 'weight'? choices: weight"),
         ({"needed": 1, "named": {"a": {"wight": 1}}},
          "named.a: unknown key 'wight'; did you mean 'weight'? choices: weight"),
-        ({"needed": 1, "parts": [{"weight": 0}]}, "parts.0.weight: Input should be greater than 0, not 0"),
+        ({"needed": 1, "kind": "b"}, "unknown kind 'b'; choices: one, two"),
+        ({"needed": 101}, "needed must be 1 to 100, not 101"),
+        ({"needed": 1, "word": "x" * 11}, "word has 11 characters; it may have 2 to 10"),
+        ({"needed": 1, "word": ""}, "word has 0 characters; it may have 2 to 10"),
+        ({"needed": 1, "step": 100}, "step must be a multiple of 16, not 100; nearest: 96 or 112"),
+        ({"needed": 1, "parts": [{}] * 4}, "4 parts given; at most 3"),
+        ({"needed": 1, "parts": [{"weight": 0}]}, "parts.0.weight must be more than 0, not 0"),
         ({"needed": 1, "parts": [{"weight": 0}, {"weight": -1}]},
-         "parts.0.weight: Input should be greater than 0, not 0 (and 1 more)"),
+         "parts.0.weight must be more than 0, not 0 (and 1 more)"),
     ],
 )  # fmt: skip
 def test_a_pydantic_fault_is_one_line(data: dict[str, Any], line: str) -> None:

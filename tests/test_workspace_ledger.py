@@ -27,34 +27,33 @@ def ledger(tmp_path):
 def test_a_run_is_kept_with_all_it_was_given(ledger):
     row = ledger.run("run-1")
     assert (row.status, row.brief, row.settings, row.seed) == (
-        "running",
+        "queued",
         {"text": "a leaf"},
         {"flow": {"images": 2}},
         7,
     )
     with Ledger(ledger.path) as again:
         assert again.run("run-1") == row
-        again.create_run("run-2", {}, {}, 1, "runs/run-2", status="queued")
+        again.create_run("run-2", {}, {}, 1, "runs/run-2")
         assert [each.run_id for each in again.runs()] == ["run-2", "run-1"]
         assert [each.run_id for each in again.runs(1)] == ["run-2"]
-    with pytest.raises(UsageError, match="a run 'run-1' already"):
+    with pytest.raises(UsageError, match="a job 'run-1' already"):
         ledger.create_run("run-1", {}, {}, 1, "")
 
 
 def test_statuses(ledger):
     for status in ("queued", "waiting", "interrupted", "running", "failed", "running", "finished", "finished"):
-        ledger.set_status("run-1", status, f"now {status}")
+        ledger.jobs.set_state("run-1", status, f"now {status}")
         assert (ledger.run("run-1").status, ledger.run("run-1").message) == (status, f"now {status}")
     with pytest.raises(UsageError, match="'run-1' is finished and cannot become interrupted"):
-        ledger.set_status("run-1", "interrupted")
-    with pytest.raises(UsageError, match="unknown status 'done'"):
-        ledger.set_status("run-1", "done")
+        ledger.jobs.set_state("run-1", "interrupted")
+    with pytest.raises(UsageError, match="unknown state 'done'"):
+        ledger.jobs.set_state("run-1", "done")
 
 
 def test_an_unknown_run_names_the_nearest(ledger):
     for use in (
         lambda: ledger.run("run-l"),
-        lambda: ledger.set_status("run-l", "failed"),
         lambda: ledger.once("run-l", "key", lambda: 1, kind="turn"),
         lambda: ledger.artifact("run-l", "a.png", "00", "picture", {}),
     ):
@@ -241,8 +240,8 @@ def test_a_damaged_ledger_is_named(tmp_path, ledger):
 def test_a_ledger_that_another_holds_too_long(ledger, monkeypatch):
     ledger._connection.execute("PRAGMA busy_timeout = 1")
     with Ledger(ledger.path) as other, database.transaction(other._connection), pytest.raises(Unfinished, match="held"):
-        ledger.set_status("run-1", "waiting")
-    ledger.set_status("run-1", "waiting")
+        ledger.jobs.set_state("run-1", "waiting")
+    ledger.jobs.set_state("run-1", "waiting")
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

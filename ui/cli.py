@@ -11,19 +11,26 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import studio
-from ui.terminal import design as designs
-from ui.terminal import installation as admin
+from ui.terminal import design, installation, jobs, training
 from ui.terminal.console import Session, consoles, print_json
-from ui.terminal.training import train_app
+from ui.terminal.generate import table
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
 
-if TYPE_CHECKING:
-    pass
+GROUPS = {
+    "models": (installation.MODELS, "The models: which there are, fetching and verifying them.", installation.EPILOG),
+    "train": (
+        training.COMMANDS,
+        "Training: a corpus from papers, questions from it, language models, adapters for the painter.",
+        training.EPILOG,
+    ),
+    "jobs": (jobs.COMMANDS, "The queue: jobs listed, watched, stopped, taken up again.", jobs.EPILOG),
+}
+"""The groups of commands: what is in each, what it is for, and examples."""
 
 app = typer.Typer(
     name="studio",
@@ -33,19 +40,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    cls=table(design.COMMANDS | installation.COMMANDS),
 )
 
 
-app.command(epilog=designs.DESIGN_EXAMPLES)(designs.design)
-app.command(epilog=designs.RESUME_EXAMPLES)(designs.resume)
-app.command("list", epilog=designs.LIST_RUNS_EXAMPLES)(designs.list_runs)
-app.command(epilog=designs.SHOW_EXAMPLES)(designs.show)
-app.command(epilog=designs.REPLAY_EXAMPLES)(designs.replay)
-app.command(epilog=designs.EXPORT_EXAMPLES)(designs.export)
-app.command("programs", epilog=admin.PROGRAMS_EXAMPLES)(admin.programs)
-app.add_typer(admin.models_app, name="models")
-app.add_typer(train_app, name="train")
-app.command("doctor", epilog=admin.DOCTOR_EXAMPLES)(admin.doctor)
+def _group(name: str) -> None:
+    commands, about, epilog = GROUPS[name]
+    group = typer.Typer(
+        help=about, epilog=epilog, no_args_is_help=True, pretty_exceptions_enable=False, cls=table(commands)
+    )
+    group.callback()(lambda: None)
+    app.add_typer(group, name=name)
+
+
+for _name in GROUPS:
+    _group(_name)
 
 
 @app.command("ui", epilog="Examples:\n\n  studio ui\n\n  studio ui --port 8080 --open")
@@ -80,7 +89,7 @@ def _root(
 def check_neighbours() -> None:
     """Raise unless the ``agents`` that Python finds is the one beside this package."""
     spec = importlib.util.find_spec("agents")
-    beside = Path(__file__).resolve().parent.parent / "agents"
+    beside = Path(studio.__file__).resolve().parents[1].joinpath("agents")
     found = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parent
     if found != beside:
         where = "nowhere" if found is None else str(found)

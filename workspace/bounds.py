@@ -22,8 +22,10 @@ class Bounds(NamedTuple):
 
     def numbers(self) -> str:
         """The range of a number in words, such as ``1 to 64``; empty if there is none."""
-        low = self.ge if self.gt is None else self.gt
-        high = self.le if self.lt is None else self.lt
+        low, high = (
+            None if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit)
+            for limit in (self.ge if self.gt is None else self.gt, self.le if self.lt is None else self.lt)
+        )
         if low is None and high is None:
             return ""
         if high is None:

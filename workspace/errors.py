@@ -11,6 +11,7 @@ StudioError                1   anything Studio raises on purpose
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -142,6 +143,8 @@ def _worded(first: Any, where: str, model: type[BaseModel] | None) -> str:
         return f"{context['actual_length']} {where} given; at most {context['max_length']}"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than") and where:
         return f"{where} must be {limits.numbers()}, not {shown}"
+    if kind == "literal_error":
+        return unknown(where, str(value), re.findall(r"'([^']*)'", context["expected"]))
     if kind == "multiple_of":
         step = context["multiple_of"]
         low = value - value % step

@@ -225,5 +225,5 @@ class Jobs:
 
 def _state(state: str) -> str:
     if state not in STATES:
-        raise UsageError(unknown("status", state, STATES))
+        raise UsageError(unknown("state", state, STATES))
     return state

@@ -18,9 +18,10 @@ from ui.pages import status as parts
 from ui.pages.door import Door
 from ui.pages.view import Observer, View
 from workspace.errors import StudioError, UsageError
+from workspace.states import STOPPED
 
 if TYPE_CHECKING:
-    from studio.runs.record import Design
+    from studio import Design
 
 PIECES = ("status", "pictures", "card", "talk", "past")
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -195,7 +196,7 @@ class Desk:
             pieces=pieces,
             shown=after | {"of": f"{run_id} {view.status}"},
             running=not view.over,
-            resumable=view.status in ("failed", "interrupted"),
+            resumable=view.status in STOPPED,
             brief=str(view.brief.get("text", "")) if fill else None,
             inspirations=", ".join(view.brief.get("inspirations", [])) if fill else None,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import studio
+from workspace.options import checked
 
 if TYPE_CHECKING:
-    from studio.runs.record import Design, RunSummary
+    from studio import Design, RunSummary
     from workspace.events import Event
     from workspace.settings import Settings
 
@@ -28,17 +31,8 @@ class Door(Protocol):
     def choices(self) -> Choices:
         """Say what the form offers."""
 
-    def submit(
-        self,
-        brief: str,
-        *,
-        inspirations: Sequence[str],
-        program: str,
-        images: int | None,
-        rounds: int | None,
-        seed: int | None,
-    ) -> str:
-        """Queue a design in a worker process and return its run id."""
+    def submit(self, brief: str, **options: Any) -> str:
+        """Queue a design for a worker process and return its run id; ``options`` as `studio.design` takes them."""
 
     def watch(self, run_id: str) -> Iterator[Event]:
         """Yield a run's events from the first on, live, until it ends."""
@@ -70,61 +64,31 @@ class FrontDoor:
 
     def choices(self) -> Choices:
         """Say what the form offers."""
-        from agents.programs import DEFAULT, shipped
-
-        programs = {name: program.description for name, program in shipped().items()}
+        programs = {name: program.description for name, program in studio.programs(settings=self._settings).items()}
         flow = self._settings.flow
-        return Choices(programs, DEFAULT, flow.images, flow.rounds)
+        usual = str(studio.design.kind.model_fields["program"].default)
+        return Choices(programs, usual, flow.images, flow.rounds)
 
-    def submit(
-        self,
-        brief: str,
-        *,
-        inspirations: Sequence[str],
-        program: str,
-        images: int | None,
-        rounds: int | None,
-        seed: int | None,
-    ) -> str:
-        """Queue a design in a worker process and return its run id."""
-        import studio
-
-        return studio.submit(
-            brief,
-            inspirations=inspirations,
-            program=program,
-            images=images,
-            rounds=rounds,
-            seed=seed,
-            settings=self._settings,
-        )
+    def submit(self, brief: str, **options: Any) -> str:
+        """Queue a design for a worker process and return its run id."""
+        return studio.design.queue(brief, checked(studio.design.kind, {**options, "settings": self._settings}))
 
     def watch(self, run_id: str) -> Iterator[Event]:
         """Yield a run's events from the first on, live, until it ends."""
-        import studio
-
         return studio.watch(run_id, settings=self._settings)
 
     def open_run(self, run_id: str) -> Design:
         """Read a run; an unknown one is a ``UsageError``."""
-        import studio
-
         return studio.open_run(run_id, settings=self._settings)
 
     def runs(self) -> list[RunSummary]:
         """List the newest runs first."""
-        import studio
-
-        return studio.list_runs(30, settings=self._settings)
+        return studio.list_runs(limit=30, settings=self._settings)
 
     def stop(self, run_id: str) -> bool:
         """Ask a run's worker to stop; the run stays resumable."""
-        from studio.jobs import stop
-
-        return stop(run_id, self._settings)
+        return studio.stop_job(run_id, settings=self._settings)
 
     def go_on(self, run_id: str) -> None:
         """Queue a stopped run again."""
-        from studio.jobs import queue_again
-
-        queue_again(run_id, self._settings)
+        studio.retry_job(run_id, settings=self._settings)

@@ -13,7 +13,7 @@ from ui.pages.render import render
 from ui.pages.view import PHASES, Turn, View
 
 if TYPE_CHECKING:
-    from studio.runs.record import RunSummary
+    from studio import RunSummary
 
 STATUS_WORDS = {
     "queued": "Starting",

@@ -23,6 +23,7 @@ from workspace.events import (
     PictureReady,
     PromptReady,
     Question,
+    Queued,
     RunFinished,
     RunStarted,
     RunStopped,
@@ -30,6 +31,7 @@ from workspace.events import (
     StepStarted,
     Token,
 )
+from workspace.states import SETTLED
 
 PHASES: dict[str, tuple[str, ...]] = {
     "Reasoning": ("scientist", "reviewer"),
@@ -39,9 +41,6 @@ PHASES: dict[str, tuple[str, ...]] = {
     "Critique": ("critic", "director"),
 }
 """The phases in their order, and the roles that work in each."""
-
-ENDED = frozenset({"finished", "failed", "interrupted", "waiting"})
-"""Statuses at which nothing more comes of itself."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class View:
 
     run_id: str
     status: str = "queued"
+    waits_for: int = 0
     brief: dict[str, Any] = field(default_factory=dict)
     profile: str = ""
     started: float = 0.0
@@ -84,11 +84,13 @@ class View:
     @property
     def over(self) -> bool:
         """Whether nothing more comes unless somebody resumes the run."""
-        return self.status in ENDED
+        return self.status in SETTLED
 
     def add(self, event: Event) -> None:
         """Take one event into the view."""
-        if isinstance(event, RunStarted | RunFinished | RunStopped | Question | Notice):
+        if isinstance(event, Queued):
+            self.status, self.waits_for = "queued", event.before
+        elif isinstance(event, RunStarted | RunFinished | RunStopped | Question | Notice):
             self._add_state(event)
         elif isinstance(event, StepStarted | Token | StepFinished):
             self._add_step(event)

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.prompt import Prompt
 from rich.text import Text
 
-from workspace.errors import Unfinished, UsageError
+from workspace.errors import Unfinished
 
 if TYPE_CHECKING:
-    from studio.runs.record import Design
+    from studio import Design
 
 CHOICES = {
     "before_painting": ("approve", "edit", "rethink", "stop"),
@@ -24,20 +24,6 @@ WORDS = {
     "rethink": "rethink: back to the design",
     "stop": "stop: leave the run here; it can be resumed",
 }
-
-
-def answers_from(approve: bool, prompt: str | None, choice: str | None) -> dict[str, Any] | None:
-    """Read an answer from the options of ``studio resume``; ``None`` if there is none."""
-    given: list[dict[str, Any]] = []
-    if approve:
-        given.append({"approve": True})
-    if prompt is not None:
-        given.append({"prompt": prompt})
-    if choice is not None:
-        given.append({"choice": choice})
-    if len(given) > 1:
-        raise UsageError("give one of --approve, --prompt and --choice, not several")
-    return given[0] if given else None
 
 
 def resume_lines(run: Design) -> list[str]:

@@ -14,8 +14,7 @@ from rich.text import Text
 from studio.runs.report import figures_line
 
 if TYPE_CHECKING:
-    from agents.documents import MaterialDesign
-    from studio.runs.record import Design, RunSummary
+    from studio import Design, MaterialDesign, RunSummary
 
 STATUS_STYLE = {
     "finished": "green",

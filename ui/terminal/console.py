@@ -1,27 +1,17 @@
-"""The terminal's one console, its one way to print JSON, and the arguments that several commands take."""
+"""The terminal's two consoles, its one way to print JSON, and what one call of the command line has learnt."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Any
 
-import typer
 from rich.console import Console
-
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `studio list` shows it.")]
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")]
-
-
-Profile = Annotated[
-    str | None, typer.Option(help="embedded, gpu, remote, or the path of a profile file.", show_default=False)
-]
 
 
 class Session:
-    """What one call of the command line has learnt: the run it works on, and whether JSON is wanted."""
+    """What one call of the command line has learnt: the job it works on, and whether JSON is wanted."""
 
     run_id = ""
     json = False
@@ -29,10 +19,22 @@ class Session:
 
 def consoles() -> tuple[Console, Console]:
     """The console for results (stdout) and the one for everything else (stderr)."""
-    return Console(highlight=False), Console(stderr=True, highlight=False)
+    return Console(highlight=False, emoji=False), Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(data: Any) -> None:
     """Print one JSON object on one line of stdout."""
     sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def lines(rows: Iterable[tuple[str, Any]], width: int = 28) -> None:
+    """Print names and values, one unwrapped line each."""
+    out = consoles()[0]
+    for name, value in rows:
+        out.print(f"{name:<{width}} {value}", markup=False, soft_wrap=True)
+
+
+def size(count: int) -> str:
+    """Bytes in words."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count else "-"

@@ -1,158 +1,127 @@
-"""The commands about designs: make, resume, list, show, replay, export. Knows how to show; not how it is done."""
+"""How the commands about designs are carried out and shown. Their options are those of `studio.designs`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 import studio
-from ui.terminal.asking import ask_person
-from ui.terminal.console import Json, Profile, Run, Session, consoles, print_json
-from workspace.errors import Unfinished
+from ui.terminal.asking import ask_person, resume_lines
+from ui.terminal.console import Session, consoles, print_json
+from ui.terminal.follow import follow, interactive, leave, submitted
+from ui.terminal.generate import Asked, Command
+from ui.terminal.live import view
 
 if TYPE_CHECKING:
-    from studio.runs.record import Design
     from workspace.events import Event
 
+COMMANDS = {
+    "design": Command(
+        "design",
+        "Examples:\n\n"
+        '  studio design "a tough panel inspired by nacre"\n\n'
+        '  studio design "a light bridge deck" --inspiration "dragline silk" --inspiration bone --images 4 --seed 7\n\n'
+        '  studio design "a facade" --program architecture --ask\n\n'
+        '  studio design "a shade of leaf veins" --adapter leaf-micro-lora\n\n'
+        '  studio design "a filter" --json > filter.json\n\n'
+        '  studio design "a filter" --detach        (studio jobs list shows it)',
+        "design:design",
+        subject="BRIEF",
+        about="What to design, in plain words; - reads stdin.",
+    ),
+    "resume": Command(
+        "resume",
+        "Examples:\n\n  studio resume 20261121-101500-a-tough-panel-1f2e\n\n"
+        "  studio resume RUN --approve\n\n"
+        '  studio resume RUN --prompt "a pale honeycomb of thin walls"\n\n'
+        "  studio resume RUN --choice finish",
+        "design:resume",
+        subject="RUN",
+        about="A run's id, as `studio list` shows it.",
+    ),
+    "list": Command("list_runs", "Examples:\n\n  studio list\n\n  studio list --limit 5 --json", "design:list_runs"),
+    "show": Command(
+        "open_run",
+        "Examples:\n\n  studio show RUN\n\n  studio show RUN --json",
+        "design:show",
+        subject="RUN",
+        about="A run's id, as `studio list` shows it.",
+    ),
+    "replay": Command(
+        "replay",
+        "Examples:\n\n  studio replay RUN\n\n  studio replay RUN --json",
+        "design:replay",
+        subject="RUN",
+        about="A run's id, as `studio list` shows it.",
+    ),
+    "export": Command(
+        "export",
+        "Examples:\n\n  studio export RUN --format md\n\n  studio export RUN --format zip --out panel.zip",
+        "design:export",
+        subject="RUN",
+        about="A run's id, as `studio list` shows it.",
+        json=False,
+    ),
+}
 
-def _show(run: Design, as_json: bool) -> None:
-    from ui.terminal.card import show
+
+def design(asked: Asked) -> None:
+    """Queue a design, follow it, answer its questions if a person is there, and show the result."""
+    text = sys.stdin.read(100_000) if asked.subject == "-" else asked.subject
+    options = asked.options
+    run_id = asked.verb.queue(text, options)
+    if asked.detach:
+        submitted(run_id, asked.as_json)
+        return
+    _to_the_end(run_id, asked.as_json, options.ask and interactive(asked.as_json))
+
+
+def resume(asked: Asked) -> None:
+    """Queue a run again and follow it; one that is being made is followed, a finished one is shown."""
+    from studio.designs import queue_again
+
+    Session.run_id = asked.subject
+    if queue_again(asked.subject, asked.options):
+        _to_the_end(asked.subject, asked.as_json, interactive(asked.as_json))
+    else:
+        _show(studio.open_run(asked.subject), asked.as_json)
+
+
+def _to_the_end(run_id: str, as_json: bool, with_person: bool) -> None:
+    from studio.designs import ResumeCall, queue_again
+
+    follow(run_id)
+    run = studio.open_run(run_id)
+    while run.status == "waiting" and with_person:
+        queue_again(run_id, ResumeCall(answers=ask_person(run, consoles()[0])))
+        follow(run_id)
+        run = studio.open_run(run_id)
+    if run.status == "waiting":
+        if as_json:
+            print_json(run.to_json())
+            Session.json = False
+        leave(resume_lines(run))
+    _show(run, as_json)
+
+
+def _show(run: studio.Design, as_json: bool) -> None:
+    from ui.terminal.card import show as show_card
 
     if as_json:
         print_json(run.to_json())
     else:
-        show(consoles()[0], run)
+        show_card(consoles()[0], run)
 
 
-def _go(make: Any, as_json: bool, interactive: bool, resume_again: bool = True) -> None:
-    """Run ``make(listener)``, answer its questions if a person is there, and show the result."""
-    from ui.terminal.live import view
-
-    out, err = consoles()
-    with view(err) as show:
-
-        def listen(event: Event) -> None:
-            Session.run_id = event.run_id or Session.run_id
-            show(event)
-
-        run = make(listen)
-    while run.status == "waiting" and interactive and resume_again:
-        answers = ask_person(run, out)
-        with view(err) as show:
-            run = studio.resume(run.run_id, answers, listener=listen)
-    if run.status == "waiting":
-        from ui.terminal.asking import resume_lines
-
-        if as_json:
-            print_json(run.to_json())
-            Session.json = False
-        for line in resume_lines(run):
-            err.print(line, soft_wrap=True, markup=False)
-        raise typer.Exit(Unfinished.exit_code)
-    _show(run, as_json)
-
-
-def _interactive(as_json: bool) -> bool:
-    return not as_json and sys.stdin.isatty() and sys.stdout.isatty()
-
-
-DESIGN_EXAMPLES = (
-    "Examples:\n\n"
-    '  studio design "a tough panel inspired by nacre"\n\n'
-    '  studio design "a light bridge deck" --inspiration "dragline silk" --inspiration bone --images 4 --seed 7\n\n'
-    '  studio design "a facade" --program architecture --ask\n\n'
-    '  studio design "a shade of leaf veins" --adapter leaf-micro-lora\n\n'
-    '  studio design "a filter" --json > filter.json'
-)
-
-
-def design(
-    brief: Annotated[str, typer.Argument(metavar="BRIEF", help="What to design, in plain words; - reads stdin.")],
-    inspiration: Annotated[
-        list[str] | None, typer.Option(help="A biological material to draw on; may be given up to six times.")
-    ] = None,
-    program: Annotated[str, typer.Option(help="A program's name (see `studio programs`) or file.")] = (
-        "relate-and-design"
-    ),
-    images: Annotated[int | None, typer.Option(help="Pictures a round, 1 to 64.", show_default=False)] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds of pictures, 1 to 10.", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option(help="0 to 2147483647; drawn at random if absent.")] = None,
-    size: Annotated[int | None, typer.Option(help="Edge in pixels, a multiple of 16, 64 to 2048.")] = None,
-    model: Annotated[str | None, typer.Option(help="Chat model for all roles.", show_default=False)] = None,
-    adapter: Annotated[
-        str | None, typer.Option(help="LoRA adapter of the painter: a name, a file, or none.", show_default=False)
-    ] = None,
-    profile: Profile = None,
-    ask: Annotated[bool, typer.Option("--ask", help="Stop for approval before painting and after the critique.")] = (
-        False
-    ),
-    as_json: Json = False,
-) -> None:
-    """Make a design: reason, write it down as data, paint pictures."""
-    Session.json = as_json
-    text = sys.stdin.read(100_000) if brief == "-" else brief
-    _go(
-        lambda listen: studio.design(
-            text,
-            inspirations=inspiration or (),
-            program=program,
-            images=images,
-            rounds=rounds,
-            seed=seed,
-            size=size,
-            model=model,
-            adapter=adapter,
-            profile=profile,
-            ask=ask,
-            listener=listen,
-        ),
-        as_json,
-        ask and _interactive(as_json),
-    )
-
-
-RESUME_EXAMPLES = (
-    "Examples:\n\n  studio resume 20261121-101500-a-tough-panel-1f2e\n\n"
-    "  studio resume RUN --approve\n\n"
-    '  studio resume RUN --prompt "a pale honeycomb of thin walls"\n\n'
-    "  studio resume RUN --choice finish"
-)
-
-
-def resume(
-    run: Run,
-    approve: Annotated[bool, typer.Option("--approve", help="Say yes to the question the run waits with.")] = False,
-    prompt: Annotated[
-        str | None, typer.Option(help="Go on with this picture prompt instead.", show_default=False)
-    ] = None,
-    choice: Annotated[
-        str | None, typer.Option(help="Answer by name, such as repaint, rethink or finish.", show_default=False)
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Go on with a run that was stopped, killed, or waits for an answer."""
-    from ui.terminal.asking import answers_from
-
-    Session.json, Session.run_id = as_json, run
-    answers = answers_from(approve, prompt, choice)
-    _go(lambda listen: studio.resume(run, answers, listener=listen), as_json, _interactive(as_json))
-
-
-LIST_RUNS_EXAMPLES = "Examples:\n\n  studio list\n\n  studio list --limit 5 --json"
-
-
-def list_runs(
-    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 20, as_json: Json = False
-) -> None:
-    """List the runs, newest first."""
+def list_runs(asked: Asked) -> None:
+    """Show the list of runs."""
     from ui.terminal.card import runs_table
 
-    Session.json = as_json
-    rows = studio.list_runs(limit)
-    if as_json:
+    rows = asked.verb(**asked.given)
+    if asked.as_json:
         keys = ("run_id", "status", "brief", "created")
         print_json({"runs": [{key: getattr(row, key) for key in keys} | {"folder": str(row.folder)} for row in rows]})
     elif rows:
@@ -161,32 +130,17 @@ def list_runs(
         consoles()[1].print('no runs yet; begin with: studio design "..."')
 
 
-SHOW_EXAMPLES = "Examples:\n\n  studio show RUN\n\n  studio show RUN --json"
+def show(asked: Asked) -> None:
+    """Show a run."""
+    _show(asked.verb(asked.subject), asked.as_json)
 
 
-def show(run: Run, as_json: Json = False) -> None:
-    """Show a run's design, pictures and state."""
-    Session.json = as_json
-    _show(studio.open_run(run), as_json)
-
-
-REPLAY_EXAMPLES = "Examples:\n\n  studio replay RUN\n\n  studio replay RUN --json"
-
-
-def replay(run: Run, as_json: Json = False) -> None:
-    """Make a run again with the same seeds and models, and say what came out identical."""
-    from ui.terminal.live import view
-
-    Session.json = as_json
+def replay(asked: Asked) -> None:
+    """Make a run again and say what is identical."""
     out, err = consoles()
     with view(err) as show_event:
-
-        def listen(event: Event) -> None:
-            Session.run_id = event.run_id or Session.run_id
-            show_event(event)
-
-        result = studio.replay(run, listener=listen)
-    if as_json:
+        result = asked.verb(asked.subject, listener=_noting(show_event))
+    if asked.as_json:
         print_json(result.to_json())
     else:
         for line in result.lines():
@@ -195,18 +149,15 @@ def replay(run: Run, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-EXPORT_EXAMPLES = "Examples:\n\n  studio export RUN --format md\n\n  studio export RUN --format zip --out panel.zip"
+def _noting(show_event: Callable[[Event], Any]) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        Session.run_id = event.run_id or Session.run_id
+        show_event(event)
+
+    return listen
 
 
-def export(
-    run: Run,
-    format: Annotated[str, typer.Option("--format", help="md (report with pictures), json, or zip (whole run).")] = (
-        "md"
-    ),
-    out: Annotated[
-        Path | None, typer.Option(help="The file to write; else RUN.md, RUN.json or RUN.zip here.", show_default=False)
-    ] = None,
-) -> None:
-    """Write a run as one file."""
-    path = studio.export(run, format, out)
+def export(asked: Asked) -> None:
+    """Write a run as one file and say where it is."""
+    path = asked.verb(asked.subject, **asked.given)
     consoles()[0].print(str(path), soft_wrap=True, markup=False)

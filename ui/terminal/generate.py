@@ -1,7 +1,7 @@
 """Commands made from verbs: options, bounds, defaults and help come from the verb's own class, and stand nowhere else.
 
-A table of `Command` says which verbs there are on the command line and how their results are shown. Nothing of a verb is
-imported until its command is called or asked for help: a group's own help reads the verbs' first lines from their source.
+A table of `Command` says which verbs there are on the command line and how their results are shown. Nothing of a verb
+is imported until its command is called or asked for help: a group's help reads its verbs' first lines off the source.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Annotated, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -58,26 +58,39 @@ class Asked:
     as_json: bool
     detach: bool
 
+    @property
+    def options(self) -> Any:
+        """The verb's options, checked.
+
+        Raises:
+            UsageError: Something is out of its bounds.
+        """
+        from workspace.options import checked
+
+        return checked(self.verb.kind, self.given)
+
 
 class Table(TyperGroup):
     """A group whose commands are built when they are called."""
 
     entries: Mapping[str, Command] = {}
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The commands' names, the table's first."""
-        return [*self.entries, *(name for name in self.commands if name not in self.entries)]
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        listed = {name: TyperCommand(name) for name in self.entries}
+        self.commands = {**listed, **self.commands}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command as a list shows it: its name and what its verb says first."""
-        if cmd_name in self.entries:
-            return TyperCommand(cmd_name, help=studio.summary(self.entries[cmd_name].verb))
-        return super().get_command(ctx, cmd_name)
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and cmd_name in self.entries:
+            command.help = studio.summary(self.entries[cmd_name].verb)
+        return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called, built whole."""
         name, command, rest = super().resolve_command(ctx, args)
-        if name in self.entries:
+        if name is not None and name in self.entries:
             command = build(name, self.entries[name])
         return name, command, rest
 

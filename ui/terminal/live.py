@@ -106,12 +106,16 @@ def sentence(event: Event) -> str:
 
 def _progress(event: Event) -> str:
     """Word an event of progress in one line."""
-    named = f"{event.stage}: " if getattr(event, "stage", "") else ""
+    stage = getattr(event, "stage", "")
+    named = f"{stage}: " if stage else ""
     match event.type:
         case "stage_started":
             return f"{named}{event.doing}"
         case "stage_finished":
             return f"{named}{'done' if event.made else 'done before'}"
+        case "rows_prepared":
+            words = f"{named}{event.rows:,} rows, {event.tokens:,} tokens, {event.truncated:.1%} cut"
+            return f"{words}; {event.left_out}" if event.left_out else words
         case "remark":
             return f"{named or 'note: '}{event.text}"
         case "document_read" if event.why:

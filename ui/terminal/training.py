@@ -1,238 +1,130 @@
-"""The training commands. Knows how to show them; not how they are done."""
+"""How the training commands are carried out and shown. Their options are those of `studio.training`."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from rich.console import Console
+from ui.terminal.console import consoles, lines
+from ui.terminal.follow import finished, follow, shown, submitted
+from ui.terminal.generate import Asked, Command
 
-from ui.terminal.distil import EXAMPLES, distil
-
-train_app = typer.Typer(
-    help="Training: a corpus from papers, questions from it, language models, adapters for the painter.",
-    epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n"
-    "  studio train distil corpus --out distilled\n\n"
-    "  studio train run llama-3.1-8b-instruct --plan\n\n  studio train image-lora my-leaves.yaml",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
+EPILOG = (
+    "Examples:\n\n  studio train corpus papers/ --out corpus\n\n  studio train distil corpus --out distilled\n\n"
+    "  studio train run llama-3.1-8b-instruct --plan\n\n  studio train image-lora my-leaves.yaml\n\n"
+    "The same command goes on where it was stopped."
 )
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")]
+COMMANDS = {
+    "corpus": Command(
+        "train_corpus",
+        "Examples:\n\n  studio train corpus papers/ --out corpus\n\n"
+        '  studio train corpus papers/ list.bib --out corpus --topic "spider silk and its mechanics" '
+        "--benchmark questions.jsonl\n\n"
+        "Inputs are PDF, Markdown and text files, folders of them, and lists of references (CSV, BibTeX, RIS, Web of "
+        "Science), which give papers their titles and DOIs. The same command goes on where it was stopped.",
+        "training:run",
+        subject="INPUT...",
+        about="Files, folders, lists of references.",
+        many=True,
+    ),
+    "distil": Command(
+        "train_distil",
+        "Examples:\n\n  studio train distil corpus --out distilled\n\n"
+        "  studio train distil corpus --out distilled --kinds open,choice,preference --limit 20\n\n"
+        "  studio train distil corpus --out distilled --server http://127.0.0.1:8000/v1 --model llama-3.1-8b-instruct"
+        "\n\nThe rows lie in OUT/data: text.jsonl, messages.jsonl and preferences.jsonl, each as Parquet too. The same "
+        "command goes on where it was stopped; nothing is asked twice.",
+        "training:run",
+        subject="CORPUS",
+        about="Folder of `studio train corpus`, or passages.jsonl.",
+    ),
+    "image-lora": Command(
+        "train_image_lora",
+        "Examples:\n\n  studio train image-lora my-leaves.yaml\n\n"
+        "  studio train image-lora my-leaves.yaml --out runs/my-leaves\n\n"
+        "The same command goes on where it was stopped.",
+        "training:run",
+        subject="CONFIG",
+        about="YAML file; pictures lie beside .txt captions.",
+    ),
+    "run": Command(
+        "train_recipe",
+        "Examples:\n\n  studio train run llama-3.1-8b-instruct --plan\n\n  studio train run my-recipe.yaml\n\n"
+        "  studio train run my-recipe.yaml --launch accelerate --config fsdp2 --processes 8\n\n"
+        "  studio train run my-recipe.yaml --launch ray --processes 16\n\n"
+        '  studio design "a tough panel" --model my-recipe-cpt-sft\n\n'
+        "The same command goes on where it was stopped; a stage whose inputs did not change is not run again.",
+        "training:run",
+        subject="RECIPE",
+        about="YAML file, or the name of a shipped recipe.",
+    ),
+}
 
 
-@train_app.callback()
-def train() -> None:
-    """Train what the studio works with."""
-
-
-train_app.command("distil", epilog=EXAMPLES)(distil)
-
-
-@train_app.command(
-    "image-lora",
-    epilog="Examples:\n\n  studio train image-lora my-leaves.yaml\n\n"
-    "  studio train image-lora my-leaves.yaml --out runs/my-leaves\n\n"
-    "The same command goes on where it was stopped.",
-)
-def image_lora(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file; pictures lie beside .txt captions.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for cache, checkpoint, samples and adapter.", show_default=False)
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Check everything, print the settings, train nothing.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Train a LoRA adapter of a painter on a folder of captioned pictures."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    import studio
-
-    err = Console(stderr=True, highlight=False)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=plan or not err.is_terminal) as bar:
-        task = bar.add_task("training", total=None, told="encoding pictures")
-
-        def told(row: dict[str, Any]) -> None:
-            if "remark" in row:
-                err.print(f"note: {row['remark']}", markup=False, soft_wrap=True)
-                return
-            words = f"loss {row['loss']:.4f}  {row['pictures_s']:.1f} pictures/s"
-            bar.update(task, completed=row["step"], total=row["of"], told=words)
-            if not err.is_terminal:
-                err.print(f"step {row['step']} of {row['of']}  {words}  {row['left_s']} s left", markup=False)
-
-        made = studio.train_image_lora(config, out, plan=plan, listener=told)
-    if as_json:
-        sys.stdout.write(json.dumps(made) + "\n")
-        return
-    for key, value in made.items():
-        Console(highlight=False).print(f"{key:<12} {value}", markup=False, soft_wrap=True)
-
-
-@train_app.command(
-    "corpus",
-    epilog="Examples:\n\n  studio train corpus papers/ --out corpus\n\n"
-    '  studio train corpus papers/ list.bib --out corpus --topic "spider silk and its mechanics" '
-    "--benchmark questions.jsonl\n\n"
-    "Inputs are PDF, Markdown and text files, folders of them, and lists of references (CSV, BibTeX, RIS, Web of "
-    "Science), which give papers their titles and DOIs. The same command goes on where it was stopped.",
-)
-def corpus(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Files, folders, lists of references.")],
-    out: Annotated[Path, typer.Option(help="Folder for passages.jsonl, dropped.jsonl and report.json.")],
-    pdf: Annotated[str, typer.Option(help="Converter of PDFs: pdfium, pdftext, or marker (reads scans).")] = "pdfium",
-    topic: Annotated[str, typer.Option(help="What documents should be about; others are dropped.")] = "",
-    relevance: Annotated[float, typer.Option(help="Least likeness to the topic, a cosine.")] = 0.2,
-    language: Annotated[list[str], typer.Option(help="Two-letter code; give it again for more.")] = ["en"],  # noqa: B006
-    near: Annotated[float, typer.Option(help="Likeness from which passages are the same; 1: exact ones.")] = 0.8,
-    benchmark: Annotated[
-        list[Path] | None, typer.Option(help="Evaluation set whose words may not be in the corpus.", show_default=False)
-    ] = None,
-    contamination: Annotated[
-        str, typer.Option(help="refuse passages with a benchmark's words, or keep them.")
-    ] = "refuse",
-    crossref: Annotated[bool, typer.Option("--crossref", help="Look up missing DOIs of a list.")] = False,
-    mail: Annotated[str, typer.Option(help="Your address, which Crossref asks for.")] = "",
-    seconds: Annotated[float, typer.Option(help="For reading one file.")] = 120.0,
-    memory_mb: Annotated[int, typer.Option(help="For reading one file.")] = 4096,
-    most_pages: Annotated[int, typer.Option(help="Pages of one PDF; longer ones are skipped.")] = 2000,
-    as_json: Json = False,
-) -> None:
-    """Turn papers into clean passages, each with its source, and say what was dropped and why."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    import studio
-
-    err = Console(stderr=True, highlight=False, emoji=False)
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def told(row: dict[str, Any]) -> None:
-            bar.update(task, completed=row["documents"], total=row["of"])
-            if row["why"]:
-                err.print(f"skipped {row['skipped']}: {row['why']}", markup=False, soft_wrap=True)
-
-        report = studio.train_corpus(
-            inputs,
-            out,
-            listener=told,
-            pdf=pdf,
-            topic=topic,
-            relevance=relevance,
-            languages=tuple(language),
-            near=near,
-            benchmarks=tuple(benchmark or ()),
-            contamination=contamination,
-            crossref="https://api.crossref.org" if crossref else "",
-            mail=mail,
-            seconds=seconds,
-            memory_mb=memory_mb,
-            most_pages=most_pages,
-        )
-    if as_json:
-        sys.stdout.write(json.dumps(report) + "\n")
-        return
-    _show_corpus(report, out)
-
-
-def _show_corpus(report: dict[str, Any], out: Path) -> None:
-    from pipelines.corpus.files import shown
-
-    rows = [
-        ("documents", f"{report['documents']} read, {len(report['skipped'])} skipped, {report['pages']} pages"),
-        ("passages", f"{report['passages']} kept, {report['words']:,} words"),
-        *((f"dropped by {gate}", str(count)) for gate, count in report["dropped"].items()),
-        ("in", shown(out)),
-    ]
-    for key, value in rows:
-        Console(highlight=False, emoji=False).print(f"{key:<28} {value}", markup=False, soft_wrap=True)
-
-
-@train_app.command(
-    "run",
-    epilog="Examples:\n\n  studio train run llama-3.1-8b-instruct --plan\n\n  studio train run my-recipe.yaml\n\n"
-    "  studio train run my-recipe.yaml --launch accelerate --config fsdp2 --processes 8\n\n"
-    "  studio train run my-recipe.yaml --launch ray --processes 16\n\n"
-    '  studio design "a tough panel" --model my-recipe-cpt-sft\n\n'
-    "The same command goes on where it was stopped; a stage whose inputs did not change is not run again.",
-)
-def run(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or the name of a shipped recipe.")],
-    plan: Annotated[bool, typer.Option("--plan", help="Print arguments, memory and time; train nothing.")] = False,
-    launch: Annotated[str, typer.Option(help="Who starts the processes: none (this one), accelerate, ray.")] = "none",
-    config: Annotated[
-        str | None,
-        typer.Option(help="accelerate's: ddp (if not given), fsdp2, zero3, multi-node, or a file.", show_default=False),
-    ] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="How many, on all machines.", show_default=False)] = None,
-    as_json: Json = False,
-) -> None:
-    """Train language models by a recipe: papers to rows, continued pretraining, SFT, DPO, ORPO, merges."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    import studio
-
-    err = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-    with Progress(*columns, console=err, disable=plan or not err.is_terminal) as bar:
-        task = bar.add_task("", total=None, told="")
-
-        def told(row: dict[str, Any]) -> None:
-            done, words = _progress(row)
-            if done is not None:
-                bar.update(task, description=row["stage"], completed=done, total=row["of"], told=words)
-            if row.get("why"):
-                err.print(
-                    f"{row['stage']}: {row.get('skipped') or row['passage']}: {row['why']}",
-                    markup=False,
-                    soft_wrap=True,
-                )
-            if done is None or not err.is_terminal:
-                err.print(f"{row['stage']}: {words}", markup=False, soft_wrap=True)
-
-        made = studio.train_recipe(recipe, plan=plan, launch=launch, config=config, processes=processes, listener=told)
-    if as_json:
-        sys.stdout.write(json.dumps(made) + "\n")
-    elif plan:
-        _show_plan(made)
+def run(asked: Asked) -> None:
+    """Queue a training and follow it, or do at once what asks for nothing long, and show the result."""
+    options = asked.options
+    if asked.verb.at_once(options):
+        result = asked.verb.run(asked.subject, options).model_dump(mode="json", by_alias=True)
     else:
-        for one in [*made["data"], *made["variants"]]:
-            Console(highlight=False).print(
-                f"{one['name']:<28} {'made' if one['made'] else 'made before'}  {one['folder']}",
-                markup=False,
-                soft_wrap=True,
-            )
+        job_id = asked.verb.queue(asked.subject, options)
+        if asked.detach:
+            submitted(job_id, asked.as_json)
+            return
+        follow(job_id)
+        result = finished(job_id)
+    shown(result, asked.as_json, SHOW.get((asked.verb.name, asked.verb.at_once(options)), _plainly))
 
 
-def _progress(row: dict[str, Any]) -> tuple[int | None, str]:
-    """How far a stage is, if the row says so, and what else it says."""
-    if "loss" in row:
-        step = f"step {row['step']} of {row['of']}  "
-        return row["step"], f"{step}loss {row['loss']:.3f}  {row['tokens_s']:,.0f} tokens/s  {row['left_s']} s left"
-    if "documents" in row:
-        return row["documents"], f"document {row['documents']} of {row['of']}"
-    if "passage" in row:
-        told = f"{row['rows']} rows  {row['per_minute']:g} passages/min  {row['left_s']} s left"
-        return row["passages"], f"passage {row['passages']} of {row['of']}  {told}"
-    return None, "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
+def _corpus(report: dict[str, Any]) -> None:
+    lines(
+        [
+            ("documents", f"{report['documents']} read, {len(report['skipped'])} skipped, {report['pages']} pages"),
+            ("passages", f"{report['passages']} kept, {report['words']:,} words"),
+            *((f"dropped by {gate}", count) for gate, count in report["dropped"].items()),
+        ]
+    )
 
 
-def _show_plan(made: dict[str, Any]) -> None:
-    out = Console(highlight=False)
-    here = made["machine"]
-    out.print(f"{made['recipe']} from {made['base']}, {made['processes']} processes; here: {here['name']}, "
-              f"{here['memory_gb']} GB", markup=False, soft_wrap=True)  # fmt: skip
+def _distil(report: dict[str, Any]) -> None:
+    lines(
+        [
+            ("passages", f"{report['passages']} of {report['documents']} documents, in {report['minutes']} minutes"),
+            *((f"{name}.jsonl", f"{count} rows") for name, count in report["rows"].items() if count),
+            *((f"dropped: {check}", count) for check, count in report["dropped"].items()),
+            *([("not written", f"{len(report['refused'])}; --retry asks again")] if report["refused"] else []),
+            ("in", report["data"]),
+        ]
+    )
+
+
+def _recipe(made: dict[str, Any]) -> None:
+    lines(
+        (one["name"], f"{'made' if one['made'] else 'made before'}  {one['folder']}")
+        for one in [*made["data"], *made["variants"]]
+    )
+
+
+def _plan(made: dict[str, Any]) -> None:
+    out, here = consoles()[0], made["machine"]
+    words = f"{made['recipe']} from {made['base']}, {made['processes']} processes; here: {here['name']}, "
+    out.print(f"{words}{here['memory_gb']} GB", markup=False, soft_wrap=True)
     if made["missing"]:
         out.print(made["missing"], markup=False, soft_wrap=True)
     for row in made["stages"]:
-        source = f", from {row['from']}" if "from" in row else ""
+        source = f", from {row['from']}" if row.get("from") else ""
         out.print(f"\n{row['name']} ({row['stage']}{source})", markup=False, soft_wrap=True)
-        shown = {
-            key: value for key, value in row.items() if key not in ("name", "stage", "from") and value not in (None, ())
-        }
-        for key, value in shown.items():
-            out.print(f"  {key:<28} {value}", markup=False, soft_wrap=True)
+        rest = {key: value for key, value in row.items() if key not in ("name", "stage", "from")}
+        lines((f"  {key}", value) for key, value in rest.items() if value not in (None, [], ()))
+
+
+def _plainly(made: dict[str, Any]) -> None:
+    lines(made.items(), 12)
+
+
+SHOW = {
+    ("train_corpus", False): _corpus,
+    ("train_distil", False): _distil,
+    ("train_recipe", False): _recipe,
+    ("train_recipe", True): _plan,
+}
+"""How a verb's result is shown, done or only planned; what is not here is shown plainly."""
