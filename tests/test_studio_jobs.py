@@ -155,9 +155,9 @@ class TestQueue:
         (tmp_path / "here").mkdir()
         (tmp_path / "elsewhere").mkdir()
         text = (
-            "Nacre is made of flat tablets of aragonite that lie in thin layers of protein like bricks in a wall. A crack "
-            "that enters the wall has to wind its way around one tablet after another, which costs it most of its energy. "
-            "The layers of protein stretch between the tablets and hold them together even after they have begun to slide."
+            "Nacre is made of flat tablets of aragonite that lie in thin layers of protein, as bricks do. A crack "
+            "that enters it has to wind its way around one tablet after another, which costs most of its energy. "
+            "The layers of protein stretch and hold the tablets together even after they have begun to slide."
         )
         (tmp_path / "here" / "paper.md").write_text(f"# On nacre\n\n{text}\n")
         monkeypatch.chdir(tmp_path / "here")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 LANES: tuple[Lane, ...] = get_args(Lane)
-_children: list[subprocess.Popen[bytes]] = []
+_children: set[int] = set()
 
 
 def places(lane: str, queue: QueueSettings) -> int:
@@ -33,7 +33,7 @@ def places(lane: str, queue: QueueSettings) -> int:
 
 def start_workers(home: Path, queue: QueueSettings) -> None:
     """Start a worker for each lane in which a job waits and a place is free."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    _reap()
     with ledger_of(home) as ledger:
         wanted = [
             lane
@@ -46,23 +46,36 @@ def start_workers(home: Path, queue: QueueSettings) -> None:
 
 
 def _start(home: Path, lane: str) -> None:
+    """Start a worker that lives on when this process ends."""
     logs = home / "logs"
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"STUDIO_HOME": str(home), "PYTHONPATH": path}
     try:
         logs.mkdir(parents=True, exist_ok=True)
-        with (logs / "worker.log").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "studio.worker", lane],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "studio.worker", lane],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(logs / "worker.log"), flags, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
     except OSError as error:
         raise StorageError(f"a worker could not be started: {error}") from error
-    _children.append(child)
+    _children.add(pid)
+
+
+def _reap() -> None:
+    """Let the system forget workers of this process that have ended."""
+    for pid in tuple(_children):
+        with suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                continue
+        _children.discard(pid)
 
 
 def name() -> str:
