@@ -146,6 +146,14 @@ def test_examples_of_settings_hold(page: str, home: Path, tmp_path: Path) -> Non
         assert tomllib.loads(text)
 
 
+def test_every_section_of_the_settings_is_told() -> None:
+    from workspace.settings import Settings
+
+    text = (ROOT / "docs" / "models-and-servers.md").read_text(encoding="utf-8")
+    sections = set(Settings.model_fields) - {"home", "profile"}
+    assert [name for name in sorted(sections) if not re.search(rf"^\| `\[{name}\b", text, flags=re.M)] == []
+
+
 @pytest.mark.parametrize("page", names(EVERYTHING))
 def test_links_and_anchors_lead_somewhere(page: str) -> None:
     for link in links(ROOT / page):
