@@ -276,17 +276,17 @@ def test_no_package_has_an_unbounded_version() -> None:
 
 
 def test_the_map_names_every_file_under_its_folder() -> None:
-    """docs/house.md holds the annotated tree: a folder's line, then the files in it, indented by two."""
+    """docs/house.md holds the annotated tree: a folder's line, then what is in it, two spaces deeper."""
     text = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
     block = text.split("<!-- TREE -->")[1].split("```")[1]
-    listed: set[str] = set()
+    listed: list[str] = []
     trail: list[str] = []
-    for line in block.splitlines():
-        if match := re.match(r"( *)([\w.-]+(?:/[\w.-]+)*/?)(?:  |$)", line):
-            depth = len(match[1]) // 2
-            trail[depth:] = [match[2].rstrip("/")]
-            listed.add("/".join(trail))
+    for line in block.splitlines()[1:]:
+        found = re.fullmatch(r"((?:  )*)([*\w.-]+/?) +\S.*", line)
+        assert found, f"{line!r} is no file or folder with what it is"
+        trail[len(found[1]) // 2 :] = [found[2].rstrip("/")]
+        listed.append("/".join(trail))
     ours = {str(path.relative_to(ROOT)) for path in SOURCES if path.name != "__init__.py"}
-    assert not ours - listed, f"the map does not name {sorted(ours - listed)}"
-    gone = {name for name in listed if name.endswith(".py")} - ours
-    assert not gone, f"the map names {sorted(gone)}, which are not there"
+    assert sorted(ours - set(listed)) == [], "the map does not name these"
+    assert sorted(name for name in listed if not any(ROOT.glob(name))) == [], "the map names what is not there"
+    assert len(set(listed)) == len(listed), "the map names something twice"
