@@ -25,8 +25,8 @@ from home import environment, fresh_home
 from scripted_server import serving
 
 PAPER = (
-    "Nacre is made of flat tablets of aragonite that lie in thin layers of protein, as bricks do. A crack that enters it "
-    "has to wind its way around one tablet after another, which costs most of its energy. Case {number} is of that kind."
+    "Nacre is made of flat tablets of aragonite that lie in thin layers of protein, as bricks do. A crack that enters "
+    "it has to wind its way around one tablet after another, which costs most of its energy. Case {number} is one more."
 )
 
 
@@ -52,6 +52,7 @@ class Queue:
         self.retried = 0
 
     def jobs(self) -> list[Any]:
+        """How all jobs stand."""
         import studio
 
         return studio.list_jobs(limit=1000, settings=self.settings)

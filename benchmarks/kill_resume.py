@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import subprocess
@@ -34,6 +35,20 @@ def start(env: dict[str, str]) -> subprocess.Popen[str]:
     )
 
 
+def kill(home: Path, job_id: str) -> bool:
+    """Kill the worker that carries a job out; say whether there was one."""
+    from studio.queue.claims import holder, lock_of
+
+    pid = holder(lock_of(home, job_id))
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def runs_of(home: Path) -> set[str]:
     folder = home / "runs"
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
@@ -51,7 +66,7 @@ def started(process: subprocess.Popen[str], home: Path, before: set[str]) -> str
 
 def result(home: Path, run_id: str) -> dict[str, Any]:
     """What a run left: design bytes, pixels, ledger."""
-    from studio.runs.record import ledger_of
+    from studio.queue.claims import ledger_of
     from workspace.files import verify
 
     folder = home / "runs" / run_id
@@ -86,9 +101,9 @@ def one_kill(
         try:
             process.wait(moment)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            break
+            if kill(home, run_id):
+                process.communicate()
+                break
         process.communicate()
     kept = len(result(home, run_id)["keys"])
     again = subprocess.run(command("resume", run_id, "--json"), env=env, capture_output=True, text=True, check=False)

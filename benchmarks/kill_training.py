@@ -11,7 +11,6 @@ import argparse
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from home import environment
+from kill_resume import kill
 from stages import base
 
 STAGES = ("cpt", "cpt-sft", "cpt-sft-dpo", "cpt-sft-orpo", "cpt-sft-dpo-slerp")
@@ -83,15 +83,22 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
     )
 
 
+def running(home: Path) -> list[str]:
+    """The jobs that are being carried out."""
+    from studio.queue.submit import summaries
+
+    return [job.job_id for job in summaries(home) if job.state == "running"]
+
+
 def killed(recipe: Path, home: Path, moment: float) -> bool:
     """Run and kill at a moment; whether it was still running then."""
-    process = start(recipe, home)
+    process, dead = start(recipe, home), False
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        dead = any(kill(home, job_id) for job_id in running(home))
     process.communicate()
-    return process.returncode == -signal.SIGKILL
+    return dead
 
 
 def one_kill(recipe: Path, length: float, draw: random.Random, want: tuple[Any, Any]) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from models.catalogue.fetch import verify
 from models.catalogue.table import EMBEDDED, MODELS, Model, find
 from workspace.errors import UsageError
 
@@ -42,3 +43,8 @@ def test_there_is_a_choice_of_every_kind(kind: str) -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean 'flux\.1-dev'"):
         find("flux1-dev")
+
+
+@pytest.mark.parametrize("name", sorted(model.id for model in MODELS.values() if model.shipped))
+def test_every_shipped_model_is_as_its_manifest_says(name: str, home: Path) -> None:
+    assert verify(name, home) == []
