@@ -123,7 +123,8 @@ def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None)
     else:
         value = repr(first["input"])
         shown = value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 4]} ..."
-        tells = first["type"] == "missing" or not where or "choices" in why or f"not {value}" in why
+        whole = isinstance(first["input"], dict)  # of a part that does not hold together no single value is at fault
+        tells = first["type"] == "missing" or whole or not where or "choices" in why or f"not {value}" in why
         line = f"{where}: {why}" if where else why
         line += "" if tells else f", not {shown}"
     return line if len(found) == 1 else f"{line} (and {len(found) - 1} more)"

@@ -12,6 +12,7 @@ from workspace.progress import (
     PassageDistilled,
     QuestionsAnswered,
     Remark,
+    RowsPrepared,
     StageFinished,
     StageStarted,
     Stamped,
@@ -189,6 +190,7 @@ Event = Annotated[
     | JobStopped
     | StageStarted
     | StageFinished
+    | RowsPrepared
     | TrainingStep
     | DocumentRead
     | PassageDistilled

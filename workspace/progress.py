@@ -39,6 +39,16 @@ class StageFinished(_Progress):
     made: bool = True
 
 
+class RowsPrepared(_Progress):
+    """A stage's rows are tokenised; ``truncated`` is the share that is cut, ``left_out`` says which are not used."""
+
+    type: Literal["rows_prepared"] = "rows_prepared"
+    rows: int
+    tokens: int
+    truncated: float
+    left_out: str = ""
+
+
 class TrainingStep(_Progress):
     """A logged step of any training. ``left_s`` are seconds; rates are a second; what is not known is ``None``."""
 
@@ -107,6 +117,7 @@ class Remark(_Progress):
 Progress = Annotated[
     StageStarted
     | StageFinished
+    | RowsPrepared
     | TrainingStep
     | DocumentRead
     | PassageDistilled
@@ -124,3 +135,12 @@ Tell = Callable[[Progress], None]
 
 def silent(event: Progress) -> None:
     """Tell nobody."""
+
+
+def in_stage(tell: Tell, stage: str) -> Tell:
+    """Tell on, with the name of the recipe's stage put on every event."""
+
+    def named(event: Progress) -> None:
+        tell(event.model_copy(update={"stage": stage}))
+
+    return named

@@ -14,12 +14,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from pipelines.corpus.cleaning import sections, spans
-from pipelines.corpus.converters import PAGES, PDF
+from pipelines.corpus.config import CorpusConfig
 from pipelines.corpus.duplicates import Duplicates
 from pipelines.corpus.files import Found, found, names, shown
 from pipelines.corpus.gates import refused
@@ -27,83 +25,52 @@ from pipelines.corpus.leaks import Leaks, benchmark_texts
 from pipelines.corpus.parsing import Limits, parse
 from pipelines.corpus.passages import Passage, Source
 from pipelines.corpus.references import Reference, look_up, match
-from workspace.errors import DataError, UsageError, unknown
+from pipelines.corpus.report import CorpusReport
+from workspace.errors import DataError
 from workspace.extras import require
 from workspace.files import probe, publish, publish_all, sha256
+from workspace.progress import DocumentRead, Tell, silent
 
 _NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "rispy", "bibtexparser", "habanero")
 _VERSION = 1  # of the converters: pages kept from an older one are made anew
 
-Told = Callable[[dict[str, Any]], None]
 Pages = tuple[tuple[str, ...], str | None]
 """A document's pages, or none and what is wrong with it."""
 
 _LONG = 24  # letters for each word that a passage may have: a sentence of more is none
 
 
-class CorpusConfig(BaseModel):
-    """What is read and what is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    inputs: tuple[Path, ...] = Field(min_length=1, description="files, folders, or a list of references")
-    pdf: str = Field("pdfium", description="converter of PDFs")
-    languages: tuple[str, ...] = Field(("en",), description="two-letter codes; none for any")
-    fewest: int = Field(40, ge=1, description="words of a passage")
-    most: int = Field(300, ge=20, description="words of a passage")
-    near: float = Field(
-        0.8, gt=0, le=1, description="similarity from which passages count as the same; 1 for exact ones"
-    )
-    topic: str = Field("", description="what documents should be about; empty keeps all")
-    relevance: float = Field(
-        0.2, ge=-1, le=1, description="mean cosine of a document's passages and the topic; a single passage needs half"
-    )
-    benchmarks: tuple[Path, ...] = Field((), description="evaluation sets whose words may not be in the corpus")
-    contamination: Literal["refuse", "keep"] = "refuse"
-    seconds: float = Field(120.0, gt=0, le=86_400, description="of reading one file")
-    memory_mb: int = Field(4096, ge=256, le=1 << 20, description="of reading one file")
-    most_pages: int = Field(PAGES, ge=1, description="of one file; longer ones are skipped")
-    crossref: str = Field("", description="where missing DOIs are looked up; empty looks none up")
-    mail: str = Field("", description="address sent to Crossref")
-
-
-def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) -> dict[str, Any]:
+def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> CorpusReport:
     """Build a corpus.
 
     Args:
         config: What is read and kept.
         out: Folder for kept pages and the result: ``passages.jsonl``, ``dropped.jsonl``, ``report.json``.
         home: STUDIO_HOME, where the embedding model lies that tells documents astray.
-        told: Called with rows of progress: ``documents`` and ``of``, ``skipped`` and ``why``.
-
-    Returns:
-        The report.
+        tell: Called with `DocumentRead` for every document.
 
     Raises:
-        UsageError: There is no such converter.
         DataError: An input is not there, a list or a benchmark cannot be read, or nothing is left.
         ServiceError: A converter, the embedding model or Crossref is not there.
         StorageError: The folder cannot be written to.
     """
     require(*_NEEDS)
-    if config.pdf not in PDF:
-        raise UsageError(unknown("converter", config.pdf, PDF))
     papers = found(config.inputs)
     references = papers.references
     leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
     likeness = _likeness(config.topic, home)
     probe(out)
     if config.crossref and references:
-        references = look_up(references, out / "crossref.json", config.mail or None, config.crossref)
-    documents = _converted(papers, config, out, told)
+        references = look_up(references, out / "crossref.json", config.mail or None)
+    documents = _converted(papers, config, out, tell)
     passages, dropped = _sifted(documents, references, leaks, likeness, config)
     skipped = {path: problem for path, (_, problem) in documents.items() if problem}
     report = _report(config, documents, {**papers.closed, **skipped}, passages, dropped)
     if len(skipped) == len(documents):
-        raise DataError(f"none of {len(documents)} documents can be read: {_why(report)}")
+        raise DataError(f"none of {len(documents)} documents can be read: {report.losses()}")
     if not passages:
         hint = "loosen the gate that drops most" if dropped else None
-        raise DataError(f"no passage is left of {len(documents)} documents: {_why(report)}", hint=hint)
+        raise DataError(f"no passage is left of {len(documents)} documents: {report.losses()}", hint=hint)
     missing = [one for one in references if not any(match(path, "", [one]) for path in documents)]
     publish_all(
         out,
@@ -111,28 +78,26 @@ def main(config: CorpusConfig, out: Path, home: Path, told: Told | None = None) 
             "passages.jsonl": "".join(one.model_dump_json() + "\n" for one in passages),
             "dropped.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in dropped),
             "missing.jsonl": "".join(one.model_dump_json() + "\n" for one in missing),
-            "report.json": json.dumps(report, indent=1) + "\n",
+            "report.json": json.dumps(report.model_dump(mode="json"), indent=1) + "\n",
         },
     )
     return report
 
 
-def _converted(papers: Found, config: CorpusConfig, out: Path, told: Told | None) -> dict[Path, Pages]:
+def _converted(papers: Found, config: CorpusConfig, out: Path, tell: Tell) -> dict[Path, Pages]:
     """Each file's pages, or what is wrong with it, in the files' order; pages are kept by the file's content."""
     limits = Limits(config.seconds, config.memory_mb, config.most_pages)
     made: dict[Path, Pages] = {}
 
-    def tell(path: Path, problem: str | None) -> None:
-        if told:
-            row = {"documents": len(made), "of": len(papers.files)}
-            told({**row, "skipped": problem and shown(path), "why": problem})
+    def report(path: Path, problem: str | None) -> None:
+        tell(DocumentRead(document=shown(path), documents=len(made), of=len(papers.files), why=problem or ""))
 
     def note(path: Path, pages: tuple[str, ...], problem: str | None) -> None:
         made[path] = (pages, problem)
-        tell(path, problem)
+        report(path, problem)
 
     for path, problem in papers.closed.items():
-        tell(path, problem)
+        report(path, problem)
     kept: dict[Path, Path] = {}
     for path in papers.files:
         try:
@@ -204,8 +169,8 @@ def _twice(passage: Passage, duplicates: Duplicates) -> tuple[str, str] | None:
 
 
 def _leaked(text: str, leaks: Leaks, config: CorpusConfig) -> tuple[str, str] | None:
-    told = leaks.found(text) if config.contamination == "refuse" else None
-    return ("contamination", f"it holds words of {told[0]}: {told[1][:120]!r}") if told else None
+    leak = leaks.found(text) if config.contamination == "refuse" else None
+    return ("contamination", f"it holds words of {leak[0]}: {leak[1][:120]!r}") if leak else None
 
 
 def _likeness(topic: str, home: Path) -> Callable[[list[str]], list[float]] | None:
@@ -226,13 +191,13 @@ def _astray(
     """For each passage of a document whether it is beside the topic: a document as a whole, or a passage by far."""
     if likeness is None or not texts:
         return [None] * len(texts)
-    told = likeness(texts)
-    mean = sum(told) / len(told)
+    cosines = likeness(texts)
+    mean = sum(cosines) / len(cosines)
     if mean < least:
         return [("topic", f"its document's likeness to the topic is {mean:.2f}; {least:.2f} is the least")] * len(texts)
     return [
         ("topic", f"its likeness to the topic is {one:.2f}; {least / 2:.2f} is the least") if one < least / 2 else None
-        for one in told
+        for one in cosines
     ]
 
 
@@ -242,21 +207,14 @@ def _report(
     skipped: Mapping[Path, str],
     passages: Sequence[Passage],
     dropped: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+) -> CorpusReport:
     gates = Counter(row["gate"] for row in dropped)
-    return {
-        "documents": sum(problem is None for _, problem in documents.values()),
-        "pages": sum(len(pages) for pages, _ in documents.values()),
-        "skipped": {shown(path): problem for path, problem in skipped.items()},
-        "passages": len(passages),
-        "words": sum(len(one.text.split()) for one in passages),
-        "dropped": dict(gates.most_common()),
-        "config": config.model_dump(mode="json"),
-    }
-
-
-def _why(report: Mapping[str, Any]) -> str:
-    told = [f"{count} dropped by {gate}" for gate, count in report["dropped"].items()]
-    skipped = [f"{Path(name).name}: {why}" for name, why in report["skipped"].items()]
-    told += skipped[:3] + ([f"and {len(skipped) - 3} more"] if len(skipped) > 3 else [])
-    return "; ".join(told) or "they hold no prose"
+    return CorpusReport(
+        documents=sum(problem is None for _, problem in documents.values()),
+        pages=sum(len(pages) for pages, _ in documents.values()),
+        skipped={shown(path): problem for path, problem in skipped.items()},
+        passages=len(passages),
+        words=sum(len(one.text.split()) for one in passages),
+        dropped=dict(gates.most_common()),
+        config=config.model_dump(mode="json"),
+    )

@@ -62,9 +62,9 @@ class Span:
 
 def plain(text: str) -> str:
     """Compatibility letters in their usual form, no soft hyphens or control characters, one kind of space."""
-    told = unicodedata.normalize("NFKC", text.replace("\u00ad", ""))
-    told = "".join(one for one in told if one in "\n\t" or unicodedata.category(one) != "Cc")
-    return re.sub(r"[^\S\n]+", " ", told)
+    usual = unicodedata.normalize("NFKC", text.replace("\u00ad", ""))
+    usual = "".join(one for one in usual if one in "\n\t" or unicodedata.category(one) != "Cc")
+    return re.sub(r"[^\S\n]+", " ", usual)
 
 
 def vocabulary(texts: Iterable[str]) -> set[str]:
@@ -129,8 +129,8 @@ def sections(pages: Sequence[str]) -> list[Section]:
     for title, paragraphs in made:
         if _LAST.fullmatch(title.strip(" :.")):
             continue
-        told = ((page, joined(parts, known)) for page, parts in paragraphs)
-        prose = tuple((page, text) for page, text in told if not _ENTRY.match(text))
+        whole = ((page, joined(parts, known)) for page, parts in paragraphs)
+        prose = tuple((page, text) for page, text in whole if not _ENTRY.match(text))
         if prose:
             kept.append(Section(title, prose))
     return kept

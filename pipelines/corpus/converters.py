@@ -17,11 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipelines.corpus.config import PAGES, Converter
 from pipelines.corpus.reading_order import Block, Page, Piece, blocks_of
-from workspace.errors import DataError, ServiceError
-
-PAGES = 2000
-"""Most pages of a file, if nothing else is asked for: a book has them; more are a catalogue's or a bomb's."""
+from workspace.errors import DataError, ServiceError, one_line
 
 _LETTERS = 1 << 16
 _BOLD = 600
@@ -79,15 +77,15 @@ def _pdfium_page(page: Any) -> Page:
         pdfium_c.FPDFText_GetRect(text.raw, number, left, top, right, bottom)
         box = (left.value, top.value, right.value, bottom.value)
         count = pdfium_c.FPDFText_GetBoundedText(text.raw, *box, buffer, _LETTERS)
-        told = ctypes.string_at(buffer, 2 * count).decode("utf-16-le", errors="replace")
+        words = ctypes.string_at(buffer, 2 * count).decode("utf-16-le", errors="replace")
         # A hyphen at a line's end comes as one of two letters of pdfium's own.
-        told = told.translate({0: "", 2: "-", 0xFFFE: "-", 10: " ", 13: None})
-        if not told.strip():
+        words = words.translate({0: "", 2: "-", 0xFFFE: "-", 10: " ", 13: None})
+        if not words.strip():
             continue
         size, weight = _font(text, box)
         # A font size of 1 that a matrix enlarges tells nothing; the letters' height does.
         size = size if size > 2 else 1.2 * (box[1] - box[3])
-        pieces.append(Piece(box[0], height - box[1], box[2], height - box[3], size, weight >= _BOLD, told))
+        pieces.append(Piece(box[0], height - box[1], box[2], height - box[3], size, weight >= _BOLD, words))
     return Page(page.get_width(), height, tuple(pieces))
 
 
@@ -181,23 +179,23 @@ def from_marker(path: Path, most: int) -> list[str]:
         )
         made = sorted(Path(folder).rglob("*.md"))
         if done.returncode or not made:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise DataError(f"marker could not read it: {said[-1][:160] if said else 'it wrote nothing'}")
+            lines = (done.stderr or done.stdout).strip().splitlines()
+            raise DataError(f"marker could not read it: {one_line(lines[-1]) if lines else 'it wrote nothing'}")
         return re.split(r"\n*\{\d+\}-{10,}\n*", made[0].read_text(encoding="utf-8"))[1:]
 
 
 def from_text(path: Path) -> list[str]:
     """A Markdown or text file; form feeds part its pages."""
     try:
-        told = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as fault:
         raise DataError(f"it is not UTF-8 (byte {fault.start}); save it as UTF-8") from None
-    if "\0" in told:
-        raise DataError(f"it is no UTF-8 text: letter {told.index(chr(0)) + 1} is NUL; save it as UTF-8")
-    return told.split("\f")
+    if "\0" in text:
+        raise DataError(f"it is no UTF-8 text: letter {text.index(chr(0)) + 1} is NUL; save it as UTF-8")
+    return text.split("\f")
 
 
-PDF: Mapping[str, Callable[[Path, int], list[str]]] = {
+PDF: Mapping[Converter, Callable[[Path, int], list[str]]] = {
     "pdfium": from_pdfium,
     "pdftext": from_pdftext,
     "marker": from_marker,
@@ -205,7 +203,7 @@ PDF: Mapping[str, Callable[[Path, int], list[str]]] = {
 TEXT = (".md", ".markdown", ".txt")
 
 
-def convert(path: Path, pdf: str, most: int = PAGES) -> list[str]:
+def convert(path: Path, pdf: Converter, most: int = PAGES) -> list[str]:
     """A file's pages as Markdown.
 
     Args:
@@ -223,7 +221,7 @@ def convert(path: Path, pdf: str, most: int = PAGES) -> list[str]:
         try:
             return PDF[pdf](path, most)
         except PdfiumError as fault:
-            raise DataError(f"a page cannot be read: {fault}") from None
+            raise DataError(f"a page cannot be read: {one_line(fault)}") from None
     if path.suffix.lower() in TEXT:
         return from_text(path)
     raise DataError(f"{path.suffix or 'a file without a suffix'} is not read; PDF, Markdown and text are")

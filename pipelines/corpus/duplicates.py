@@ -49,13 +49,13 @@ class Duplicates:
         if digest in self._exact:
             return self._exact[digest], 1.0
         if self._likes is not None:
-            told = MinHash(num_perm=PERMUTATIONS)
-            told.update_batch([run.encode() for run in runs(text, self.run)])
-            alike = {other: told.jaccard(self._hashes[other]) for other in self._likes.query(told)}
+            hashed = MinHash(num_perm=PERMUTATIONS)
+            hashed.update_batch([run.encode() for run in runs(text, self.run)])
+            alike = {other: hashed.jaccard(self._hashes[other]) for other in self._likes.query(hashed)}
             best = max(alike, key=lambda other: alike[other], default=None)
             if best is not None and alike[best] >= self.near:
                 return best, float(alike[best])
-            self._likes.insert(name, told)
-            self._hashes[name] = told
+            self._likes.insert(name, hashed)
+            self._hashes[name] = hashed
         self._exact[digest] = name
         return None

@@ -33,37 +33,37 @@ def found(inputs: Sequence[Path]) -> Found:
     Raises:
         DataError: An input is not there or holds no papers.
     """
-    told = Found()
+    papers = Found()
     for one in inputs:
         path = Path(os.path.expanduser(one))
         if os.path.isdir(path):
-            _look_into(path, told)
+            _look_into(path, papers)
         elif os.path.isfile(path) and path.suffix.lower() in SUFFIXES:
-            told.references += (rows := read_references(path))
-            told.files += [file for row in rows if row.file and os.path.isfile(file := path.parent / row.file)]
+            papers.references += (rows := read_references(path))
+            papers.files += [file for row in rows if row.file and os.path.isfile(file := path.parent / row.file)]
         elif os.path.isfile(path):
-            told.files.append(path)
+            papers.files.append(path)
         else:
             raise DataError(f"{shown(one)} {_amiss(path)}")
-    told.files = list(dict.fromkeys(told.files))
-    if not told.files:
-        closed = "".join(f"; {shown(path)} is passed over: {why}" for path, why in told.closed.items())
+    papers.files = list(dict.fromkeys(papers.files))
+    if not papers.files:
+        closed = "".join(f"; {shown(path)} is passed over: {why}" for path, why in papers.closed.items())
         hint = f"files that are read end in {', '.join(READ)}"
         raise DataError(f"no papers in {', '.join(map(shown, inputs))}{closed}", hint=hint)
-    return told
+    return papers
 
 
-def _look_into(folder: Path, told: Found) -> None:
+def _look_into(folder: Path, papers: Found) -> None:
     """Add a folder's papers. Links to files are followed, links to folders are not; one that leads nowhere is added."""
 
     def closed(fault: OSError) -> None:
-        told.closed[Path(fault.filename)] = f"it cannot be read: {fault.strerror}"
+        papers.closed[Path(fault.filename)] = f"it cannot be read: {fault.strerror}"
 
-    papers = []
+    seen = []
     for parent, _, names in os.walk(folder, onerror=closed):
         paths = [Path(parent, name) for name in names if Path(name).suffix.lower() in READ]
-        papers += [path for path in paths if os.path.isfile(path) or not os.path.exists(path)]
-    told.files += sorted(papers)
+        seen += [path for path in paths if os.path.isfile(path) or not os.path.exists(path)]
+    papers.files += sorted(seen)
 
 
 def _amiss(path: Path) -> str:
@@ -83,11 +83,11 @@ def shown(path: Path) -> str:
 
 def names(files: Sequence[Path]) -> dict[Path, str]:
     """What each file is called: its name, with as many folders before it as tell it from the others."""
-    told: dict[Path, str] = {}
+    called: dict[Path, str] = {}
     left, depth = list(files), 1
     while left:
         ends = {path: shown(Path(*path.parts[-depth:])) for path in left}
         often = Counter(ends.values())
-        told |= {path: end for path, end in ends.items() if often[end] == 1}
-        left, depth = [path for path in left if path not in told and depth <= len(path.parts)], depth + 1
-    return {path: told.get(path) or shown(path) for path in files}
+        called |= {path: end for path, end in ends.items() if often[end] == 1}
+        left, depth = [path for path in left if path not in called and depth <= len(path.parts)], depth + 1
+    return {path: called.get(path) or shown(path) for path in files}

@@ -43,8 +43,8 @@ def repeats(text: str) -> str | None:
 
 def letters(text: str) -> str | None:
     """Prose is letters; figures, signs and single letters are a table's or an equation's."""
-    told = [one for one in text if not one.isspace()]
-    share = sum(one.isalpha() for one in told) / max(1, len(told))
+    signs = [one for one in text if not one.isspace()]
+    share = sum(one.isalpha() for one in signs) / max(1, len(signs))
     if share < LETTERS:
         return f"{share:.0%} of it are letters"
     words = _WORD.findall(text)

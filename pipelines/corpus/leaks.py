@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.corpus.duplicates import runs, words_of
 from pipelines.corpus.files import shown
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 LEAK = 8  # words: questions are short, and eight in a row are no chance
 
@@ -36,8 +36,8 @@ class Leaks:
             return None
         words = words_of(text)
         for place in range(len(words) - LEAK + 1):
-            if told := self._runs.get(" ".join(words[place : place + LEAK])):
-                return told
+            if leak := self._runs.get(" ".join(words[place : place + LEAK])):
+                return leak
         return None
 
 
@@ -50,7 +50,9 @@ def benchmark_texts(path: Path) -> list[str]:
     try:
         texts = [text for row in _loaded(Path(os.path.expanduser(path))) for text in _texts(row)]
     except (OSError, ValueError, RecursionError) as fault:
-        raise DataError(f"cannot read the benchmark {shown(path)}: {fault}", hint="it is JSON or JSONL") from None
+        raise DataError(
+            f"cannot read the benchmark {shown(path)}: {one_line(fault)}", hint="it is JSON or JSONL"
+        ) from None
     if not any(len(words_of(one)) >= LEAK for one in texts):
         raise DataError(f"the benchmark {shown(path)} tells nothing: no text in it has {LEAK} words")
     return texts

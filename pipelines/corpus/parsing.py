@@ -17,8 +17,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from pipelines.corpus.converters import PAGES, convert
-from workspace.errors import DataError, ServiceError
+from pipelines.corpus.config import MEMORY_MB, PAGES, SECONDS, Converter
+from pipelines.corpus.converters import convert
+from workspace.errors import DataError, ServiceError, one_line
 
 _MOST_LETTERS = 20_000_000
 
@@ -27,8 +28,8 @@ _MOST_LETTERS = 20_000_000
 class Limits:
     """What reading one file may take."""
 
-    seconds: float = 120.0
-    memory_mb: int = 4096
+    seconds: float = SECONDS
+    memory_mb: int = MEMORY_MB
     pages: int = PAGES
 
 
@@ -51,7 +52,7 @@ class _Hand:
     deadline: float = field(default=0.0)
 
 
-def parse(paths: Sequence[Path], pdf: str, limits: Limits, workers: int | None = None) -> Iterator[Parsed]:
+def parse(paths: Sequence[Path], pdf: Converter, limits: Limits, workers: int | None = None) -> Iterator[Parsed]:
     """Convert files, each as soon as it is done.
 
     Args:
@@ -89,7 +90,7 @@ def _patience(hands: Sequence[_Hand]) -> float:
     return max(0.0, min(hand.deadline for hand in hands) - time.monotonic())
 
 
-def _given(hand: _Hand | None, path: Path, pdf: str, limits: Limits) -> _Hand:
+def _given(hand: _Hand | None, path: Path, pdf: Converter, limits: Limits) -> _Hand:
     """Hand a file to a child process, a new one if there is none."""
     if hand is None:
         context = multiprocessing.get_context("spawn")
@@ -117,14 +118,14 @@ def _deaf() -> Iterator[None]:
 
 def _answer(hand: _Hand, limits: Limits) -> Parsed:
     try:
-        kind, told = hand.line.recv()
+        kind, answer = hand.line.recv()
     except (EOFError, OSError):
         _stop(hand)
         why = f"a fault in the file, or it needs more than {limits.memory_mb:,} MB (--memory-mb)"
         return Parsed(hand.path, problem=f"its reader broke down: {why}")
     if kind == "missing":
-        raise ServiceError(told[0], hint=told[1])
-    return Parsed(hand.path, pages=tuple(told)) if kind == "pages" else Parsed(hand.path, problem=told)
+        raise ServiceError(answer[0], hint=answer[1])
+    return Parsed(hand.path, pages=tuple(answer)) if kind == "pages" else Parsed(hand.path, problem=answer)
 
 
 def _overdue(hand: _Hand, limits: Limits) -> Parsed:
@@ -148,7 +149,7 @@ def _dismiss(hand: _Hand) -> None:
     hand.process.join()
 
 
-def _work(line: Connection, pdf: str, limits: Limits) -> None:
+def _work(line: Connection, pdf: Converter, limits: Limits) -> None:
     """Read files until there are no more. Runs in the child."""
     import resource
 
@@ -163,7 +164,7 @@ def _work(line: Connection, pdf: str, limits: Limits) -> None:
         line.send(_read(path, pdf, limits.pages))
 
 
-def _read(path: Path, pdf: str, most: int) -> tuple[str, object]:
+def _read(path: Path, pdf: Converter, most: int) -> tuple[str, object]:
     try:
         pages = convert(path, pdf, most)
     except DataError as fault:
@@ -175,7 +176,7 @@ def _read(path: Path, pdf: str, most: int) -> tuple[str, object]:
     except MemoryError:
         return "problem", "it needs more memory than it may have (--memory-mb)"
     except Exception as fault:  # whatever else a package's reader meets in a hostile file
-        return "problem", f"its reader failed: {type(fault).__name__}: {' '.join(str(fault).split())[:160]}"
+        return "problem", f"its reader failed: {type(fault).__name__}: {one_line(fault)}"
     letters = sum(map(len, pages))
     if letters > _MOST_LETTERS:
         return "problem", f"its text has {letters:,} letters; at most {_MOST_LETTERS:,} are read"

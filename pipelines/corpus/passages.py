@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line, pydantic_fault
 
 
 class Source(BaseModel):
@@ -48,7 +48,7 @@ def read_passages(corpus: Path, limit: int | None) -> tuple[Path, list[Passage]]
     except FileNotFoundError:
         raise DataError(f"{file} is not there", hint="`studio train corpus` makes it") from None
     except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"cannot read {file}: {fault}") from None
+        raise DataError(f"cannot read {file}: {one_line(fault)}") from None
     texts: dict[str, Passage] = {}
     names: set[str] = set()
     for number, line in enumerate(lines, 1):
@@ -57,12 +57,10 @@ def read_passages(corpus: Path, limit: int | None) -> tuple[Path, list[Passage]]
         try:
             one = Passage.model_validate_json(line)
         except ValidationError as fault:
-            first = fault.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{file}, line {number}{where and ', '}{where}: {first['msg']}") from None
+            raise DataError(f"{file}, line {number}: {pydantic_fault(fault, Passage)}") from None
         if not one.text.strip() or one.id in names:
             why = "text: it is empty" if not one.text.strip() else f"id: {one.id!r} stands twice"
-            raise DataError(f"{file}, line {number}, {why}")
+            raise DataError(f"{file}, line {number}: {why}")
         names.add(one.id)
         texts.setdefault(digest(one.text), one)
     if not texts:

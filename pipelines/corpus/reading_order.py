@@ -73,7 +73,7 @@ def blocks_of(pages: Sequence[Page]) -> list[list[Block]]:
 def without_furniture(pages: Sequence[Page]) -> list[Page]:
     """Pages without what repeats at their edges, digits aside, and without page numbers."""
     seen = Counter(
-        told for page in pages for told in {_masked(piece) for piece in page.pieces if _at_edge(piece, page)}
+        text for page in pages for text in {_masked(piece) for piece in page.pieces if _at_edge(piece, page)}
     )
     often = max(2, len(pages) // 3)
 

@@ -11,18 +11,21 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from workspace.errors import DataError, ServiceError
+from workspace.errors import DataError, ServiceError, one_line
 from workspace.files import publish
 
 _DOI = re.compile(r"10\.\d{4,9}/\S+", re.I)
 _ALIKE = 0.9
 _TRIES = 3
+CROSSREF = "https://api.crossref.org"
+"""Where DOIs are looked up."""
+
 _WOS = {"TI": "title", "DI": "doi", "PY": "year"}
 SUFFIXES = (".csv", ".bib", ".ris", ".ciw", ".wos")
 
@@ -52,7 +55,7 @@ def read_references(path: Path) -> list[Reference]:
         raise DataError(f"{path} is not UTF-8 (byte {fault.start})", hint="save it as UTF-8") from None
     kind = path.suffix.lower()
     rows = {".csv": _from_csv, ".bib": _from_bibtex, ".ris": _from_ris}.get(kind, _from_wos)(text, path)
-    told = [
+    listed = [
         Reference(
             title=" ".join(row.get("title", "").replace("{", "").replace("}", "").split()),
             doi=_doi(row.get("doi", "")),
@@ -61,10 +64,10 @@ def read_references(path: Path) -> list[Reference]:
         )
         for row in rows
     ]
-    told = [one for one in told if one.title or one.doi]
-    if not told:
+    named = [one for one in listed if one.title or one.doi]
+    if not named:
         raise DataError(f"{path} names no papers", hint="a list has titles or DOIs: CSV, BibTeX, RIS or Web of Science")
-    return told
+    return named
 
 
 def _doi(text: str) -> str:
@@ -114,7 +117,7 @@ def _from_ris(text: str, path: Path) -> list[dict[str, str]]:
     try:
         rows = rispy.loads(text)
     except (OSError, ValueError, rispy.parser.ParseError) as fault:
-        raise DataError(f"{path} is no readable RIS: {fault}") from None
+        raise DataError(f"{path} is no readable RIS: {one_line(fault)}") from None
     return [
         {
             "title": str(row.get("title") or row.get("primary_title") or ""),
@@ -147,8 +150,7 @@ def look_up(
     references: Sequence[Reference],
     cache: Path,
     mail: str | None = None,
-    server: str = "https://api.crossref.org",
-    told: Callable[[int, int], None] | None = None,
+    server: str | None = None,
     pause: float = 0.1,
 ) -> list[Reference]:
     """Fill in missing DOIs by their titles. What was found, or not, is kept: no title is asked for twice.
@@ -157,8 +159,7 @@ def look_up(
         references: Papers; those with a DOI are left as they are.
         cache: JSON file of titles asked for before.
         mail: Address sent along, for Crossref's polite pool.
-        server: Where Crossref is.
-        told: Called with titles done and in all.
+        server: Where Crossref is; `CROSSREF` if not given.
         pause: Seconds between questions.
 
     Raises:
@@ -167,10 +168,8 @@ def look_up(
     known: dict[str, str] = json.loads(cache.read_text(encoding="utf-8")) if cache.is_file() else {}
     asked = [one.title for one in references if not one.doi and one.title and one.title not in known]
     try:
-        for number, title in enumerate(asked):
-            known[title] = _crossref(title, mail, server, pause)
-            if told:
-                told(number + 1, len(asked))
+        for title in asked:
+            known[title] = _crossref(title, mail, server or CROSSREF, pause)
             time.sleep(pause)
     finally:
         if asked:
@@ -195,7 +194,7 @@ def _crossref(title: str, mail: str | None, server: str, pause: float) -> str:
         except (RequestError, RuntimeError, httpx2.HTTPError, OSError, KeyError, TypeError, ValueError) as fault:
             if turn == _TRIES - 1:
                 raise ServiceError(
-                    f"Crossref does not answer at {server}: {' '.join(str(fault).split())[:160]}",
+                    f"Crossref does not answer at {server}: {one_line(fault)}",
                     hint="the same command asks only for what is missing; or give DOIs in the list",
                 ) from None
             time.sleep(pause * 10 * 2**turn)

@@ -17,14 +17,15 @@ from pydantic import ValidationError
 
 from pipelines.corpus.passages import Passage, digest
 from training.distil.asking import version
+from training.distil.config import Kind
 from training.distil.documents import KINDS, Document
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line, pydantic_fault
 from workspace.files import publish
 
 
-def maker(told: Mapping[str, Any]) -> str:
+def maker(depends: Mapping[str, Any]) -> str:
     """A short name for all that an answer depends on beside its passage and its prompt."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass
@@ -48,22 +49,23 @@ class Kept:
             answers = json.loads(path.read_text(encoding="utf-8"))["answers"] if path.is_file() else {}
             return cls(path, passage, {str(kind): dict(answer) for kind, answer in answers.items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-            raise DataError(f"cannot read {path}: {fault}", hint="remove it, and its passage is asked again") from None
+            why = f"cannot read {path}: {one_line(fault)}"
+            raise DataError(why, hint="remove it, and its passage is asked again") from None
 
-    def _answer(self, kind: str) -> dict[str, Any] | None:
+    def _answer(self, kind: Kind) -> dict[str, Any] | None:
         answer = self.answers.get(kind)
         return answer if answer and answer.get("version") == version(kind) else None
 
-    def open(self, kind: str, retry: bool) -> bool:
+    def open(self, kind: Kind, retry: bool) -> bool:
         """Whether a kind has to be asked for: it was not, or with ``retry`` it was in vain."""
         answer = self._answer(kind)
         return answer is None or (retry and "refused" in answer)
 
-    def tries(self, kind: str) -> int:
+    def tries(self, kind: Kind) -> int:
         """How often it was asked for in vain."""
         return int((self._answer(kind) or {}).get("tries", 0))
 
-    def document(self, kind: str) -> Document | None:
+    def document(self, kind: Kind) -> Document | None:
         """A kind's document, if there is one.
 
         Raises:
@@ -75,17 +77,18 @@ class Kept:
         try:
             return KINDS[kind].model_validate(answer["document"])
         except ValidationError as fault:
-            why = fault.errors()[0]["msg"]
+            why = pydantic_fault(fault, KINDS[kind])
             raise DataError(f"cannot read {self.path}: {kind}: {why}", hint="remove it to ask again") from None
 
-    def refused(self, kind: str) -> str | None:
+    def refused(self, kind: Kind) -> str | None:
         """Why a kind could not be written, if so."""
         return (self._answer(kind) or {}).get("refused")
 
-    def keep(self, kind: str, told: Document | str) -> None:
+    def keep(self, kind: Kind, answer: Document | str) -> None:
         """Put down a document, or why there is none."""
-        answer: dict[str, Any] = {"version": version(kind), "tries": self.tries(kind) + isinstance(told, str)}
-        answer |= {"refused": told} if isinstance(told, str) else {"document": told.model_dump(mode="json")}
-        self.answers[kind] = answer
-        row = {"passage": self.passage.id, "sha256": digest(self.passage.text), "answers": self.answers}
-        publish(self.path, json.dumps(row, ensure_ascii=False, indent=1) + "\n")
+        refused = isinstance(answer, str)
+        row: dict[str, Any] = {"version": version(kind), "tries": self.tries(kind) + refused}
+        row |= {"refused": answer} if isinstance(answer, str) else {"document": answer.model_dump(mode="json")}
+        self.answers[kind] = row
+        file = {"passage": self.passage.id, "sha256": digest(self.passage.text), "answers": self.answers}
+        publish(self.path, json.dumps(file, ensure_ascii=False, indent=1) + "\n")

@@ -21,6 +21,7 @@ from models.chat.structured import structured
 from models.filling.shots import Shots
 from pipelines.corpus.cleaning import sentences
 from pipelines.corpus.passages import Passage
+from training.distil.config import Kind
 from training.distil.documents import KINDS, Document
 
 _HERE = Path(__file__).parent
@@ -30,7 +31,7 @@ _ENVIRONMENT = Environment(
 )
 
 
-def ask(model: BaseChatModel, kind: str, passage: Passage, seed: int) -> Document:
+def ask(model: BaseChatModel, kind: Kind, passage: Passage, seed: int) -> Document:
     """Have a model write a kind's document.
 
     Args:
@@ -46,8 +47,8 @@ def ask(model: BaseChatModel, kind: str, passage: Passage, seed: int) -> Documen
     return structured(model, KINDS[kind], messages(kind, passage), seed=seed, shots=_shots(kind, passage.text)).value
 
 
-def messages(kind: str, passage: Passage) -> list[BaseMessage]:
-    """What a model is told."""
+def messages(kind: Kind, passage: Passage) -> list[BaseMessage]:
+    """What a model is asked."""
     source = passage.source
     task = _rendered(kind, passage=passage.text, title=source.title, heading=source.heading)
     return [SystemMessage(_rendered("system")), HumanMessage(task)]
@@ -62,7 +63,7 @@ def _examples() -> tuple[dict[str, Any], ...]:
     return tuple(yaml.safe_load((_HERE / "examples.yaml").read_text(encoding="utf-8")))
 
 
-def _shots(kind: str, text: str) -> Shots:
+def _shots(kind: Kind, text: str) -> Shots:
     shown = tuple((f"Passage: {one['passage']}", one[kind]) for one in _examples())
     return Shots(f"Passage: {excerpt(text, list(KINDS).index(kind))}", shown, copies=True)
 
@@ -80,9 +81,9 @@ def excerpt(text: str, number: int) -> str:
 
 
 @lru_cache(maxsize=len(KINDS))
-def version(kind: str) -> str:
+def version(kind: Kind) -> str:
     """What an answer of a kind depends on beside model and passage: prompts, examples, schema."""
     prompts = [(_HERE / "prompts" / f"{name}.j2").read_text(encoding="utf-8") for name in ("system", "passage", kind)]
     shown = [[one["passage"], one[kind]] for one in _examples()]
-    told = json.dumps([prompts, shown, KINDS[kind].model_json_schema()], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    depends = json.dumps([prompts, shown, KINDS[kind].model_json_schema()], sort_keys=True)
+    return hashlib.sha256(depends.encode()).hexdigest()[:12]

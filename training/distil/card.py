@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from training.distil.report import DistilReport
 from training.distil.rows import Distilled, Row
 
 SERVES = {"text": "cpt", "messages": "sft", "preferences": "dpo or orpo"}
 
 
-def lay(folder: Path, made: Distilled, report: Mapping[str, Any]) -> None:
+def lay(folder: Path, made: Distilled, report: DistilReport) -> None:
     """Write everything into a folder; `workspace.files.publish` adds the manifest.
 
     Args:
         folder: To be made.
         made: The rows and what was dropped; a file without rows is not written.
-        report: What is said of them.
+        report: How many there are, and how they were made.
     """
     folder.mkdir()
     for name, rows in made.rows.items():
@@ -26,7 +27,8 @@ def lay(folder: Path, made: Distilled, report: Mapping[str, Any]) -> None:
             (folder / f"{name}.jsonl").write_text(_lines(rows), encoding="utf-8")
             _parquet(folder / f"{name}.parquet", name, rows)
     (folder / "dropped.jsonl").write_text(_lines(made.dropped), encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    figures = json.dumps(report.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (folder / "report.json").write_text(figures + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card(report), encoding="utf-8")
 
 
@@ -50,32 +52,32 @@ def _parquet(path: Path, name: str, rows: list[Row]) -> None:
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def card(report: Mapping[str, Any]) -> str:
+def card(report: DistilReport) -> str:
     """The data card, as a data set's README."""
-    model = report["model"]
+    model = report.model
     named = [f"- {key}: {value}" for key, value in model.items() if key != "sampling"]
     counts = {
-        "Rows": {f"{name}.jsonl, for {SERVES[name]}": count for name, count in report["rows"].items() if count},
-        "By kind": report["kinds"],
-        "Dropped, by check": report["dropped"] or {"nothing": 0},
+        "Rows": {f"{name}.jsonl, for {SERVES[name]}": count for name, count in report.rows.items() if count},
+        "By kind": report.kinds,
+        "Dropped, by check": report.dropped or {"nothing": 0},
     }
     lines = [
         "---\nlicense: other\nlanguage: en\n---\n",
         "# Questions from a corpus\n",
-        f"Written by a model from {report['passages']} passages of {report['documents']} documents, and checked "
+        f"Written by a model from {report.passages} passages of {report.documents} documents, and checked "
         "against them; not read by a person. Every row names its passage, document, page and DOI.\n",
     ]
     for title, table in counts.items():
         lines += [f"## {title}\n", *(f"- {name}: {count}" for name, count in table.items()), ""]
-    if report["refused"]:
-        lines += [f"{len(report['refused'])} times the model wrote nothing valid; `report.json` says where and why.\n"]
+    if report.refused:
+        lines += [f"{len(report.refused)} times the model wrote nothing valid; `report.json` says where and why.\n"]
     lines += ["## Made with\n", *named]
     lines += [f"- {key}: {value}" for key, value in model["sampling"].items() if key != "avoid"]
     lines += [
-        f"- {key}: {', '.join(map(str, told)) if isinstance(told, list) else told}"
-        for key, told in report["config"].items()
+        f"- {key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in report.config.items()
     ]
-    lines += [f"- {report['corpus']}: sha256 {report['corpus_sha256']}\n"]
+    lines += [f"- {report.corpus}: sha256 {report.corpus_sha256}\n"]
     lines += [
         "## Licence\n",
         "The passages stay under the rights of their documents, and the rows hold their content: settle these rights "

@@ -80,10 +80,10 @@ def strange_names(text: str, passage: str) -> str | None:
 
 def astray(text: str, passage: str, least: float) -> str | None:
     """Content words of which too few are the passage's."""
-    told = stems(text)
-    if not told:
+    words = stems(text)
+    if not words:
         return "it has no content words"
-    share = len(told & stems(passage)) / len(told)
+    share = len(words & stems(passage)) / len(words)
     return f"{share:.0%} of its content words are the passage's; {least:.0%} are the least" if share < least else None
 
 
@@ -128,26 +128,26 @@ def beside(wrong: str, *about: str) -> str | None:
 
 
 def uneven(right: str, wrong: str) -> str | None:
-    """A wrong answer that is told by its length alone."""
+    """A wrong answer that its length alone gives away."""
     counts = sorted(max(1, len(words_of(one))) for one in (right, wrong))
     return f"one answer is {counts[1] / counts[0]:.0f} times as long" if counts[1] > _UNEVEN * counts[0] else None
 
 
 def stands(wrong: str, passage: str) -> str | None:
     """A wrong answer that the passage says word for word."""
-    told = " ".join(words_of(wrong))
-    if not told:
+    words = " ".join(words_of(wrong))
+    if not words:
         return "the wrong answer is empty"
-    return "the wrong answer stands in the passage" if f" {told} " in f" {' '.join(words_of(passage))} " else None
+    return "the wrong answer stands in the passage" if f" {words} " in f" {' '.join(words_of(passage))} " else None
 
 
 def options(answer: str, wrong: Sequence[str]) -> str | None:
     """Options that are the same, or hold one another, so that there is not one right answer."""
-    told = [" ".join(words_of(one)) for one in (answer, *wrong)]
-    if not all(told):
+    every = [" ".join(words_of(one)) for one in (answer, *wrong)]
+    if not all(every):
         return "an option is empty"
-    if len(set(told)) < len(told):
+    if len(set(every)) < len(every):
         return "two options are the same"
-    right = f" {told[0]} "
-    held = next((one for one in told[1:] if right in f" {one} " or f" {one} " in right), None)
+    right = f" {every[0]} "
+    held = next((one for one in every[1:] if right in f" {one} " or f" {one} " in right), None)
     return f"the option {held!r} holds the right one, or stands in it" if held else None

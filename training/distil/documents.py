@@ -1,4 +1,4 @@
-"""What is distilled from a passage: one bounded document a kind, the table of kinds, and what is chosen of them.
+"""What is distilled from a passage: one bounded document a kind, and the table of kinds.
 
 A kind's prompt is ``prompts/KIND.j2``; how a small model is shown the kind stands in ``examples.yaml``
 under the kind's name. Knows no model.
@@ -7,13 +7,12 @@ under the kind's name. Knows no model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.filling.text_kinds import Name, Prompt, Question, Sentence, tidy
-from workspace.errors import unknown
+from training.distil.config import Kind
 
 Option = Annotated[str, Field(min_length=1, max_length=120, json_schema_extra={"x-text": "name"}), AfterValidator(tidy)]
 
@@ -167,14 +166,14 @@ class Preferences(Document):
 
 
 class Style(Document):
-    """A question with a plain answer and one that is badly said."""
+    """A question with a plain answer and one that is badly put."""
 
     question: Question = Field(description="A question that can be understood without the passage")
     chosen: Sentence = Field(description="The answer, plain and exact")
     rejected: Sentence = Field(description="The same answer, vague, wordy and full of praise")
 
 
-KINDS: Mapping[str, type[Document]] = {
+KINDS: Mapping[Kind, type[Document]] = {
     "title": Title,
     "summary": Summary,
     "insights": Insights,
@@ -189,30 +188,4 @@ KINDS: Mapping[str, type[Document]] = {
     "preference": Preferences,
     "style": Style,
 }
-"""What can be distilled. The command's choices, the prompts, the examples and the errors go by this table."""
-
-USUAL = tuple(name for name in KINDS if name != "style")
-"""What is distilled unless something else is asked for."""
-
-
-class DistilConfig(BaseModel):
-    """What is distilled, and what of it is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kinds: tuple[str, ...] = Field(USUAL, min_length=1, description="what is distilled from each passage")
-    limit: int | None = Field(None, ge=1, description="passages, from the first; none for all")
-    seed: int = Field(42, ge=0, lt=2**31, description="of the model's writing and of the order of options")
-    near: float = Field(0.7, gt=0, le=1, description="likeness from which questions are the same; 1 for exact ones")
-    grounding: float = Field(0.4, ge=0, le=1, description="least share of content words that stand in the passage")
-    workers: int = Field(8, ge=1, le=256, description="passages asked for at once, of a served model")
-    benchmarks: tuple[Path, ...] = Field((), description="evaluation sets whose words may not be in a row")
-    retry: bool = Field(False, description="ask again for what could not be written")
-
-    @field_validator("kinds")
-    @classmethod
-    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        strange = [name for name in kinds if name not in KINDS]
-        if strange:
-            raise ValueError(unknown("kind", strange[0], KINDS))
-        return tuple(name for name in KINDS if name in kinds)
+"""What each kind is; the prompts and the examples go by these names."""

@@ -15,6 +15,7 @@ from pipelines.corpus.duplicates import Duplicates, words_of
 from pipelines.corpus.leaks import Leaks
 from pipelines.corpus.passages import Passage
 from training.distil import checks
+from training.distil.config import Kind
 from training.distil.documents import (
     KINDS,
     ChoiceQuestions,
@@ -44,7 +45,7 @@ Fault = tuple[str, str]
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may become rows: their fields, the text by which they count as said before, and what is wrong."""
+    """What may become rows: their fields, the text by which they are told from others, and what is wrong."""
 
     rows: tuple[Row, ...]
     key: str
@@ -77,19 +78,19 @@ class Gathering:
     def __init__(self, near: float, grounding: float, seed: int, leaks: Leaks | None = None) -> None:
         self.grounding, self.seed, self.leaks = grounding, seed, leaks
         self.made = Distilled()
-        self._said = {name: Duplicates(near, _PAIR) for name in FILES}
+        self._seen = {name: Duplicates(near, _PAIR) for name in FILES}
         self._keys: dict[str, str] = {}
         self._first: dict[tuple[str, str], str] = {}
 
-    def add(self, passage: Passage, documents: Mapping[str, Document]) -> None:
+    def add(self, passage: Passage, documents: Mapping[Kind, Document]) -> None:
         """Take a passage's documents by kind."""
-        prose: dict[str, list[str]] = {}
+        prose: dict[Kind, list[str]] = {}
         for kind in (name for name in KINDS if name in documents):
             for number, one in enumerate(candidates(kind, documents[kind], passage, self.grounding, self.seed)):
                 fault = one.fault or self._leaked(one) or self._twice(f"{passage.id}/{kind}/{number}", one)
                 if fault:
-                    told = {"kind": kind, "check": fault[0], "why": fault[1], "rows": list(one.rows)}
-                    self.made.dropped.append(told | _from(passage))
+                    dropped = {"kind": kind, "check": fault[0], "why": fault[1], "rows": list(one.rows)}
+                    self.made.dropped.append(dropped | _from(passage))
                 elif one.file == "text":
                     prose.setdefault(kind, []).append(one.rows[0]["text"])
                 else:
@@ -100,17 +101,17 @@ class Gathering:
             self.made.rows["text"].append({"text": text, "kind": "prose", **_from(passage)})
 
     def _leaked(self, one: Candidate) -> Fault | None:
-        told = self.leaks.found(json.dumps(one.rows, ensure_ascii=False).replace("\\n", " ")) if self.leaks else None
-        return ("contamination", f"it holds words of {told[0]}: {told[1][:120]!r}") if told else None
+        leak = self.leaks.found(json.dumps(one.rows, ensure_ascii=False).replace("\\n", " ")) if self.leaks else None
+        return ("contamination", f"it holds words of {leak[0]}: {leak[1][:120]!r}") if leak else None
 
     def _twice(self, name: str, one: Candidate) -> Fault | None:
-        """Whether the same was said before; texts that differ in a figure are not the same."""
+        """Whether the same stands in a row already; texts that differ in a figure are not the same."""
         exact = (one.file, " ".join(words_of(one.key)))
         if exact in self._first:
             return "exact duplicate", f"as {self._first[exact]}"
-        told = self._said[one.file].seen(name, one.key)
-        if told is not None and checks.figures(self._keys[told[0]]) == checks.figures(one.key):
-            return "near duplicate", f"{told[1]:.0%} of {told[0]}"
+        same = self._seen[one.file].seen(name, one.key)
+        if same is not None and checks.figures(self._keys[same[0]]) == checks.figures(one.key):
+            return "near duplicate", f"{same[1]:.0%} of {same[0]}"
         self._first[exact], self._keys[name] = name, one.key
         return None
 
@@ -119,7 +120,7 @@ def _from(passage: Passage) -> Row:
     return {"passage": passage.id, "source": passage.source.model_dump()}
 
 
-def candidates(kind: str, document: Document, passage: Passage, grounding: float, seed: int) -> Iterator[Candidate]:
+def candidates(kind: Kind, document: Document, passage: Passage, grounding: float, seed: int) -> Iterator[Candidate]:
     """What a document gives, each with what is wrong with it.
 
     Args:
@@ -161,7 +162,7 @@ class _Against:
         )
 
     def pair(self, question: str, *answers: str) -> Fault | None:
-        """What is wrong with a question and what is said to it."""
+        """What is wrong with a question and its answers."""
         faults = [self.question(question), *(self.sentence(one, _ANSWER) for one in answers)]
         return next((one for one in faults if one), None) or _first(("echo", checks.echo(question, answers[-1])))
 
@@ -176,8 +177,8 @@ class _Against:
         )
 
 
-def _first(*told: tuple[str, str | None]) -> Fault | None:
-    return next(((name, why) for name, why in told if why), None)
+def _first(*found: tuple[str, str | None]) -> Fault | None:
+    return next(((name, why) for name, why in found if why), None)
 
 
 def _chat(*turns: str) -> Row:
@@ -259,14 +260,14 @@ def _reasoning(document: Reasoning, against: _Against, _: random.Random) -> Iter
 
 def _conversation(document: Conversation, against: _Against, _: random.Random) -> Iterator[Candidate]:
     faults = [against.pair(document.turns[0].question, document.turns[0].answer)]
-    # A later question may lean on what was said: only its answer is held to the passage.
+    # A later question may lean on an earlier answer: only its answer is held to the passage.
     for turn in document.turns[1:]:
         faults += [against.sentence(turn.answer, _ANSWER), _first(("leaning", checks.leaning(turn.question)))]
         faults += [_first(("echo", checks.echo(turn.question, turn.answer)))]
     answers = [turn.answer.lower() for turn in document.turns]
     faults.append(("echo", "an answer is given twice") if len(set(answers)) < len(answers) else None)
-    said = [text for turn in document.turns for text in (turn.question, turn.answer)]
-    yield Candidate((_chat(*said),), document.turns[0].question, next((one for one in faults if one), None))
+    texts = [text for turn in document.turns for text in (turn.question, turn.answer)]
+    yield Candidate((_chat(*texts),), document.turns[0].question, next((one for one in faults if one), None))
 
 
 def _preference(document: Preferences, against: _Against, _: random.Random) -> Iterator[Candidate]:
@@ -296,7 +297,7 @@ def _details(document: Details, against: _Against, _: random.Random) -> Iterator
     yield from _lines(document.details, against)
 
 
-_MADE: Mapping[str, Callable[[Any, _Against, random.Random], Iterator[Candidate]]] = {
+_MADE: Mapping[Kind, Callable[[Any, _Against, random.Random], Iterator[Candidate]]] = {
     "title": _title,
     "summary": _summary,
     "insights": _insights,

@@ -1,7 +1,7 @@
 """The distil stage: passages in, questions and answers, prose and preference pairs out, checked, each with its source.
 
 Read top to bottom: read the passages, ask the model for each kind from each, keep every answer at once, gather the rows
-that stand in their passage and were not said before, publish. Killed at any moment, the same command goes on, and
+that stand in their passage and stand in no other row, publish. Killed at any moment, the same command goes on, and
 nothing is asked twice.
 
     studio train distil corpus --out distilled --model llama-3.1-8b-instruct
@@ -29,25 +29,33 @@ from pipelines.corpus.passages import digest, read_passages
 from training.distil.answers import Kept, maker
 from training.distil.asking import ask, version
 from training.distil.card import lay
-from training.distil.documents import DistilConfig
+from training.distil.config import DistilConfig
+from training.distil.report import DistilReport, DistilResult, Refusal
 from training.distil.rows import Gathering, candidates
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished
 from workspace.extras import require
 from workspace.files import claim, publish, sha256, sweep
+from workspace.progress import PassageDistilled, Tell, silent
 from workspace.settings import RoleCall
 
 _NEEDS = ("datasketch", "pyarrow")
+_ELSEWHERE = {
+    "retry",
+    "workers",
+    "benchmarks",
+    "model",
+    "server",
+    "adapter",
+}  # or of no matter
 _ONES_OWN = frozenset({400, 413, 422})  # a server's word on one request, not on all
-
-Told = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Maker:
-    """The model that writes, and what is said of it: name, fingerprint or server, licence, sampling."""
+    """The model that writes, and what the report says of it: name, fingerprint or server, licence, sampling."""
 
     model: BaseChatModel
-    told: Mapping[str, Any]
+    description: Mapping[str, Any]
     served: bool
 
 
@@ -61,15 +69,15 @@ def open_maker(call: RoleCall, home: Path) -> Maker:
     from models.chat.choose import chat_model, describe
 
     entry = MODELS.get(call.chat.model)
-    told = {
+    description = {
         **describe(call, home),
         "licence": entry.licence if entry else "unknown",
         "sampling": call.sampling.model_dump(mode="json"),
     }
-    return Maker(chat_model(call, home), told, bool(call.chat.server))
+    return Maker(chat_model(call, home), description, bool(call.chat.server))
 
 
-def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: Told | None = None) -> dict[str, Any]:
+def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, tell: Tell = silent) -> DistilResult:
     """Distil a corpus.
 
     Args:
@@ -77,10 +85,7 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: To
         config: What is distilled and kept.
         made_by: From `open_maker`.
         out: Folder for the answers (``ledger``) and the rows (``data``).
-        told: Called after every passage with ``passages``, ``of``, ``rows``, ``per_minute``, ``left_s``, ``why``.
-
-    Returns:
-        The report.
+        tell: Called with `PassageDistilled` after every passage.
 
     Raises:
         DataError: The corpus cannot be read, or no row is left.
@@ -91,26 +96,26 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, told: To
     require(*_NEEDS)
     leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
     file, passages = read_passages(corpus, config.limit)
-    depends = {key: value for key, value in made_by.told.items() if key not in ("server", "licence")}
+    depends = {key: value for key, value in made_by.description.items() if key not in ("server", "licence")}
     name = maker({**depends, "seed": config.seed})
     with claim(out / ".lock"):
         sweep(out)
         kept = [Kept.read(out / "ledger", passage, name) for passage in passages]
         started = time.monotonic()
-        asked = _asked(kept, config, made_by, out, told)
+        asked = _asked(kept, config, made_by, out, tell)
         gathering = Gathering(config.near, config.grounding, config.seed, leaks)
         for one in kept:
             documents = {kind: document for kind in config.kinds if (document := one.document(kind))}
             gathering.add(one.passage, documents)
         report = _report(file, config, made_by, kept, gathering)
         if not any(gathering.made.rows.values()):
-            raise DataError(f"no row is left of {len(kept)} passages: {_why(report)}", hint="--retry asks again")
+            raise DataError(f"no row is left of {len(kept)} passages: {report.losses()}", hint="--retry asks again")
         publish(out / "data", partial(lay, made=gathering.made, report=report))
     minutes = max(1e-9, time.monotonic() - started) / 60
-    return {**report, "data": str(out / "data"), "asked": asked, "minutes": round(minutes, 2)}
+    return DistilResult(**dict(report), data=out / "data", asked=asked, minutes=round(minutes, 2))
 
 
-def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path, told: Told | None) -> int:
+def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path, tell: Tell) -> int:
     """Ask for all that is not there yet; how many answers that took."""
     left = [one for one in kept if any(one.open(kind, config.retry) for kind in config.kinds)]
     before, started = len(kept) - len(left), time.monotonic()
@@ -121,13 +126,18 @@ def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path
     try:
         for done, (one, asked, good) in enumerate(_each(work, left, workers, halt), 1):
             count, rows = count + asked, rows + good
-            if told:
-                pace = done / max(1e-9, time.monotonic() - started)
-                why = next((f"{kind}: {why}" for kind in config.kinds if (why := one.refused(kind))), None)
-                told(
-                    {"passages": before + done, "of": len(kept), "passage": one.passage.id, "rows": rows}
-                    | {"per_minute": round(60 * pace, 1), "left_s": round((len(left) - done) / pace), "why": why}
+            pace = done / max(1e-9, time.monotonic() - started)
+            tell(
+                PassageDistilled(
+                    passage=one.passage.id,
+                    passages=before + done,
+                    of=len(kept),
+                    rows=rows,
+                    per_minute=round(60 * pace, 1),
+                    left_s=round((len(left) - done) / pace),
+                    why=next((f"{kind}: {why}" for kind in config.kinds if (why := one.refused(kind))), ""),
                 )
+            )
     except ServiceError as fault:
         raise _stopped(Unfinished, fault.message, kept, config, out) or fault from None
     except KeyboardInterrupt:
@@ -174,8 +184,8 @@ def _distil(one: Kept, config: DistilConfig, model: BaseChatModel, halt: Event) 
     for kind in config.kinds:
         if halt.is_set() or not one.open(kind, config.retry):
             continue
-        told = f"{config.seed}/{digest(one.passage.text)}/{kind}/{one.tries(kind)}"
-        seed = int.from_bytes(hashlib.sha256(told.encode()).digest()[:4], "big") >> 1
+        drawn_by = f"{config.seed}/{digest(one.passage.text)}/{kind}/{one.tries(kind)}"
+        seed = int.from_bytes(hashlib.sha256(drawn_by.encode()).digest()[:4], "big") >> 1
         try:
             one.keep(kind, ask(model, kind, one.passage, seed))
         except DataError as fault:
@@ -194,31 +204,25 @@ def _distil(one: Kept, config: DistilConfig, model: BaseChatModel, halt: Event) 
 
 def _report(
     file: Path, config: DistilConfig, made_by: Maker, kept: Sequence[Kept], gathering: Gathering
-) -> dict[str, Any]:
+) -> DistilReport:
     made = gathering.made
     refused = [
-        {"passage": one.passage.id, "kind": kind, "why": why}
+        Refusal(passage=one.passage.id, kind=kind, why=why)
         for one in kept
         for kind in config.kinds
         if (why := one.refused(kind))
     ]
-    return {
-        "corpus": file.name,
-        "corpus_sha256": sha256(file),
-        "passages": len(kept),
-        "documents": len({one.passage.source.document for one in kept}),
-        "rows": {name: len(rows) for name, rows in made.rows.items()},
-        "kinds": dict(Counter(row["kind"] for rows in made.rows.values() for row in rows).most_common()),
-        "dropped": dict(Counter(row["check"] for row in made.dropped).most_common()),
-        "refused": refused,
-        "model": dict(made_by.told),
-        "versions": {kind: version(kind) for kind in config.kinds},
-        "config": config.model_dump(mode="json", exclude={"retry", "workers", "benchmarks"}),
-        "benchmarks": [path.name for path in config.benchmarks],
-    }
-
-
-def _why(report: Mapping[str, Any]) -> str:
-    told = [f"{count} dropped as {check}" for check, count in report["dropped"].items()]
-    told += [f"{one['kind']} not written: {one['why']}" for one in report["refused"][:2]]
-    return "; ".join(told) or "the model wrote nothing"
+    return DistilReport(
+        corpus=file.name,
+        corpus_sha256=sha256(file),
+        passages=len(kept),
+        documents=len({one.passage.source.document for one in kept}),
+        rows={name: len(rows) for name, rows in made.rows.items()},
+        kinds=dict(Counter(row["kind"] for rows in made.rows.values() for row in rows).most_common()),
+        dropped=dict(Counter(row["check"] for row in made.dropped).most_common()),
+        refused=tuple(refused),
+        model=dict(made_by.description),
+        versions={kind: version(kind) for kind in config.kinds},
+        config=config.model_dump(mode="json", exclude=_ELSEWHERE),
+        benchmarks=tuple(path.name for path in config.benchmarks),
+    )
