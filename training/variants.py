@@ -34,8 +34,8 @@ def write_variant(
         plain = {name: weight.detach().to("cpu") for name, weight in held.items()}
         model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in plain.items()})
         config = json.loads((staged / "config.json").read_text(encoding="utf-8"))
-        told = json.dumps(config | {"dtype": "bfloat16"}, indent=2)  # of the weights, not of the training
-        (staged / "config.json").write_text(told + "\n", encoding="utf-8")
+        text = json.dumps(config | {"dtype": "bfloat16"}, indent=2)  # of the weights, not of the training
+        (staged / "config.json").write_text(text + "\n", encoding="utf-8")
         tokenizer.save_pretrained(staged)
         (staged / "README.md").write_text(card_of(card), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(card, indent=1, default=str) + "\n", encoding="utf-8")
@@ -80,15 +80,15 @@ def card_of(card: Mapping[str, Any]) -> str:
     """A variant's card as a model card in Markdown."""
     name = card.get("name", "variant")
     lines = [f"---\nlicense: {card.get('licence', 'other')}\nlibrary_name: transformers\n---\n\n# {name}\n"]
-    for title, told in card.items():
+    for title, value in card.items():
         if title in ("name", "licence"):
             continue
-        if isinstance(told, Mapping):
+        if isinstance(value, Mapping):
             lines.append(f"## {str(title).capitalize()}\n")
-            lines += [f"- {key}: {value}" for key, value in told.items()]
+            lines += [f"- {key}: {each}" for key, each in value.items()]
             lines.append("")
-        elif "\n" in str(told):
-            lines.append(f"\n```yaml\n{told}```\n")
+        elif "\n" in str(value):
+            lines.append(f"\n```yaml\n{value}```\n")
         else:
-            lines.append(f"- {title}: {told}")
+            lines.append(f"- {title}: {value}")
     return "\n".join(lines) + "\n"

@@ -8,13 +8,14 @@ the same. Knows questions; not what they are about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.sample.rows import asked
+from workspace.progress import QuestionsAnswered, Tell, silent
 
 Question = dict[str, Any]
 
@@ -28,7 +29,8 @@ def answers(
     folder: Path,
     questions: Sequence[Question],
     template: Path | None = None,
-    told: Callable[[int, int], None] | None = None,
+    tell: Tell = silent,
+    name: str = "",
 ) -> list[bool]:
     """Whether a model answers each question right.
 
@@ -36,7 +38,8 @@ def answers(
         folder: The model's.
         questions: Of kind ``choice`` (with options) or ``truth``, each with its right answer.
         template: Folder of the model whose chat template is used, where the model has none.
-        told: Called with questions done and in all.
+        tell: Called with `QuestionsAnswered` after every question.
+        name: What the model is called; the folder's name if not given.
     """
     import copy
 
@@ -62,8 +65,7 @@ def answers(
         if question["kind"] == "choice":
             scores = [score / len(choice.encode()) for score, choice in zip(scores, choices, strict=True)]
         right.append(choices[int(np.argmax(scores))] == question["answer"])
-        if told:
-            told(number + 1, len(questions))
+        tell(QuestionsAnswered(model=name or folder.name, answered=number + 1, of=len(questions)))
     return right
 
 
@@ -72,8 +74,8 @@ def _likelihoods(model: Any, tokenizer: Any, prompt: str, choices: Sequence[str]
     import torch
 
     def tokens(text: str) -> list[int]:
-        told: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return told
+        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     before, tails = tokens(prompt), [tokens(choice) for choice in choices]
     longest = max(map(len, tails))

@@ -11,21 +11,24 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.corpus import build as papers
-from pipelines.corpus.build import CorpusConfig
+from pipelines.corpus.config import CorpusConfig
 from pipelines.corpus.files import found
-from training.distil.documents import DistilConfig
-from workspace.errors import DataError
+from pipelines.corpus.references import CROSSREF
+from pipelines.corpus.report import CorpusReport
+from training.distil.config import DistilConfig
+from training.distil.report import DistilResult
+from workspace.errors import DataError, pydantic_fault
 from workspace.files import publish, sha256
-from workspace.settings import ChatSettings, RoleCall, SamplingSettings
+from workspace.progress import Tell
+from workspace.settings import RoleCall
 
 DONE = "done.json"
 PASSAGES = "passages.jsonl"
-LONGEST = 2048  # tokens of a document
 FILES: Mapping[str, str] = {
     "cpt": "data/text.jsonl",
     "sft": "data/messages.jsonl",
@@ -34,26 +37,19 @@ FILES: Mapping[str, str] = {
 }
 """Where in a distil stage's folder the rows for each kind of training lie."""
 
-Report = dict[str, Any]
-Told = Callable[[dict[str, Any]], None]
+Report = TypeVar("Report", CorpusReport, DistilResult)
 
 
-def call_of(model: str, server: str | None = None, adapter: str | None = None) -> RoleCall:
-    """How the model that distils is called.
+class _Done(BaseModel):
+    """What a stage's folder says of how it was made."""
 
-    Raises:
-        DataError: The model, the server or the adapter is not as the settings take it.
-    """
-    try:
-        chat = ChatSettings(model=model, server=server, adapter=adapter)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        why = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"distil, {'.'.join(map(str, first['loc']))}: {why}, not {first['input']!r}") from None
-    return RoleCall(chat=chat, sampling=SamplingSettings(max_tokens=LONGEST))
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    report: dict[str, Any]
 
 
-def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told: Told) -> tuple[Report, bool]:
+def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, tell: Tell) -> tuple[CorpusReport, bool]:
     """Make a corpus.
 
     Args:
@@ -61,7 +57,7 @@ def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told
         folder: Where relative paths start.
         work: The stage's own folder.
         home: STUDIO_HOME.
-        told: Called with rows of progress.
+        tell: Called with events of progress.
 
     Returns:
         The report, and whether it was made now.
@@ -69,16 +65,18 @@ def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, told
     inputs, benchmarks = _from(folder, config.inputs), _from(folder, config.benchmarks)
     here = config.model_copy(update={"inputs": inputs, "benchmarks": benchmarks})
     lists = [path for path in (*inputs, *benchmarks) if os.path.isfile(path)]
+    settings = config.model_dump(mode="json", exclude={"mail"})
     key = {
-        "config": config.model_dump(mode="json", exclude={"mail"}),
+        # Crossref's address stood here before it was a yes or no: what was made then is not made again.
+        "config": settings | {"crossref": CROSSREF if config.crossref else ""},
         "files": [(path.name, _content(path)) for path in dict.fromkeys((*found(inputs).files, *lists))],
     }
-    return _once(work, PASSAGES, key, partial(papers.main, here, work, home, told))
+    return _once(CorpusReport, work, PASSAGES, key, partial(papers.main, here, work, home, tell))
 
 
 def make_rows(
-    config: DistilConfig, call: RoleCall, source: Path, folder: Path, work: Path, home: Path, told: Told
-) -> tuple[Report, bool]:
+    config: DistilConfig, call: RoleCall, source: Path, folder: Path, work: Path, home: Path, tell: Tell
+) -> tuple[DistilResult, bool]:
     """Distil a corpus.
 
     Args:
@@ -88,7 +86,7 @@ def make_rows(
         folder: Where relative paths start.
         work: The stage's own folder.
         home: STUDIO_HOME.
-        told: Called with rows of progress.
+        tell: Called with events of progress.
 
     Returns:
         The report, and whether it was made now.
@@ -97,16 +95,19 @@ def make_rows(
     from training.distil import stage as distil
     from training.distil.asking import version
 
-    plain = {name: getattr(config, name) for name in DistilConfig.model_fields}
-    here = DistilConfig(**plain | {"benchmarks": _from(folder, config.benchmarks)})
+    here = config.model_copy(update={"benchmarks": _from(folder, config.benchmarks)})
     key = {
-        "config": here.model_dump(mode="json", exclude={"workers", "benchmarks"}),
+        "config": here.model_dump(mode="json", exclude={"workers", "benchmarks", "model", "server", "adapter"}),
         "benchmarks": [sha256(path) for path in here.benchmarks if path.is_file()],
         "corpus": sha256(source / PASSAGES),
         "model": describe(call, home),
         "versions": {kind: version(kind) for kind in here.kinds},
     }
-    return _once(work, "data", key, lambda: distil.main(source, here, distil.open_maker(call, home), work, told))
+
+    def make() -> DistilResult:
+        return distil.main(source, here, distil.open_maker(call, home), work, tell)
+
+    return _once(DistilResult, work, "data", key, make)
 
 
 def _from(folder: Path, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -121,13 +122,19 @@ def _content(path: Path) -> str:
         return str(fault.strerror)
 
 
-def _once(work: Path, made: str, key: Mapping[str, Any], make: Callable[[], Report]) -> tuple[Report, bool]:
+def _once(
+    kind: type[Report], work: Path, made: str, key: Mapping[str, Any], make: Callable[[], Report]
+) -> tuple[Report, bool]:
     """The report of what lies in the folder as ``made``, unless another key made it."""
-    told = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     done = work / DONE
-    known = json.loads(done.read_text(encoding="utf-8")) if done.is_file() else {}
-    if known.get("key") == told and (work / made).exists():
-        return known["report"], False
+    try:
+        known = _Done.model_validate_json(done.read_text(encoding="utf-8")) if done.is_file() else None
+        if known and known.key == digest and (work / made).exists():
+            return kind.model_validate(known.report), False
+    except ValidationError as fault:
+        why = f"{done} is damaged: {pydantic_fault(fault)}"
+        raise DataError(why, hint="remove it, and the stage is done anew") from None
     report = make()
-    publish(done, json.dumps({"key": told, "report": report}, ensure_ascii=False))
+    publish(done, _Done(key=digest, report=report.model_dump(mode="json")).model_dump_json())
     return report, True

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workspace.errors import DataError
+from training.language.arguments import Adapter, Arguments
+from workspace.errors import DataError, one_line
 
 GB = 1e9
 _CPU_FLOPS = 0.3e12  # SmolLM2-135M trains at 370 tokens/s on two cores with bf16 units (measured)
@@ -58,12 +59,12 @@ def size_of(model: str, folder: Path | None) -> Size | None:
     """
     if folder is not None and (folder / "config.json").is_file():
         try:
-            told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            width, layers, words = (told.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            width, layers, words = (config.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
             if width and layers and words:
-                return Size(_parameters(told), int(layers), int(width), int(words))
+                return Size(_parameters(config), int(layers), int(width), int(words))
         except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as fault:
-            raise DataError(f"{folder / 'config.json'} is no model's configuration: {fault}") from None
+            raise DataError(f"{folder / 'config.json'} is no model's configuration: {one_line(fault)}") from None
     return next((size for name, size in KNOWN.items() if model.startswith(name)), None)
 
 
@@ -78,7 +79,7 @@ def _parameters(config: Mapping[str, Any]) -> int:
     return int(config["num_hidden_layers"]) * block + width + words * (1 if config.get("tie_word_embeddings") else 2)
 
 
-def memory(size: Size, args: Mapping[str, Any], kind: str, adapter: Mapping[str, Any] | None, processes: int) -> float:
+def memory(size: Size, args: Arguments, kind: str, adapter: Adapter | None, processes: int) -> float:
     """Gigabytes a process needs, with the weights sharded over the processes (FSDP, ZeRO-3).
 
     Full training: float32 weights, gradients and two moments, 16 bytes a parameter; a low-rank adapter: the frozen
@@ -87,19 +88,19 @@ def memory(size: Size, args: Mapping[str, Any], kind: str, adapter: Mapping[str,
     """
     weights = 16.0 * size.parameters
     if adapter is not None:
-        frozen = 0.6 if adapter["type"] == "qlora" else 2.0
+        frozen = 0.6 if adapter.type == "qlora" else 2.0
         weights = frozen * size.parameters + 16.0 * _low_rank(size, adapter)
     elif kind == "dpo":
         weights += 4.0 * size.parameters
-    tokens = int(args["per_device_train_batch_size"]) * int(args["max_length"]) * (2 if kind in ("dpo", "orpo") else 1)
-    a_layer = 2.0 if args["gradient_checkpointing"] else 34.0
+    tokens = args.per_device_train_batch_size * args.max_length * (2 if kind in ("dpo", "orpo") else 1)
+    a_layer = 2.0 if args.gradient_checkpointing else 34.0
     activations = tokens * (size.width * size.layers * a_layer + 34.0 * size.width + 6.0 * size.words)
     return (weights / processes + activations) / GB
 
 
-def _low_rank(size: Size, adapter: Mapping[str, Any]) -> float:
+def _low_rank(size: Size, adapter: Adapter) -> float:
     """Parameters of an adapter on all linear layers: about 18 widths a layer and rank."""
-    return 18.0 * size.width * size.layers * float(adapter["r"])
+    return 18.0 * size.width * size.layers * adapter.r
 
 
 def hours(size: Size, tokens: float, kind: str, flops: float) -> float:
@@ -140,6 +141,6 @@ def machine() -> Machine:
     import torch
 
     if torch.cuda.is_available():
-        told = torch.cuda.get_device_properties(0)
-        return Machine(told.name, told.total_memory / GB, _USED * (peak() or 100e12))
+        gpu = torch.cuda.get_device_properties(0)
+        return Machine(gpu.name, gpu.total_memory / GB, _USED * (peak() or 100e12))
     return Machine("CPU", psutil.virtual_memory().total / GB, _CPU_FLOPS)

@@ -1,4 +1,4 @@
-"""A stage while it trains: steps guarded, checkpoints marked when whole, metrics written and told.
+"""A stage while it trains: steps guarded, checkpoints marked when whole, metrics written and reported.
 
 Knows the trainers' callbacks; not what is trained. Of several processes the first one writes.
 """
@@ -21,6 +21,7 @@ from transformers import Trainer, TrainerCallback
 from training.language import ranks
 from workspace.errors import DataError, StorageError
 from workspace.files import disk
+from workspace.progress import Tell, TrainingStep
 
 WHOLE = "whole"  # a checkpoint with this file was written to its end
 _RUNAWAY, _PATIENCE = 3.0, 20  # times the best loss, for so many logged steps in a row
@@ -32,7 +33,7 @@ _FULL = (
     "inline_container",
 )  # of torch: the last
 
-Told = Callable[[dict[str, Any]], None]
+_OF_THE_LOG = {"type", "run_id", "seq", "at", "stage"}  # what metrics.jsonl has no need of
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,15 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
     Args:
         out: Folder for metrics.jsonl.
-        told: Called with every row of it.
+        tell: Called with `TrainingStep` for every row of it.
         effort: From which the share of the GPUs' peak is reckoned.
     """
 
     keep: Callable[[int], None] | None = None
     """Called, in every process, with the number of each epoch that has ended."""
 
-    def __init__(self, out: Path, told: Told | None, effort: Effort | None = None) -> None:
-        self.out, self.told, self.effort = out, told, effort
+    def __init__(self, out: Path, tell: Tell, effort: Effort | None = None) -> None:
+        self.out, self.tell, self.effort = out, tell, effort
         self.best, self.bad = math.inf, 0
         self.tokens: Any = 0  # of this process, since it began; perhaps still on the GPU
         self.began: tuple[float, int] | None = None
@@ -128,10 +129,10 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         """Tokens a second of all processes since they began, and the share of the GPUs' peak that this takes."""
         assert self.began is not None
         rate = ranks.total(float(self.tokens)) / max(1e-9, time.monotonic() - self.began[0])
-        told = {"tokens_s": round(rate, 1)}
+        rates = {"tokens_s": round(rate, 1)}
         if self.effort and self.effort.peak:
-            told["mfu"] = round(rate * self.effort.operations / self.effort.peak, 4)
-        return told
+            rates["mfu"] = round(rate * self.effort.operations / self.effort.peak, 4)
+        return rates
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark a checkpoint when every process has written its part."""
@@ -144,16 +145,23 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         if not logs or "loss" not in logs:
             return
         loss = float(logs["loss"])
-        row = {"step": state.global_step, "of": state.max_steps, "epoch": round(state.epoch or 0, 3), "loss": loss}
-        row["learning_rate"] = logs.get("learning_rate")
         assert self.began is not None
         began, first = self.began
         taken = (time.monotonic() - began) / max(1, state.global_step - first)
-        row["seconds_a_step"] = round(taken, 3)
-        row |= {name: logs[name] for name in ("tokens_s", "mfu") if name in logs}
-        row["left_s"] = round(taken * (state.max_steps - state.global_step))
         if ranks.first():
-            self._write(row)
+            self._report(
+                TrainingStep(
+                    step=state.global_step,
+                    of=state.max_steps,
+                    epoch=round(state.epoch or 0, 3),
+                    loss=loss,
+                    learning_rate=logs.get("learning_rate"),
+                    seconds_a_step=round(taken, 3),
+                    tokens_s=logs.get("tokens_s"),
+                    mfu=logs.get("mfu"),
+                    left_s=round(taken * (state.max_steps - state.global_step)),
+                )
+            )
         self.best = min(self.best, loss)
         self.bad = self.bad + 1 if loss > _RUNAWAY * self.best + 1 else 0
         if self.bad >= _PATIENCE:
@@ -162,13 +170,13 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
                 hint=f"lower learning_rate; checkpoints are in {args.output_dir}",
             )
 
-    def _write(self, row: dict[str, Any]) -> None:
+    def _report(self, step: TrainingStep) -> None:
+        row = step.model_dump(mode="json", exclude=_OF_THE_LOG, exclude_none=True)
         with disk(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-        if self.told:
-            self.told(row)
+        self.tell(step)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep an epoch's model where that is wanted."""

@@ -1,4 +1,4 @@
-"""The processes that train together: whether this is the first, waiting for the others, what the first one says.
+"""The processes that train together: whether this is the first, waiting for the others, what the first one decides.
 
 Alone, nothing happens and no process group is started. Knows the group that accelerate, torchrun or Ray made; not what
 is trained.
@@ -22,7 +22,7 @@ def together() -> bool:
 
 
 def first() -> bool:
-    """Whether this process is the one that writes, publishes and tells."""
+    """Whether this process is the one that writes, publishes and reports."""
     return not together() or int(os.environ["RANK"]) == 0
 
 
@@ -72,8 +72,8 @@ def agreed(value: Value) -> Value:
     from accelerate.utils import broadcast_object_list
 
     _state()
-    told: list[Value] = broadcast_object_list([value], from_process=0)
-    return told[0]
+    same: list[Value] = broadcast_object_list([value], from_process=0)
+    return same[0]
 
 
 def total(number: float) -> float:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from pipelines.corpus.build import CorpusConfig
-from training.distil.documents import DistilConfig
+from pipelines.corpus.config import CorpusConfig
+from training.distil.config import DistilConfig
 from training.language.arguments import Adapter, Arguments, Part
 from training.language.rows import SCHEMAS
 from training.merging.slerp import Slerp
-from workspace.errors import DataError, unknown
+from workspace.errors import DataError, one_line, pydantic_fault, unknown
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 BASE = "base"
@@ -29,16 +29,23 @@ DATA = ("corpus", "distil")
 """The kinds of stage that make rows, not a model."""
 
 
-_NAME = r"^[a-z0-9][a-z0-9._-]{0,60}$"
-_NAMES = "a name is up to 61 small letters, digits, dots, hyphens and underscores, a letter or digit first"
+def _named(name: str) -> str:
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,60}", name) is None:
+        raise ValueError(
+            "a name is up to 61 small letters, digits, dots, hyphens and underscores, a letter or digit first"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_named)]
 
 
 class Data(Part):
     """One set of rows, and how often it is drawn beside the others: 2.0 is twice."""
 
-    path: str = Field("", description="JSONL or Parquet; relative to the recipe, or `sample` for the shipped")
-    source: str = Field("", alias="from", description="instead of a path: a corpus or distil stage's name")
-    weight: float = Field(1.0, gt=0, le=1000)
+    path: str = Field("", description="JSONL or Parquet file, relative to the recipe, or `sample` for the shipped")
+    source: str = Field("", alias="from", description="Instead of a path: a corpus or distil stage's name")
+    weight: float = Field(1.0, gt=0, le=1000, description="How often each row is drawn")
 
     @model_validator(mode="after")
     def _one(self) -> Data:
@@ -47,35 +54,25 @@ class Data(Part):
         return self
 
 
-class Distil(DistilConfig):
-    """What is distilled, and which model writes it."""
-
-    model: str = Field(
-        "", description="a catalogue id, a folder, or a server's name for it; the recipe's base if not given"
-    )
-    server: str | None = Field(None, description="OpenAI-compatible base URL; none: in process")
-    adapter: str | None = Field(None, description="a LoRA adapter of the model")
-
-
 class Stage(Part):
     """One step from a variant to the next."""
 
-    name: str = Field(pattern=_NAME)
-    stage: Kind
-    source: str = Field("", alias="from", description="a stage's name, or base; the stage before if not given")
-    into: str = Field("", description="slerp: the parent that t = 0 stands for; a catalogue id, or base")
-    data: tuple[Data, ...] = ()
-    args: dict[str, Any] = Field(default_factory=dict)
-    adapter: Adapter | None = None
-    keep_epochs: bool = Field(False, description="keep the variant after every epoch")
-    slerp: Slerp = Slerp()
+    name: Name = Field(description="What its variant, or its rows, are called after the recipe's name")
+    stage: Kind = Field(description="What is done")
+    source: str = Field("", alias="from", description="A stage's name, or base; the stage before if not given")
+    into: str = Field("", description="slerp: the parent that t = 0 stands for, a catalogue id; base if not given")
+    data: tuple[Data, ...] = Field((), description="What is trained on")
+    args: Arguments = Field(Arguments(), description="How it is trained")
+    adapter: Adapter | None = Field(None, description="A low-rank adapter in place of full training")
+    keep_epochs: bool = Field(False, description="Keep the variant after every epoch")
+    slerp: Slerp = Field(Slerp(), description="slerp: t over depth")
     corpus: CorpusConfig | None = Field(None, description="corpus: what is read and kept")
-    distil: Distil = Distil()
+    distil: DistilConfig = Field(DistilConfig(), description="distil: what is asked, and of which model")
 
     @model_validator(mode="after")
     def _whole(self) -> Stage:
         trains = self.stage in SCHEMAS
-        if not trains and (self.data or self.args or self.adapter):
+        if not trains and (self.data or self.args.model_fields_set or self.adapter):
             raise ValueError(f"a {self.stage} stage has no data, args or adapter")
         if trains and not self.data:
             raise ValueError("data: at least one file is needed")
@@ -92,11 +89,11 @@ class Stage(Part):
 class Recipe(Part):
     """The YAML file's shape."""
 
-    name: str = Field(pattern=_NAME)
-    base: str = Field(min_length=1, description="a chat model of the catalogue, or a folder")
-    chat_template: str | None = Field(None, description="of another model, for a base without one")
+    name: Name = Field(description="What its variants' names begin with")
+    base: str = Field(min_length=1, max_length=500, description="A chat model of the catalogue, or a folder")
+    chat_template: str | None = Field(None, description="Model whose chat template a base without one takes")
     processes: int = Field(1, ge=1, description="GPUs that the batch sizes were chosen for")
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[Stage, ...] = Field(min_length=1, description="What is done, each after those that it needs")
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -109,20 +106,18 @@ def load_recipe(path: str | Path) -> Recipe:
     if not os.path.isfile(file) and os.path.isfile(FOLDER / f"{path}.yaml"):
         file = FOLDER / f"{path}.yaml"
     try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+        held = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(unknown("recipe", str(path), shipped())) from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as fault:
-        raise DataError(f"cannot read {file}: {' '.join(str(fault).split())[:200]}") from None
-    if not isinstance(told, dict):
+        raise DataError(f"cannot read {file}: {one_line(fault)}") from None
+    if not isinstance(held, dict):
         raise DataError(f"{file} is no recipe: it holds no keys")
     try:
-        recipe = Recipe.model_validate(told)
-        for stage in recipe.stages:
-            _check_keys(stage)
+        recipe = Recipe.model_validate(held)
         _check_graph(recipe)
     except ValidationError as fault:
-        raise DataError(f"{file}: {_first(fault)}") from None
+        raise DataError(f"{file}: {pydantic_fault(fault, Recipe)}") from None
     except DataError as fault:
         raise DataError(f"{file}: {fault.message}") from None
     return recipe
@@ -131,34 +126,6 @@ def load_recipe(path: str | Path) -> Recipe:
 def shipped() -> list[str]:
     """The names of the recipes that come with Studio."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-def _first(fault: ValidationError) -> str:
-    """A validation error's first fault as one line; an unknown key with its nearest name."""
-    error = fault.errors()[0]
-    where = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        held = [part for part in error["loc"][:-1] if isinstance(part, str)]
-        parts: dict[str, type[BaseModel]] = {"stages": Stage, "data": Data, "adapter": Adapter, "slerp": Slerp}
-        parts |= {"corpus": CorpusConfig, "distil": Distil}
-        part = parts.get("".join(held[-1:]), Recipe)
-        known = {field.alias or name for name, field in part.model_fields.items()}
-        return f"{where}: {unknown('key', str(error['loc'][-1]), known)}"
-    if error["type"] == "string_pattern_mismatch":
-        return f"{where}: {error['input']!r} is no name; {_NAMES}"
-    given = error["input"]
-    value = f", not {given!r:.80}" if isinstance(given, str | int | float | None) else ""
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}{value}"
-
-
-def _check_keys(stage: Stage) -> None:
-    for key in stage.args:
-        if key not in Arguments.model_fields:
-            raise DataError(f"stages, {stage.name}, args: {unknown('argument', key, Arguments.model_fields)}")
-    try:
-        Arguments.model_validate(stage.args)
-    except ValidationError as fault:
-        raise DataError(f"stages, {stage.name}, args, {_first(fault)}") from None
 
 
 def _check_graph(recipe: Recipe) -> None:
@@ -179,8 +146,8 @@ def parents(recipe: Recipe, stage: Stage) -> list[str]:
     before = recipe.stages[: recipe.stages.index(stage)]
     fit = [one.name for one in before if (one.stage == "corpus" if stage.stage == "distil" else one.stage not in DATA)]
     nearest = fit[-1] if fit else "" if stage.stage == "distil" else BASE
-    told = [stage.source or nearest]
-    return [*told, stage.into or BASE] if stage.stage == "slerp" else told
+    first = stage.source or nearest
+    return [first, stage.into or BASE] if stage.stage == "slerp" else [first]
 
 
 def order(recipe: Recipe) -> list[Stage]:
@@ -216,24 +183,21 @@ def _needed(recipe: Recipe, stage: Stage) -> list[str]:
     return [*wanted, *(one.source for one in stage.data if one.source)]
 
 
-def resolved(stage: Stage) -> dict[str, Any]:
-    """A training stage's arguments with every default filled in."""
-    args = Arguments.model_validate(stage.args).model_dump()
-    if args["warmup_steps"]:
-        args["warmup_ratio"] = 0.0
-    packs = stage.stage in ("cpt", "sft")
-    args["packing"] = packs if args["packing"] is None else args["packing"]
-    args["assistant_only_loss"] = (
-        stage.stage == "sft" if args["assistant_only_loss"] is None else args["assistant_only_loss"]
-    )
-    if stage.stage in ("dpo", "orpo") and args["beta"] is None:
-        args["beta"] = 0.1
-    return args
+def resolved(stage: Stage) -> Arguments:
+    """A training stage's arguments with every default of its kind filled in."""
+    args = stage.args
+    filled = {
+        "warmup_ratio": 0.0 if args.warmup_steps else args.warmup_ratio,
+        "packing": stage.stage in ("cpt", "sft") if args.packing is None else args.packing,
+        "assistant_only_loss": stage.stage == "sft" if args.assistant_only_loss is None else args.assistant_only_loss,
+        "beta": 0.1 if stage.stage in ("dpo", "orpo") and args.beta is None else args.beta,
+    }
+    return args.model_copy(update=filled)
 
 
-def steps_of(args: Mapping[str, Any], rows: int, processes: int) -> int:
+def steps_of(args: Arguments, rows: int, processes: int) -> int:
     """Optimizer steps of a stage over so many rows (packed rows, where it packs)."""
-    if args["max_steps"] > 0:
-        return int(args["max_steps"])
-    batch = int(args["per_device_train_batch_size"]) * int(args["gradient_accumulation_steps"]) * processes
-    return max(1, math.ceil(math.ceil(rows / batch) * float(args["num_train_epochs"])))
+    if args.max_steps > 0:
+        return args.max_steps
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * processes
+    return max(1, math.ceil(math.ceil(rows / batch) * args.num_train_epochs))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 ROLES = ("system", "user", "assistant")
 _SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -39,7 +39,7 @@ def read_rows(path: Path, stage: str) -> list[Row]:
     for number, raw in enumerate(_raw(path), 1):
         where = f"{path}, row {number}"
         if not isinstance(raw, dict):
-            raise DataError(f"{where}: it is {_said(raw)}, no object", hint=_FORM)
+            raise DataError(f"{where}: it is {_as_json(raw)}, no object", hint=_FORM)
         rows.append(_checked(_known(raw), stage, where))
     if not rows:
         raise DataError(f"{path} holds no rows", hint=_FORM)
@@ -56,7 +56,7 @@ def _raw(path: Path) -> Iterator[Any]:
         except FileNotFoundError:
             raise DataError(f"cannot read {path}: No such file or directory") from None
         except (OSError, pyarrow.ArrowException) as fault:
-            raise DataError(f"cannot read {path}: {' '.join(str(fault).split())[:200]}") from None
+            raise DataError(f"cannot read {path}: {one_line(fault)}") from None
         return
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other ends of lines
@@ -72,7 +72,7 @@ def _raw(path: Path) -> Iterator[Any]:
                 why = f"no JSON ({fault.msg}, column {fault.colno})"
                 raise DataError(f"{path}, line {number}: {why}", hint=_FORM) from None
             except (ValueError, RecursionError) as fault:
-                raise DataError(f"{path}, line {number}: no readable JSON ({fault})", hint=_FORM) from None
+                raise DataError(f"{path}, line {number}: no readable JSON ({one_line(fault)})", hint=_FORM) from None
 
 
 def _known(raw: Row) -> Row:
@@ -82,8 +82,8 @@ def _known(raw: Row) -> Row:
         asked = next((part for part in parts if not isinstance(part, str)), None) or "\n\n".join(
             str(part).strip() for part in parts
         )
-        told = [{"role": "user", "content": asked}, {"role": "assistant", "content": raw["output"]}]
-        return {"messages": ([{"role": "system", "content": raw["system"]}] if raw.get("system") else []) + told}
+        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": raw["output"]}]
+        return {"messages": ([{"role": "system", "content": raw["system"]}] if raw.get("system") else []) + turns}
     if isinstance(raw.get("conversations"), list):
         return {
             "messages": [
@@ -105,20 +105,20 @@ def _checked(row: Row, stage: str, where: str) -> Row:
         return {"text": _text(row["text"], f"{where}, text")}
     if stage == "sft":
         return {"messages": _messages(row["messages"], f"{where}, messages", last="assistant")}
-    told = {
+    made = {
         "prompt": _turns(row["prompt"], "user", f"{where}, prompt"),
         "chosen": _turns(row["chosen"], "assistant", f"{where}, chosen"),
         "rejected": _turns(row["rejected"], "assistant", f"{where}, rejected"),
     }
-    chosen, rejected = ([one["content"].split() for one in told[side]] for side in ("chosen", "rejected"))
+    chosen, rejected = ([one["content"].split() for one in made[side]] for side in ("chosen", "rejected"))
     if chosen == rejected:
         raise DataError(f"{where}: chosen and rejected are the same")
-    return told
+    return made
 
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{where}: it is {_said(value)}, not text")
+        raise DataError(f"{where}: it is {_as_json(value)}, not text")
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise DataError(f"{where}: it holds half a character (a lone surrogate), which is no text")
     if not value.strip():
@@ -128,7 +128,7 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _said(value: Any) -> str:
+def _as_json(value: Any) -> str:
     """A value as JSON writes it, in short."""
     return json.dumps(value, default=str, ensure_ascii=True)[:60]
 
@@ -162,8 +162,8 @@ def _messages(value: Any, where: str, last: str) -> list[dict[str, str]]:
 
 def begins(row: Mapping[str, Any]) -> str:
     """What a row is called once rows are mixed: by how its words begin."""
-    told = row.get("text") or (row.get("messages") or row["prompt"])[0]["content"]
-    return f"the row that begins {' '.join(told.split())[:60]!r}"
+    text = row.get("text") or (row.get("messages") or row["prompt"])[0]["content"]
+    return f"the row that begins {' '.join(text.split())[:60]!r}"
 
 
 def mixed(sets: Sequence[tuple[Sequence[Row], float]], seed: int) -> list[Row]:
@@ -187,10 +187,10 @@ def mixed(sets: Sequence[tuple[Sequence[Row], float]], seed: int) -> list[Row]:
 
 def digest(rows: Sequence[Mapping[str, Any]]) -> str:
     """What tells these rows from any others."""
-    told = hashlib.sha256()
+    total = hashlib.sha256()
     for row in rows:
-        told.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
-    return told.hexdigest()
+        total.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
+    return total.hexdigest()
 
 
 SCHEMAS: Mapping[str, tuple[str, ...]] = {

@@ -1,7 +1,7 @@
 """Run a recipe: its stages in order, papers to rows to variants, none twice. Killed at any moment, it goes on.
 
 A stage is done when its variant's card carries the key of what made it: arguments, data, parent. Every process of
-several runs the same; the first one decides, writes and tells. Knows recipes; how a stage trains is
+several runs the same; the first one decides, writes and reports. Knows recipes; how a stage trains is
 `training.language.stage`'s business.
 """
 
@@ -11,34 +11,46 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.catalogue.fetch import VARIANTS, fingerprint, locate
-from models.catalogue.table import MODELS
+from models.catalogue.table import MODELS, Kind
 from training.language import data_stages, ranks
 from training.language.estimate import GB, machine, memory, size_of
 from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved
+from training.language.results import RecipeResult, StageResult
 from training.language.rows import Row, digest, mixed, read_rows
 from training.sample.rows import sample_rows
-from workspace.errors import DataError, ServiceError, StorageError
+from workspace.errors import DataError, ServiceError, StorageError, StudioError
 from workspace.extras import require
 from workspace.files import publish
-from workspace.settings import RoleCall
+from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_stage, silent
+from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
 SAMPLE = "sample"
-Told = Callable[[dict[str, Any]], None]
+_FIGURES = {"documents", "pages", "passages", "words", "rows", "dropped"}  # of a report, that a result repeats
 
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe, the folder its data's paths start from, and STUDIO_HOME."""
+    """A recipe with all that it stands on, found once.
+
+    Attributes:
+        recipe: What is done.
+        folder: Where its data's paths start.
+        home: STUDIO_HOME.
+        models: The folder of every model that the recipe names.
+        absent: What is wrong with those that are not ready.
+    """
 
     recipe: Recipe
     folder: Path
     home: Path
+    models: Mapping[str, Path]
+    absent: Mapping[str, StudioError]
 
     def name(self, stage: str) -> str:
         """What a stage's variant is called."""
@@ -49,12 +61,24 @@ class Run:
         return self.home / VARIANTS / self.name(stage)
 
     def model(self, name: str) -> Path:
-        """The folder of a stage's variant, of the base, or of another model."""
-        if name == BASE:
-            return locate(self.recipe.base, self.home, kind="chat")
+        """The folder of a stage's variant, of the base, or of another model that the recipe names.
+
+        Raises:
+            StudioError: The model was not there, or not sound, when the run was opened.
+        """
         if name in {stage.name for stage in self.recipe.stages}:
             return self.variant(name)
-        return locate(name, self.home, kind="chat")
+        return self._found(self.recipe.base if name == BASE else name)
+
+    def _found(self, name: str) -> Path:
+        if name in self.absent:
+            raise self.absent[name]
+        return self.models[name]
+
+    @property
+    def template(self) -> Path | None:
+        """The folder of the model whose chat template is used; the base's own if none."""
+        return self._found(self.recipe.chat_template) if self.recipe.chat_template else None
 
     def rows(self, stage: Stage) -> list[Row]:
         """A stage's rows, checked and mixed by weight."""
@@ -86,100 +110,113 @@ class Run:
 
 
 def open_run(recipe: str | Path, home: Path) -> Run:
-    """Read a recipe, shipped or a file."""
+    """Read a recipe, shipped or a file, and find the models that it names."""
     path = Path(os.path.expanduser(recipe))
-    return Run(load_recipe(recipe), path.parent if os.path.isfile(path) else Path.cwd(), home)
+    read = load_recipe(recipe)
+    stages = {stage.name for stage in read.stages}
+    parent_names = [name for stage in read.stages if stage.stage == "slerp" for name in parents(read, stage)]
+    named: dict[str, Kind | None] = {} if read.chat_template is None else {read.chat_template: None}
+    named |= dict.fromkeys((name for name in (read.base, *parent_names) if name not in {*stages, BASE}), "chat")
+    models: dict[str, Path] = {}
+    absent: dict[str, StudioError] = {}
+    for name, kind in named.items():
+        try:
+            models[name] = locate(name, home, kind=kind)
+        except StudioError as fault:
+            absent[name] = fault
+    return Run(read, path.parent if os.path.isfile(path) else Path.cwd(), home, models, absent)
 
 
-def main(run: Run, told: Told | None = None) -> dict[str, Any]:
+def main(run: Run, tell: Tell = silent) -> RecipeResult:
     """Do every stage that is not done.
 
     Args:
         run: From `open_run`.
-        told: Called with rows of progress: ``stage`` and ``state``, and what the stages tell.
-
-    Returns:
-        The variants, and the rows made for them (``data``): name, folder, whether made now, and its figures.
+        tell: Called with events of progress, each with its stage's name.
 
     Raises:
         DataError: Rows or a base are not as they must be; too little memory.
         ServiceError: A model is not there.
     """
     require("datasets", "mergekit", "trl")
-    require(*sorted({name for stage in run.recipe.stages for name in resolved(stage)["report_to"]}), extra="metrics")
+    require(*sorted({name for stage in run.recipe.stages for name in stage.args.report_to}), extra="metrics")
     if any(stage.adapter and stage.adapter.type == "qlora" for stage in run.recipe.stages):
         require("bitsandbytes", extra="gpu")
     if ranks.first() and any(stage.stage in DATA and not run.done(stage.name) for stage in run.recipe.stages):
         _ready(run)
-    made: list[dict[str, Any]] = []
-    data: list[dict[str, Any]] = []
+    data: list[StageResult] = []
+    variants: list[StageResult] = []
     for stage in order(run.recipe):
-        tell = _named(told if ranks.first() else None, stage.name)
+        tell_stage = in_stage(tell if ranks.first() else silent, stage.name)
         if stage.stage in DATA:
-            data.append(_data(run, stage, tell))
-            continue
-        folder, card = run.variant(stage.name), _card(run.variant(stage.name))
-        key = ranks.agreed(_key(run, stage) if ranks.first() else "")
-        now = ranks.agreed(card.get("key") != key)
-        if now and ranks.first() and not any(one["made"] for one in made):
-            _ready(run)
-        if now:
-            tell({"state": "merging" if stage.stage == "slerp" else "training"})
-            (_merge if stage.stage == "slerp" else _train)(run, stage, key, tell)
-            ranks.wait()
-            card = _card(folder)
-        tell({"state": "done" if now else "done before"})
-        made.append({"name": folder.name, "folder": str(folder), "made": now, "figures": card.get("figures", {})})
-    return {"recipe": run.recipe.name, "data": data, "variants": made}
-
-
-def _data(run: Run, stage: Stage, tell: Told) -> dict[str, Any]:
-    """Make a corpus or distil one: the first process does, and tells the others what came of it."""
-    report: dict[str, Any] = {}
-    now, work = False, run.work(stage.name)
-    if ranks.first():
-        tell({"state": "reading" if stage.stage == "corpus" else "distilling"})
-        if stage.corpus is not None:
-            report, now = data_stages.make_corpus(stage.corpus, run.folder, work, run.home, tell)
+            data.append(_data(run, stage, tell_stage))
         else:
-            [source] = parents(run.recipe, stage)
+            checked = any(one.made for one in variants)
+            variants.append(_variant(run, stage, checked, tell_stage))
+    return RecipeResult(recipe=run.recipe.name, data=tuple(data), variants=tuple(variants))
+
+
+def _data(run: Run, stage: Stage, tell: Tell) -> StageResult:
+    """Make a corpus or distil one: the first process does, and tells the others what came of it."""
+    work = run.work(stage.name)
+    made, figures = False, {}
+    if ranks.first():
+        tell(StageStarted(doing="reading" if stage.stage == "corpus" else "distilling"))
+        if stage.corpus is not None:
+            corpus, made = data_stages.make_corpus(stage.corpus, run.folder, work, run.home, tell)
+            figures = corpus.model_dump(mode="json", include=_FIGURES)
+        else:
+            source = run.work(parents(run.recipe, stage)[0])
             with ranks.alone():
-                call = _call(run, stage)
-                report, now = data_stages.make_rows(
-                    stage.distil, call, run.work(source), run.folder, work, run.home, tell
+                rows, made = data_stages.make_rows(
+                    stage.distil, _call(run, stage), source, run.folder, work, run.home, tell
                 )
-    report, now = ranks.agreed((report, now))
-    tell({"state": "done" if now else "done before"})
-    figures = {
-        key: report[key] for key in ("documents", "pages", "passages", "words", "rows", "dropped") if key in report
-    }
-    return {"name": run.name(stage.name), "folder": str(work), "made": now, "figures": figures}
+            figures = rows.model_dump(mode="json", include=_FIGURES)
+    made, figures = ranks.agreed((made, figures))
+    tell(StageFinished(made=made))
+    return StageResult(name=run.name(stage.name), folder=work, made=made, figures=figures)
+
+
+def _variant(run: Run, stage: Stage, checked: bool, tell: Tell) -> StageResult:
+    """Train or merge a stage's variant, unless it is there; ``checked`` says that all later stages were looked at."""
+    folder = run.variant(stage.name)
+    rows = run.rows(stage) if ranks.first() and stage.stage != "slerp" else []
+    key = ranks.agreed(_key(run, stage, rows) if ranks.first() else "")
+    made = ranks.agreed(_card(folder).get("key") != key)
+    if made:
+        if ranks.first() and not checked:
+            _ready(run)
+        tell(StageStarted(doing="merging" if stage.stage == "slerp" else "training"))
+        if stage.stage == "slerp":
+            _merge(run, stage, key)
+        else:
+            _train(run, stage, rows or run.rows(stage), key, tell)
+        ranks.wait()
+    tell(StageFinished(made=made))
+    return StageResult(name=folder.name, folder=folder, made=made, figures=_card(folder).get("figures", {}))
 
 
 def _call(run: Run, stage: Stage) -> RoleCall:
     """The model that a distil stage asks: its own, or the base."""
-    return data_stages.call_of(stage.distil.model or run.recipe.base, stage.distil.server, stage.distil.adapter)
+    return stage.distil.call(ChatSettings(model=run.recipe.base), SamplingSettings())
 
 
 def _ready(run: Run) -> None:
     """Refuse, before anything is trained, what a later stage would stumble over: rows, models, too little room."""
     from training.language import stage as stages
 
-    template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
     for stage in run.recipe.stages:
         if stage.stage == "slerp":
             run.model(parents(run.recipe, stage)[1])
-        elif stage.stage == "distil":
-            _call(run, stage)
         elif stage.stage not in DATA:
             _enough(run, stage)
-            task = stages.Task(stage.stage, resolved(stage), run.model(BASE), template)
+            task = stages.Task(stage.stage, resolved(stage), run.model(BASE), run.template)
             tokenizer = stages.load_tokenizer(task)
             if all(run.done(one.source) for one in stage.data if one.source):
                 stages.encoded(task, tokenizer, run.rows(stage)[0])
 
 
-def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
+def _train(run: Run, stage: Stage, rows: list[Row], key: str, tell: Tell) -> None:
     from training.language import stage as stages
 
     work = run.work(stage.name)
@@ -188,7 +225,7 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
         _claim(work, f"{key} {ranks.way()}".strip())
     ranks.wait()
     [parent] = parents(run.recipe, stage)
-    args, rows = resolved(stage), run.rows(stage)
+    args = resolved(stage)
     card = {
         "name": run.name(stage.name),
         "licence": _licence(run.recipe.base),
@@ -196,22 +233,22 @@ def _train(run: Run, stage: Stage, key: str, tell: Told) -> None:
         "parent": run.recipe.base if parent == BASE else run.name(parent),
         "stage": stage.stage,
         "key": key,
-        "arguments": {name: value for name, value in args.items() if value not in (None, ())},
+        "arguments": {name: value for name, value in args if value not in (None, ())},
         "data": {
             "rows": len(rows),
             "sha256": digest(rows),
             "files": ", ".join(one.path or one.source for one in stage.data),
         },
     }
-    template = locate(run.recipe.chat_template, run.home) if run.recipe.chat_template else None
     cache = run.home / "training" / "cache"
-    task = stages.Task(stage.stage, args, run.model(parent), template, stage.adapter, stage.keep_epochs, card, cache)
+    base = run.model(parent)
+    task = stages.Task(stage.stage, args, base, run.template, stage.adapter, stage.keep_epochs, card, cache)
     stages.main(task, rows, work, run.variant(stage.name), tell)
     if ranks.first():
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         if stage.stage != "cpt":  # a base model may not know how to answer yet
             with ranks.alone():
-                tell({"state": "tried", "says": _said_by(run.variant(stage.name))})
+                tell(Remark(text=f"tried: {_first_words(run.variant(stage.name))}"))
 
 
 def _claim(work: Path, key: str) -> None:
@@ -222,7 +259,7 @@ def _claim(work: Path, key: str) -> None:
     publish(noted, key)
 
 
-def _said_by(folder: Path) -> str:
+def _first_words(folder: Path) -> str:
     """A few words of a variant, to see that it loads and speaks."""
     from models.chat.local import LocalChat
     from workspace.settings import SamplingSettings
@@ -240,20 +277,19 @@ def _enough(run: Run, stage: Stage) -> None:
     here, size = machine(), size_of(run.recipe.base, run.model(BASE))
     if size is None:
         return
-    adapter = stage.adapter.model_dump(mode="json") if stage.adapter else None
-    need = memory(size, resolved(stage), stage.stage, adapter, ranks.shares())
+    need = memory(size, resolved(stage), stage.stage, stage.adapter, ranks.shares())
     if need > here.memory:
         raise ServiceError(
             f"{stage.name} needs about {need:.1f} GB of memory a process; {here.name} has {here.memory:.1f} GB",
             hint="gradient_checkpointing, a smaller batch, an adapter, or --launch accelerate --config fsdp2",
         )
     run.home.mkdir(parents=True, exist_ok=True)
-    room, wanted = shutil.disk_usage(run.home)[2] / GB, (2 + 2 * (0 if adapter else 12)) * size.parameters / GB
+    room, wanted = shutil.disk_usage(run.home)[2] / GB, (2 + 2 * (0 if stage.adapter else 12)) * size.parameters / GB
     if wanted > room:
         raise StorageError(f"{stage.name} needs about {wanted:.1f} GB of disk; {run.home} has {room:.1f} GB free")
 
 
-def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
+def _merge(run: Run, stage: Stage, key: str) -> None:
     from training.merging.slerp import merge
 
     if not ranks.first():
@@ -271,29 +307,25 @@ def _merge(run: Run, stage: Stage, key: str, tell: Told) -> None:
         merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
 
 
-def _named(told: Told | None, stage: str) -> Told:
-    return lambda row: told({"stage": stage, **row}) if told else None
-
-
 def _card(folder: Path) -> dict[str, Any]:
     file = folder / "variant.json"
-    told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return told
+    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return card
 
 
-def _key(run: Run, stage: Stage) -> str:
+def _key(run: Run, stage: Stage, rows: list[Row]) -> str:
     """What tells a stage's work from any other: its arguments, its rows, and what it starts from."""
-    told: dict[str, Any] = {
+    depends: dict[str, Any] = {
         "stage": stage.stage,
         "parents": [fingerprint(run.model(name)) for name in parents(run.recipe, stage)],
     }
     if stage.stage == "slerp":
-        told["slerp"] = stage.slerp.model_dump(mode="json")
+        depends["slerp"] = stage.slerp.model_dump(mode="json")
     else:
-        told |= {
-            "args": {name: value for name, value in resolved(stage).items() if name != "report_to"},
+        depends |= {
+            "args": resolved(stage).model_dump(exclude={"report_to"}),
             "adapter": stage.adapter and stage.adapter.model_dump(mode="json"),
-            "rows": digest(run.rows(stage)),
+            "rows": digest(rows),
             "template": run.recipe.chat_template,
         }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()

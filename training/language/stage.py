@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +21,8 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
-from models.decoder.lora import one_line
 from training.language import ranks
-from training.language.arguments import Adapter
+from training.language.arguments import Adapter, Arguments
 from training.language.estimate import operations, peak, size_of
 from training.language.progress import Effort, Keeper, guarded, last_whole, written
 from training.language.rows import Row, begins
@@ -41,12 +40,11 @@ from training.language.tokens import (
 )
 from training.loop.heap import keep_freed
 from training.variants import write_variant
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
+from workspace.progress import RowsPrepared, Tell, silent
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
-
-Told = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Task:
     """
 
     kind: str
-    args: Mapping[str, Any]
+    args: Arguments
     base: Path
     template: Path | None = None
     adapter: Adapter | None = None
@@ -74,7 +72,7 @@ class Task:
     cache: Path | None = None
 
 
-def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | None = None) -> Path:
+def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = silent) -> Path:
     """Train one stage.
 
     Args:
@@ -82,7 +80,7 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
         rows: Checked rows of the stage's schema.
         out: Folder for checkpoints and metrics.jsonl.
         folder: Where the variant is published.
-        told: Called with rows of progress.
+        tell: Called with `RowsPrepared` and with `TrainingStep` for every row of metrics.
 
     Returns:
         The variant's folder.
@@ -93,19 +91,18 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, told: Told | 
     _quiet()
     if not torch.cuda.is_available():
         keep_freed()
-    told = told if ranks.first() else None
+    tell = tell if ranks.first() else silent
     tokenizer = load_tokenizer(task)
     data, sizes = _prepared(task, tokenizer, rows)
-    if told:
-        more = {"left_out": sizes.left_out} if sizes.left_out else {}
-        told({"rows": sizes.rows, "tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), **more})
-    trainer = _trainer(task, tokenizer, data, out, told)
+    truncated = round(sizes.truncated, 4)
+    tell(RowsPrepared(rows=sizes.rows, tokens=sizes.tokens, truncated=truncated, left_out=sizes.left_out))
+    trainer = _trainer(task, tokenizer, data, out, tell)
     trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
-    if "wandb" in task.args["report_to"] and ranks.first():
+    if "wandb" in task.args.report_to and ranks.first():
         import wandb
 
         wandb.finish()  # the next stage is a run of its own
-    figures = {"tokens": sizes.tokens, "truncated": round(sizes.truncated, 4), "steps": trainer.state.global_step}
+    figures = {"tokens": sizes.tokens, "truncated": truncated, "steps": trainer.state.global_step}
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     if losses:
         figures["loss_first"], figures["loss_last"] = losses[0], losses[-1]
@@ -148,11 +145,11 @@ def load_model(task: Task) -> Any:
     Raises:
         DataError: The base holds no language model, or lacks weights that its configuration asks for.
     """
-    told: dict[str, Any] = {"dtype": torch.float32}
-    if task.adapter is not None and (task.args["bf16"] or task.adapter.type == "qlora"):
-        told["dtype"] = torch.bfloat16
+    given: dict[str, Any] = {"dtype": torch.float32}
+    if task.adapter is not None and (task.args.bf16 or task.adapter.type == "qlora"):
+        given["dtype"] = torch.bfloat16
     if task.adapter is not None and task.adapter.type == "qlora":
-        told["quantization_config"] = BitsAndBytesConfig(
+        given["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -161,7 +158,7 @@ def load_model(task: Task) -> Any:
         )
     with _reading(task.base):
         model, found = AutoModelForCausalLM.from_pretrained(
-            task.base, local_files_only=True, output_loading_info=True, **told
+            task.base, local_files_only=True, output_loading_info=True, **given
         )
     absent = sorted(found["missing_keys"])
     if absent and not ranks.together():  # a process among several may hold but a share
@@ -209,62 +206,62 @@ def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengt
     """
     from datasets import Dataset
 
-    most = int(task.args["max_length"])
-    made = [(row, encoded(task, tokenizer, row)) for row in rows]
-    whole = [(row, ones) for row, ones in made if _start(task, tokenizer, row, ones[0]) < most]
-    lost = next((begins(row) for row, ones in made if _start(task, tokenizer, row, ones[0]) >= most), "")
+    most = task.args.max_length
+    every = [(row, encoded(task, tokenizer, row)) for row in rows]
+    whole = [(row, ones) for row, ones in every if _start(task, tokenizer, row, ones[0]) < most]
+    lost = next((begins(row) for row, ones in every if _start(task, tokenizer, row, ones[0]) >= most), "")
     if not whole:
         raise DataError(f"max_length {most} cuts the whole answer of every row, such as {lost}", hint="raise it")
     sizes = lengths([one for _, ones in whole for one in ones], most)
     if lost:
-        sizes = replace(sizes, left_out=f"{len(made) - len(whole)} of {len(made)} (no answer in max_length): {lost}")
+        sizes = replace(sizes, left_out=f"{len(every) - len(whole)} of {len(every)} (no answer in max_length): {lost}")
     if task.kind in ("dpo", "orpo"):
         return Dataset.from_list([_preference(tokenizer, row, task) for row, _ in whole]), sizes
-    told = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
-    if not task.args["assistant_only_loss"]:
-        told = [{**one, "labels": one["input_ids"]} for one in told]
-    return Dataset.from_list(told), sizes
+    made = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
+    if not task.args.assistant_only_loss:
+        made = [{**one, "labels": one["input_ids"]} for one in made]
+    return Dataset.from_list(made), sizes
 
 
 def _start(task: Task, tokenizer: Any, row: Row, first: Encoded) -> int:
     """After how many tokens a row's answer starts; a preference's prompt may be cut."""
     if task.kind in ("dpo", "orpo"):
         asked = len(rendered(tokenizer, row["prompt"], ask=True))
-        return min(asked, int(task.args["max_prompt_length"] or asked))
+        return min(asked, task.args.max_prompt_length or asked)
     return next(place for place, label in enumerate(first.labels) if label != IGNORED)
 
 
 def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
     """A preference row as texts: the prompt as inference renders it, each answer up to its end of turn."""
     asked = rendered(tokenizer, row["prompt"], ask=True)
-    most = task.args["max_prompt_length"]
-    told = {"prompt": tokenizer.decode(asked[-most:] if most else asked)}
+    most = task.args.max_prompt_length
+    made = {"prompt": tokenizer.decode(asked[-most:] if most else asked)}
     for side in ("chosen", "rejected"):
         one = of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]})
         stop = max(place for place, label in enumerate(one.labels) if label >= 0) + 1
-        told[side] = tokenizer.decode(one.input_ids[len(asked) : stop])
-    return told
+        made[side] = tokenizer.decode(one.input_ids[len(asked) : stop])
+    return made
 
 
-def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None) -> Any:
-    """The TRL trainer of the stage's kind, guarded and told of."""
+def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell) -> Any:
+    """The TRL trainer of the stage's kind, guarded and reporting."""
     from peft.utils.error import NoMatchingPeftModuleError
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     kind: type
     common = _arguments(task, out)
     if task.kind in ("cpt", "sft"):
-        packs = {"packing": task.args["packing"], "packing_strategy": _PACKING[task.kind]}
+        packs = {"packing": task.args.packing, "packing_strategy": _PACKING[task.kind]}
         kind, args = SFTTrainer, SFTConfig(**common, **packs)
     elif task.kind == "dpo":
-        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args["beta"])
+        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args.beta)
     else:
         from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-        kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args["beta"])
+        kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args.beta)
     # After the arguments: they say how weights are spread over the processes.
     model = load_model(task)
-    keeper = Keeper(out, told, _effort(task))
+    keeper = Keeper(out, tell, _effort(task))
     plain = task.kind in ("cpt", "sft") and not torch.cuda.is_available()
     try:
         with _unkept(task.kind in ("dpo", "orpo")):
@@ -277,7 +274,7 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, told: Told | None
                 peft_config=_peft(task.adapter),
             )
     except NoMatchingPeftModuleError as fault:
-        raise DataError(f"adapter, target_modules: {' '.join(str(fault).split())}") from None
+        raise DataError(f"adapter, target_modules: {one_line(fault)}") from None
     trainer.remove_callback(PrinterCallback)
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
@@ -325,23 +322,23 @@ def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
 
 def _arguments(task: Task, out: Path) -> dict[str, Any]:
     """The arguments that all four trainers share, in Hugging Face's names."""
-    same = (
+    same = {
         "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "max_length", "weight_decay",
         "per_device_train_batch_size", "gradient_accumulation_steps", "max_grad_norm", "optim",
         "bf16", "seed", "logging_steps", "save_steps",
-    )  # fmt: skip
+    }  # fmt: skip
     args = task.args
     run_name = (task.card or {}).get("name", task.kind)
-    _report_into(out / "logs", args["report_to"], run_name)
+    _report_into(out / "logs", args.report_to, run_name)
     return {
-        **{name: args[name] for name in same},
-        "activation_checkpointing": args["gradient_checkpointing"],
-        "warmup_steps": args["warmup_steps"] or args["warmup_ratio"],
+        **args.model_dump(include=same),
+        "activation_checkpointing": args.gradient_checkpointing,
+        "warmup_steps": args.warmup_steps or args.warmup_ratio,
         "output_dir": str(out / "checkpoints"),
         "use_cpu": not torch.cuda.is_available(),
         "save_total_limit": 2,
         "logging_nan_inf_filter": False,
-        "report_to": list(args["report_to"]),
+        "report_to": list(args.report_to),
         "run_name": run_name,
         "disable_tqdm": True,
         "ddp_find_unused_parameters": False,

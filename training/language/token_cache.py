@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from training.language import ranks
+from training.language.arguments import Arguments
 from training.language.rows import Row, digest
 from training.language.tokens import Lengths
 from workspace.files import publish, sha256
@@ -24,7 +25,7 @@ _ARGUMENTS = ("max_length", "max_prompt_length", "assistant_only_loss")
 _TOKENIZER = ("tokenizer*", "*token*.json", "vocab*", "merges.txt", "*.model", "*.tiktoken", "chat_template*")
 
 
-def key_of(base: Path, template: str | None, rows: Sequence[Row], kind: str, args: Mapping[str, Any]) -> str:
+def key_of(base: Path, template: str | None, rows: Sequence[Row], kind: str, args: Arguments) -> str:
     """What tells tokenised rows from any other.
 
     Args:
@@ -35,15 +36,15 @@ def key_of(base: Path, template: str | None, rows: Sequence[Row], kind: str, arg
         args: Its arguments, of which few matter.
     """
     files = {path for pattern in _TOKENIZER for path in base.glob(pattern) if path.is_file()}
-    told = {
+    depends = {
         "made by": _MADE_BY,
         "tokenizer": {path.name: sha256(path) for path in sorted(files)},
         "template": template,
         "rows": digest(rows),
         "kind": kind,
-        "args": {name: args[name] for name in _ARGUMENTS},
+        "args": {name: getattr(args, name) for name in _ARGUMENTS},
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def kept(folder: Path, make: Callable[[], tuple[Any, Lengths]]) -> tuple[Any, Lengths]:
@@ -58,8 +59,8 @@ def kept(folder: Path, make: Callable[[], tuple[Any, Lengths]]) -> tuple[Any, Le
     ranks.wait()
     if not folder.is_dir():  # a machine that does not share the first one's disk
         return make()
-    told = json.loads((folder / "lengths.json").read_text(encoding="utf-8"))
-    return load_from_disk(folder / "rows"), Lengths(**told)
+    sizes = json.loads((folder / "lengths.json").read_text(encoding="utf-8"))
+    return load_from_disk(folder / "rows"), Lengths(**sizes)
 
 
 def _put(folder: Path, rows: Any, sizes: Lengths) -> None:

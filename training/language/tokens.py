@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.language.rows import Row
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 IGNORED = -100
 
@@ -88,10 +88,10 @@ def rendered(tokenizer: Any, messages: Sequence[dict[str, str]], ask: bool, wher
     from jinja2 import TemplateError
 
     try:
-        told = tokenizer.apply_chat_template(list(messages), tokenize=True, add_generation_prompt=ask, return_dict=True)
+        made = tokenizer.apply_chat_template(list(messages), tokenize=True, add_generation_prompt=ask, return_dict=True)
     except TemplateError as fault:
-        raise DataError(f"{where}: the chat template cannot render it: {' '.join(str(fault).split())[:160]}") from None
-    return list(told["input_ids"])
+        raise DataError(f"{where}: the chat template cannot render it: {one_line(fault)}") from None
+    return list(made["input_ids"])
 
 
 def of_messages(tokenizer: Any, row: Row, where: str = "a row") -> Encoded:

@@ -1,4 +1,4 @@
-"""A recipe on a Ray cluster: every worker of Ray Train runs `training.language.run.main`, and the first one tells.
+"""A recipe on a Ray cluster: every worker of Ray Train runs `training.language.run.main`, and the first one reports.
 
 Knows Ray; not what is trained.
 """
@@ -6,21 +6,27 @@ Knows Ray; not what is trained.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from workspace.errors import ServiceError, StudioError
+from training.language.results import RecipeResult
+from training.launch.messages import Failed, Made, failure, listen, raised
+from workspace.errors import ServiceError, StudioError, one_line
+from workspace.progress import Tell, silent
 
 _LOGS = "Ray's logs: /tmp/ray/session_latest/logs/train"
 
-Told = Callable[[dict[str, Any]], None]
-
 
 def train(
-    recipe: str, home: Path, processes: int, environment: dict[str, str], told: Told | None = None
-) -> dict[str, Any]:
+    recipe: str,
+    home: Path,
+    processes: int,
+    environment: Mapping[str, str],
+    spread: bool,
+    tell: Tell = silent,
+) -> RecipeResult:
     """Train on the cluster that RAY_ADDRESS names, or on this machine alone.
 
     Args:
@@ -28,7 +34,8 @@ def train(
         home: STUDIO_HOME, shared by the workers' machines.
         processes: Workers; each has a GPU where there are any.
         environment: Variables that the workers see.
-        told: Called with rows of progress, in a thread of its own.
+        spread: Whether weights are spread over GPUs.
+        tell: Called with events of progress, in a thread of its own.
 
     Raises:
         ServiceError: No cluster answers, or it has no GPU for what wants some.
@@ -40,20 +47,18 @@ def train(
     from ray.util.queue import Queue
 
     from training.language.ranks import PATIENCE
-    from training.launch.faults import ROOT
 
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    seen = {"env_vars": environment | {"PYTHONPATH": path, "STUDIO_HOME": str(home)}}
+    seen = {"env_vars": dict(environment)}
     try:
         ray.init(ignore_reinit_error=True, runtime_env=seen, log_to_driver=False, logging_level="ERROR")
     except ConnectionError as fault:
-        raise ServiceError(f"no Ray cluster answers: {' '.join(str(fault).split())[:200]}") from None
+        raise ServiceError(f"no Ray cluster answers: {one_line(fault)}") from None
     gpus = ray.cluster_resources().get("GPU", 0) > 0
-    if environment and not gpus:
+    if spread and not gpus:
         raise ServiceError("weights are spread over GPUs, and the cluster has none", hint="--config ddp")
-    rows = Queue()
+    messages = Queue()
     file = Path(recipe).expanduser()
-    given = {"recipe": str(file.resolve()) if file.is_file() else recipe, "home": str(home), "rows": rows}
+    given = {"recipe": str(file.resolve()) if file.is_file() else recipe, "home": str(home), "messages": messages}
     trainer = TorchTrainer(
         work,
         train_loop_config=given | {"folder": str(Path.cwd())},
@@ -61,55 +66,47 @@ def train(
         run_config=RunConfig(storage_path=str(home / "training" / "ray")),
         torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
     )
-    ends: dict[str, Any] = {}
-    listener = Thread(target=_listen, args=(rows, ends, told), daemon=True)
-    listener.start()
-    try:
-        trainer.fit()
-    except (ray.exceptions.RayError, TrainingFailedError) as fault:
-        ends.setdefault("fault", fault)
-    finally:
-        rows.put(None)
-        listener.join()
-        ray.shutdown()
-    return _ended(ends)
+    fault: BaseException | None = None
+    with ThreadPoolExecutor(1) as pool:
+        end = pool.submit(listen, _until_none(messages), tell)
+        try:
+            trainer.fit()
+        except (ray.exceptions.RayError, TrainingFailedError) as error:
+            fault = error
+        finally:
+            messages.put(None)
+            pool.shutdown()
+            ray.shutdown()
+    return _ended(end.result(), fault)
 
 
 def work(given: dict[str, Any]) -> None:
     """What each worker does."""
     from training.language import ranks, run
-    from training.launch.faults import failure
 
     os.chdir(given["folder"])
+    messages = given["messages"]
     try:
-        made = run.main(
-            run.open_run(given["recipe"], Path(given["home"])), lambda row: given["rows"].put({"told": row})
+        result = run.main(
+            run.open_run(given["recipe"], Path(given["home"])), lambda event: messages.put(event.model_dump_json())
         )
     except StudioError as fault:
-        given["rows"].put(failure(type(fault), fault))
+        messages.put(failure(type(fault), fault).model_dump_json())
         raise
     if ranks.first():
-        given["rows"].put({"made": made})
+        messages.put(Made(result=result).model_dump_json())
 
 
-def _listen(rows: Any, ends: dict[str, Any], told: Told | None) -> None:
-    """Pass on the workers' rows until none follows."""
-    while (row := rows.get()) is not None:
-        if "told" in row and told:
-            told(row["told"])
-        for key in ("made", "failed"):
-            if key in row:
-                ends.setdefault(key, row[key])
+def _until_none(messages: Any) -> Iterator[str]:
+    while (line := messages.get()) is not None:
+        yield line
 
 
-def _ended(ends: dict[str, Any]) -> dict[str, Any]:
-    from training.launch.faults import fault_of
-
-    if "failed" in ends:
-        raise fault_of(ends["failed"], _LOGS)
-    if "made" not in ends:
-        lines = str(ends.get("fault", "")).split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "they told nothing")
-        raise StudioError(f"the workers failed: {last[:300]}", hint=f"see {_LOGS}")
-    made: dict[str, Any] = ends["made"]
-    return made
+def _ended(end: Made | Failed | None, fault: BaseException | None) -> RecipeResult:
+    if isinstance(end, Failed):
+        raise raised(end, _LOGS)
+    if end is None:
+        lines = [line.strip() for line in str(fault or "").split("\n") if line.strip()]
+        last = one_line(lines[-1]) if lines else "they reported nothing"
+        raise StudioError(f"the workers failed: {last}", hint=f"see {_LOGS}")
+    return end.result

@@ -1,7 +1,7 @@
 """A recipe by many processes: under accelerate's launcher, or on Ray. Each of them runs `training.language.run.main`.
 
-The processes tell what they do in lines of JSON on standard output, each after a record separator (RFC 7464); all else
-that they print goes to a log. Knows how processes are started; not what they train.
+The processes send messages (`training.launch.messages`) as lines of JSON on standard output, each after a record
+separator (RFC 7464); all else that they print goes to a log. Knows how processes are started; not what they train.
 
 python -m training.launch.start RECIPE HOME      (one process; `studio train run RECIPE \
     --launch accelerate` starts them)
@@ -9,61 +9,51 @@ python -m training.launch.start RECIPE HOME      (one process; `studio train run
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 import yaml
+from pydantic import BaseModel
 
 from training.language import ranks, run
-from training.launch.faults import ROOT, failure, fault_of
-from workspace.errors import DataError, Interrupted, ServiceError, StudioError, UsageError, unknown
+from training.language.results import RecipeResult
+from training.launch.messages import Failed, Made, failure, listen, raised
+from training.launch.options import Launcher, RunOptions
+from workspace.errors import DataError, Interrupted, ServiceError, StudioError, UsageError, one_line, unknown
 from workspace.extras import require
+from workspace.progress import Tell, silent
 
 FOLDER = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = RunOptions()
 MARK = "\x1e"
 _LONGEST_END = 60.0  # seconds that the processes have after Ctrl-C
 
-Told = Callable[[dict[str, Any]], None]
 
-
-def train(
-    recipe: str | Path,
-    home: Path,
-    launch: str = "none",
-    config: str | None = None,
-    processes: int | None = None,
-    told: Told | None = None,
-) -> dict[str, Any]:
+def train(recipe: str | Path, home: Path, options: RunOptions = DEFAULTS, tell: Tell = silent) -> RecipeResult:
     """Run a recipe, see `training.language.run.main`, in this process or in many.
 
     Args:
         recipe: A shipped recipe's name, or a file.
         home: STUDIO_HOME; several machines share it.
-        launch: Who starts the processes, one of `LAUNCHERS`.
-        config: accelerate's configuration, one of `configs()` or a file; ``ddp`` if not given.
-        processes: How many; the configuration's number if not given.
-        told: Called with rows of progress.
+        options: Who starts the processes, by which configuration, and how many.
+        tell: Called with events of progress.
 
     Raises:
-        UsageError: An unknown launcher or configuration.
+        UsageError: An unknown configuration.
         ServiceError: Ray or DeepSpeed is not installed, or there is no GPU for what wants some.
         Interrupted: Ctrl-C; the processes have ended.
         StudioError: As a process said, or the end of a process that said nothing.
     """
-    if launch not in LAUNCHERS:
-        raise UsageError(unknown("launcher", launch, LAUNCHERS))
-    if launch == "none" and (config is not None or processes is not None):
-        raise UsageError("a config and a number of processes need a launcher", hint="--launch accelerate, or ray")
-    opened = run.open_run(recipe, home)  # a fault of the recipe is told here, once
+    opened = run.open_run(recipe, home)  # a fault of the recipe is raised here, once
     try:
-        return LAUNCHERS[launch](opened, str(recipe), config, processes, told)
+        return LAUNCHERS[options.launch](opened, str(recipe), options, tell)
     except KeyboardInterrupt:
         raise Interrupted("stopped", hint="the same command goes on") from None
 
@@ -81,38 +71,34 @@ def config_file(name: str) -> Path:
     return (own if own.is_file() else shipped).resolve()
 
 
-def _here(opened: run.Run, recipe: str, config: str | None, processes: int | None, told: Told | None) -> dict[str, Any]:
-    return run.main(opened, told)
+def _here(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -> RecipeResult:
+    return run.main(opened, tell)
 
 
-def _accelerate(
-    opened: run.Run, recipe: str, config: str | None, processes: int | None, told: Told | None
-) -> dict[str, Any]:
-    """Start accelerate's launcher and pass on what the processes tell, and Ctrl-C to them."""
+def _accelerate(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -> RecipeResult:
+    """Start accelerate's launcher and pass on what the processes report, and Ctrl-C to them."""
     import torch
 
     require("datasets", "mergekit", "trl")
     command = [sys.executable, "-m", "accelerate.commands.launch"]
-    file = config_file(config or "ddp")
+    file = config_file(options.config or "ddp")
     settings = _settings(file)
     if settings.distributed_type in ("DEEPSPEED", "FSDP") and not torch.cuda.is_available():
         # accelerate would train the whole model in every process and say nothing
         raise ServiceError(f"{file.stem} spreads weights over GPUs, and there is none here", hint="--config ddp")
     command += ["--config_file", str(file)]
-    command += [] if processes is None else ["--num_processes", str(processes)]
+    command += [] if options.processes is None else ["--num_processes", str(options.processes)]
     if not settings.main_process_port and settings.num_machines == 1:
         command += ["--main_process_port", "0"]  # any that is free
     command += ["--module", "training.launch.start", recipe, str(opened.home)]
     place = f"-{settings.machine_rank}" if settings.machine_rank else ""
     log = opened.home / "training" / f"{opened.recipe.name}-launch{place}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"STUDIO_HOME": str(opened.home), "PYTHONPATH": path}
     with (
         log.open("w", encoding="utf-8") as rest,
         subprocess.Popen(
             command,
-            env=environment,
+            env=os.environ | _surroundings(opened.home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=rest,
@@ -123,12 +109,18 @@ def _accelerate(
     ):
         try:
             assert child.stdout is not None
-            ends = _listen(child.stdout, rest, told)
+            end = listen(_messages(child.stdout, rest), tell)
             code = child.wait()
         except BaseException:
             _stop(child)
             raise
-    return _ended(ends, code, log)
+    return _ended(end, code, log)
+
+
+def _surroundings(home: Path) -> dict[str, str]:
+    """Variables by which a process finds the home and this project."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"STUDIO_HOME": str(home), "PYTHONPATH": path}
 
 
 def _settings(file: Path) -> Any:
@@ -136,29 +128,24 @@ def _settings(file: Path) -> Any:
     from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
     try:
-        told = load_config_from_file(str(file))
+        settings = load_config_from_file(str(file))
     except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as fault:
-        raise DataError(f"{file} is no configuration of accelerate: {' '.join(str(fault).split())[:200]}") from None
-    if not isinstance(told, ClusterConfig):
+        raise DataError(f"{file} is no configuration of accelerate: {one_line(fault)}") from None
+    if not isinstance(settings, ClusterConfig):
         raise DataError(f"{file}: compute_environment must be LOCAL_MACHINE")
-    if told.distributed_type == "DEEPSPEED":
+    if settings.distributed_type == "DEEPSPEED":
         require("deepspeed", install="deepspeed")
-    return told
+    return settings
 
 
-def _listen(lines: IO[str], rest: IO[str], told: Told | None) -> dict[str, Any]:
-    """Pass on rows as they come; return what the processes said at their end: ``made`` or ``failed``."""
-    ends: dict[str, Any] = {}
+def _messages(lines: IO[str], log: IO[str]) -> Iterator[str]:
+    """The processes' messages as they come; what else they print goes to the log."""
     for line in lines:
-        if not line.startswith(MARK):
-            rest.write(line)
-            rest.flush()
-            continue
-        row = json.loads(line.removeprefix(MARK))
-        if "told" in row and told:
-            told(row["told"])
-        ends = row | ends if "told" not in row else ends  # the first to fail is why the others do
-    return ends
+        if line.startswith(MARK):
+            yield line.removeprefix(MARK)
+        else:
+            log.write(line)
+            log.flush()
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
@@ -174,64 +161,69 @@ def _stop(child: subprocess.Popen[str]) -> None:
             continue  # they would not end, or a second Ctrl-C
 
 
-def _ended(ends: dict[str, Any], code: int, log: Path) -> dict[str, Any]:
-    """What was made, or the fault that a process told."""
-    if "failed" in ends:
-        raise fault_of(ends["failed"], str(log))
-    if code or "made" not in ends:
+def _ended(end: Made | Failed | None, code: int, log: Path) -> RecipeResult:
+    """What was made, or the fault that a process met."""
+    if isinstance(end, Failed):
+        raise raised(end, str(log))
+    if code or end is None:
         fault = StudioError(f"the training processes ended with exit code {code}", hint=f"see {log}")
         fault.exit_code = code if code > 0 else 1
         raise fault
-    made: dict[str, Any] = ends["made"]
-    return made
+    return end.result
 
 
-def _ray(opened: run.Run, recipe: str, config: str | None, processes: int | None, told: Told | None) -> dict[str, Any]:
+def _ray(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -> RecipeResult:
     """Start workers on Ray, with a configuration's FSDP in their environment."""
     require("ray", extra="cluster")
     require("datasets", "mergekit", "trl")
     from training.launch.on_ray import train as on_ray
 
-    file = config_file(config or "ddp")
+    file = config_file(options.config or "ddp")
     settings = _settings(file)
     if settings.distributed_type == "DEEPSPEED":
         raise UsageError(f"{file.stem} is for accelerate's launcher", hint="on Ray: ddp, or fsdp2")
-    return on_ray(recipe, opened.home, processes or settings.num_processes, environment(settings), told)
+    spread = environment(settings)
+    workers = options.processes or settings.num_processes
+    return on_ray(recipe, opened.home, workers, _surroundings(opened.home) | spread, bool(spread), tell)
 
 
 def environment(settings: Any) -> dict[str, str]:
     """What accelerate's launcher would say to each process of a configuration's FSDP."""
     if settings.distributed_type != "FSDP":
         return {}
-    told = {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_MIXED_PRECISION": str(settings.mixed_precision or "no")}
+    variables = {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_MIXED_PRECISION": str(settings.mixed_precision or "no")}
     for key, value in settings.fsdp_config.items():
         name = key.upper() if key.startswith("fsdp_") else f"FSDP_{key.upper()}"
         name = name.replace("TRANSFORMER_LAYER_CLS", "TRANSFORMER_CLS")
-        told[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return told
+        variables[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return variables
 
 
-LAUNCHERS = {"none": _here, "accelerate": _accelerate, "ray": _ray}
+LAUNCHERS: Mapping[Launcher, Callable[[run.Run, str, RunOptions, Tell], RecipeResult]] = {
+    "none": _here,
+    "accelerate": _accelerate,
+    "ray": _ray,
+}
 """Who may start the processes."""
 
 
-def _say(row: dict[str, Any]) -> None:
-    sys.stdout.write(f"{MARK}{json.dumps(row)}\n")
+def _send(message: BaseModel) -> None:
+    sys.stdout.write(f"{MARK}{message.model_dump_json()}\n")
     sys.stdout.flush()
 
 
 def _fail(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
-    """Tell the fault that ends this process, then let Python print it."""
+    """Send the fault that ends this process, then let Python print it."""
     if not issubclass(kind, KeyboardInterrupt | BrokenPipeError):
-        _say(failure(kind, fault))
+        _send(failure(kind, fault))
     sys.__excepthook__(kind, fault, trace)
 
 
 def main(recipe: str, home: Path) -> None:
     """Run a recipe as one of several processes."""
-    made = run.main(run.open_run(recipe, home), lambda row: _say({"told": row}))
+    result = run.main(run.open_run(recipe, home), _send)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # on every machine there is one who waits for it
-        _say({"made": made})
+        _send(Made(result=result))
     ranks.leave()
 
 

@@ -17,6 +17,18 @@ from training.variants import card_of
 from workspace.errors import DataError
 from workspace.files import publish
 
+Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+
+class Slerp(BaseModel):
+    """A merge of two variants along the sphere; ``t`` runs over depth, 0 the parent named first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    self_attn: Shares = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1, description="t of attention, over depth")
+    mlp: Shares = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1, description="t of the feed-forward layers, over depth")
+    rest: float = Field(0.5, ge=0, le=1, description="t of all else")
+
 
 def configuration(tuned: Path, into: Path, slerp: Slerp) -> dict[str, Any]:
     """A merge as mergekit's YAML says it."""
@@ -52,12 +64,12 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    told = configuration(tuned, into, slerp)
+    merge_config = configuration(tuned, into, slerp)
 
     def lay(staged: Path) -> None:
         options = MergeOptions(write_model_card=False, copy_tokenizer=True, quiet=True, clone_tensors=True)
-        run_merge(MergeConfiguration.model_validate(told), str(staged), options)
-        shown = {**card, "merge": yaml.safe_dump(_named(told), sort_keys=False)}
+        run_merge(MergeConfiguration.model_validate(merge_config), str(staged), options)
+        shown = {**card, "merge": yaml.safe_dump(_named(merge_config), sort_keys=False)}
         (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
 
@@ -65,28 +77,18 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
     return folder
 
 
-def _named(told: Mapping[str, Any]) -> dict[str, Any]:
+def _named(merge_config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with models by their names, not their places on a disk."""
-    models = [{"model": Path(one["model"]).name} for one in told["models"]]
-    return {**told, "base_model": Path(told["base_model"]).name, "models": models}
+    models = [{"model": Path(one["model"]).name} for one in merge_config["models"]]
+    return {**merge_config, "base_model": Path(merge_config["base_model"]).name, "models": models}
 
 
 def _alike(one: Path, other: Path) -> None:
     """Refuse parents of different shapes before any weight is read."""
-    told = [json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in (one, other)]
+    first, second = (json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in (one, other))
     keys = ("model_type", "hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
     for key in keys:
-        if told[0].get(key) != told[1].get(key):
+        if first.get(key) != second.get(key):
             raise DataError(
-                f"{one.name} and {other.name} cannot be merged: {key} is {told[0].get(key)} and {told[1].get(key)}"
+                f"{one.name} and {other.name} cannot be merged: {key} is {first.get(key)} and {second.get(key)}"
             )
-
-
-class Slerp(BaseModel):
-    """A merge of two variants along the sphere; ``t`` runs over depth, 0 the parent named first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    self_attn: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1)
-    mlp: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1)
-    rest: float = Field(0.5, ge=0, le=1)
