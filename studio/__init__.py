@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from studio.runs.repeat import Replay
     from studio.runs.request import Options
     from workspace.events import Event
+    from workspace.progress import Tell
     from workspace.settings import Settings
 
 __version__ = "0.1.0"
@@ -167,7 +168,7 @@ def train_corpus(
     out: Path | str,
     *,
     settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
+    listener: Tell | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Turn papers into clean passages with their sources; the same call goes on where it was stopped.
@@ -176,8 +177,8 @@ def train_corpus(
         inputs: PDF, Markdown and text files, folders of them, or lists of references.
         out: Folder for the passages and the report.
         settings: Where the home is.
-        listener: Takes a dictionary for every document read.
-        options: Further fields of `pipelines.corpus.build.CorpusConfig`.
+        listener: Called with `DocumentRead` for every document.
+        options: Further fields of `pipelines.corpus.config.CorpusConfig`.
 
     Returns:
         The report: documents, passages, words, and what was dropped by which gate.
@@ -195,7 +196,7 @@ def train_distil(
     server: str | None = None,
     adapter: str | None = None,
     settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
+    listener: Tell | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Turn a corpus into rows for CPT, SFT and preference training; the same call goes on where it was stopped.
@@ -207,8 +208,8 @@ def train_distil(
         server: OpenAI-compatible base URL; ``"none"`` for a model in this process.
         adapter: LoRA adapter; none if ``None``, whatever the profile says.
         settings: Where the home is, and the model.
-        listener: Takes a dictionary for every passage.
-        options: Further fields of `training.distil.documents.DistilConfig`.
+        listener: Called with `PassageDistilled` after every passage.
+        options: Further fields of `training.distil.config.DistilConfig`.
 
     Returns:
         The report: rows by file and kind, and what was dropped by which check.
@@ -252,7 +253,7 @@ def train_recipe(
     config: str | None = None,
     processes: int | None = None,
     settings: Settings | None = None,
-    listener: Callable[[dict[str, Any]], None] | None = None,
+    listener: Tell | None = None,
 ) -> dict[str, Any]:
     """Train language models by a recipe; the same call goes on where it was stopped.
 
@@ -263,15 +264,15 @@ def train_recipe(
         config: accelerate's: ``ddp`` (if ``None``), ``fsdp2``, ``zero3``, ``multi-node``, or a file of one's own.
         processes: How many; the configuration's number if ``None``.
         settings: Where the home is.
-        listener: Takes a dictionary at every step that is logged.
+        listener: Called with events of progress.
 
     Returns:
         The variants, each ready as a model: ``studio.design(..., model=NAME)``.
     """
     from studio.training import recipe as work
 
-    by = {"launch": launch, "config": config, "processes": processes}
-    return work(recipe, plan, by, _settings(settings), listener)
+    by = {"plan": plan, "launch": launch, "config": config, "processes": processes}
+    return work(recipe, by, _settings(settings), listener)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workspace.errors import UsageError
+from workspace.errors import UsageError, pydantic_fault
+from workspace.progress import Tell, silent
 from workspace.settings import Settings
 
 
@@ -40,22 +41,22 @@ def corpus(
     out: Path,
     options: Mapping[str, Any],
     settings: Settings,
-    listener: Callable[[dict[str, Any]], None] | None,
+    listener: Tell | None,
 ) -> dict[str, Any]:
     """Build a corpus; see `studio.train_corpus`."""
     from pydantic import ValidationError
 
-    from pipelines.corpus.build import CorpusConfig, main
+    from pipelines.corpus.build import main
+    from pipelines.corpus.config import CorpusConfig
     from studio.runs.assemble import quiet
 
     try:
         config = CorpusConfig(inputs=tuple(inputs), **options)
     except ValidationError as fault:
-        first = fault.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
+        raise UsageError(pydantic_fault(fault, CorpusConfig)) from None
     if config.topic:
         quiet()
-    return main(config, Path(os.path.expanduser(out)), settings.home, listener)
+    return main(config, Path(os.path.expanduser(out)), settings.home, listener or silent).model_dump(mode="json")
 
 
 def distil(
@@ -64,46 +65,39 @@ def distil(
     using: Mapping[str, str | None],
     options: Mapping[str, Any],
     settings: Settings,
-    listener: Callable[[dict[str, Any]], None] | None,
+    listener: Tell | None,
 ) -> dict[str, Any]:
     """Distil a corpus by the model that the settings name, or another; see `studio.train_distil`."""
     from pydantic import ValidationError
 
     from studio.runs.assemble import quiet
-    from training.distil.documents import DistilConfig
+    from training.distil.config import DistilConfig
     from training.distil.stage import main, open_maker
-    from training.language.data_stages import LONGEST
-    from workspace.settings import ChatSettings, RoleCall
 
-    chosen = {key: value for key, value in using.items() if value is not None}
-    if "adapter" not in chosen:
-        chosen["adapter"] = "none"  # a profile's adapter writes designs
-    sampling = settings.sampling
     try:
-        config = DistilConfig(**options)
-        chat = ChatSettings(**settings.chat.model_dump() | chosen)
+        config = DistilConfig.model_validate({**using, **options})
     except ValidationError as fault:
-        first = fault.errors()[0]
-        where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {why}" if "choices" in why else f"{where}: {why}, not {first['input']!r}") from None
-    call = RoleCall(chat=chat, sampling=sampling.model_copy(update={"max_tokens": max(LONGEST, sampling.max_tokens)}))
-    if chat.server is None:
+        raise UsageError(pydantic_fault(fault, DistilConfig)) from None
+    call = config.call(settings.chat, settings.sampling)
+    if call.chat.server is None:
         quiet()
-    return main(corpus, config, open_maker(call, settings.home), out.expanduser(), listener)
+    made_by = open_maker(call, settings.home)
+    return main(corpus, config, made_by, out.expanduser(), listener or silent).model_dump(mode="json")
 
 
-def recipe(
-    path: Path | str,
-    plan: bool,
-    by: Mapping[str, Any],
-    settings: Settings,
-    listener: Callable[[dict[str, Any]], None] | None,
-) -> dict[str, Any]:
+def recipe(path: Path | str, by: Mapping[str, Any], settings: Settings, listener: Tell | None) -> dict[str, Any]:
     """Run a recipe, or with ``plan`` only say what would be done; see `studio.train_recipe`."""
+    from pydantic import ValidationError
+
     from training.language.plan import plan as planned
     from training.language.run import open_run
-    from training.launch import start as launch
+    from training.launch.options import RunOptions
+    from training.launch.start import train
 
-    if plan:
-        return planned(open_run(path, settings.home))
-    return launch.train(path, settings.home, **by, told=listener)
+    try:
+        options = RunOptions.model_validate(dict(by))
+    except ValidationError as fault:
+        raise UsageError(pydantic_fault(fault, RunOptions)) from None
+    if options.plan:
+        return planned(open_run(path, settings.home)).model_dump(mode="json")
+    return train(path, settings.home, options, listener or silent).model_dump(mode="json")

@@ -116,7 +116,7 @@ def open_run(recipe: str | Path, home: Path) -> Run:
     stages = {stage.name for stage in read.stages}
     parent_names = [name for stage in read.stages if stage.stage == "slerp" for name in parents(read, stage)]
     named: dict[str, Kind | None] = {} if read.chat_template is None else {read.chat_template: None}
-    named |= dict.fromkeys((name for name in (read.base, *parent_names) if name not in {*stages, BASE}), "chat")
+    named |= dict.fromkeys([read.base, *(name for name in parent_names if name not in {*stages, BASE})], "chat")
     models: dict[str, Path] = {}
     absent: dict[str, StudioError] = {}
     for name, kind in named.items():

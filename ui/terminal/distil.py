@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from workspace.progress import Progress, Tell
 
 _KINDS = (
     "title, summary, insights, facts, details, comparisons, open, choice, truth, reasoning, conversation, preference, "
@@ -68,23 +71,26 @@ def distil(
 
 
 @contextmanager
-def _bar(err: Console) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _bar(err: Console) -> Iterator[Tell]:
     """Progress: passages, rows, passages a minute, time left; plain lines where there is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("passages"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+    with Bar(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("distilling", total=None, told="")
 
-        def told(row: dict[str, Any]) -> None:
-            words = f"{row['rows']} rows  {row['per_minute']:g} passages/min  {row['left_s']} s left"
-            bar.update(task, completed=row["passages"], total=row["of"], told=words)
-            if row["why"]:
-                err.print(f"passage {row['passage']}: {row['why']}", markup=False, soft_wrap=True)
+        def show(event: Progress) -> None:
+            if event.type != "passage_distilled":
+                return
+            words = f"{event.rows} rows  {event.per_minute:g} passages/min  {event.left_s:.0f} s left"
+            bar.update(task, completed=event.passages, total=event.of, told=words)
+            if event.why:
+                err.print(f"passage {event.passage}: {event.why}", markup=False, soft_wrap=True)
             if not err.is_terminal:
-                err.print(f"passage {row['passages']} of {row['of']}  {words}", markup=False, soft_wrap=True)
+                err.print(f"passage {event.passages} of {event.of}  {words}", markup=False, soft_wrap=True)
 
-        yield told
+        yield show
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from workspace.errors import DataError, ServiceError, UsageError
+
+if TYPE_CHECKING:
+    from workspace.progress import Progress as Event
 
 DOCTOR_EXAMPLES = "Examples:\n\n  studio doctor\n\n  studio doctor --profile gpu --json"
 PROGRAMS_EXAMPLES = "Examples:\n\n  studio programs\n\n  studio programs architecture"
@@ -98,10 +101,13 @@ def fetch(
         for name in wanted:
             tasks: dict[str, Any] = {}
 
-            def shown(file: str, done: int, total: int, tasks: dict[str, Any] = tasks) -> None:
-                if file not in tasks:
-                    tasks[file] = bar.add_task(file, total=total or None)
-                bar.update(tasks[file], completed=done, total=total or None)
+            def shown(event: Event, tasks: dict[str, Any] = tasks) -> None:
+                if event.type == "remark":
+                    bar.console.print(event.text, markup=False)
+                if event.type == "downloaded":
+                    if event.file not in tasks:
+                        tasks[event.file] = bar.add_task(event.file, total=event.of or None)
+                    bar.update(tasks[event.file], completed=event.bytes, total=event.of or None)
 
             folder = fetch_model(name, home, shown)
             _out().print(Text(f"{name}  {folder}"), soft_wrap=True)

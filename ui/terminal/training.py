@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ui.terminal.distil import EXAMPLES, distil
+
+if TYPE_CHECKING:
+    from workspace.progress import Progress
 
 train_app = typer.Typer(
     help="Training: a corpus from papers, questions from it, language models, adapters for the painter.",
@@ -102,24 +105,26 @@ def corpus(
     as_json: Json = False,
 ) -> None:
     """Turn papers into clean passages, each with its source, and say what was dropped and why."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     import studio
 
     err = Console(stderr=True, highlight=False, emoji=False)
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+    with Bar(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
-        def told(row: dict[str, Any]) -> None:
-            bar.update(task, completed=row["documents"], total=row["of"])
-            if row["why"]:
-                err.print(f"skipped {row['skipped']}: {row['why']}", markup=False, soft_wrap=True)
+        def show(event: Progress) -> None:
+            if event.type == "document_read":
+                bar.update(task, completed=event.documents, total=event.of)
+                if event.why:
+                    err.print(f"skipped {event.document}: {event.why}", markup=False, soft_wrap=True)
 
         report = studio.train_corpus(
             inputs,
             out,
-            listener=told,
+            listener=show,
             pdf=pdf,
             topic=topic,
             relevance=relevance,
@@ -127,7 +132,7 @@ def corpus(
             near=near,
             benchmarks=tuple(benchmark or ()),
             contamination=contamination,
-            crossref="https://api.crossref.org" if crossref else "",
+            crossref=crossref,
             mail=mail,
             seconds=seconds,
             memory_mb=memory_mb,
@@ -172,29 +177,27 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train language models by a recipe: papers to rows, continued pretraining, SFT, DPO, ORPO, merges."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
 
     import studio
 
     err = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-    with Progress(*columns, console=err, disable=plan or not err.is_terminal) as bar:
+    with Bar(*columns, console=err, disable=plan or not err.is_terminal) as bar:
         task = bar.add_task("", total=None, told="")
 
-        def told(row: dict[str, Any]) -> None:
-            done, words = _progress(row)
+        def show(event: Progress) -> None:
+            done, of, words = _worded(event)
             if done is not None:
-                bar.update(task, description=row["stage"], completed=done, total=row["of"], told=words)
-            if row.get("why"):
-                err.print(
-                    f"{row['stage']}: {row.get('skipped') or row['passage']}: {row['why']}",
-                    markup=False,
-                    soft_wrap=True,
-                )
+                bar.update(task, description=event.stage, completed=done, total=of, told=words)
+            if event.type in ("document_read", "passage_distilled") and event.why:
+                name = event.document if event.type == "document_read" else event.passage
+                err.print(f"{event.stage}: {name}: {event.why}", markup=False, soft_wrap=True)
             if done is None or not err.is_terminal:
-                err.print(f"{row['stage']}: {words}", markup=False, soft_wrap=True)
+                err.print(f"{event.stage}: {words}", markup=False, soft_wrap=True)
 
-        made = studio.train_recipe(recipe, plan=plan, launch=launch, config=config, processes=processes, listener=told)
+        made = studio.train_recipe(recipe, plan=plan, launch=launch, config=config, processes=processes, listener=show)
     if as_json:
         sys.stdout.write(json.dumps(made) + "\n")
     elif plan:
@@ -208,17 +211,28 @@ def run(
             )
 
 
-def _progress(row: dict[str, Any]) -> tuple[int | None, str]:
-    """How far a stage is, if the row says so, and what else it says."""
-    if "loss" in row:
-        step = f"step {row['step']} of {row['of']}  "
-        return row["step"], f"{step}loss {row['loss']:.3f}  {row['tokens_s']:,.0f} tokens/s  {row['left_s']} s left"
-    if "documents" in row:
-        return row["documents"], f"document {row['documents']} of {row['of']}"
-    if "passage" in row:
-        told = f"{row['rows']} rows  {row['per_minute']:g} passages/min  {row['left_s']} s left"
-        return row["passages"], f"passage {row['passages']} of {row['of']}  {told}"
-    return None, "  ".join(f"{key} {value}" for key, value in row.items() if key != "stage")
+def _worded(event: Progress) -> tuple[int | None, int, str]:
+    """How far a stage is and of how many, if the event says so, and the event in words."""
+    match event.type:
+        case "training_step":
+            words = f"loss {event.loss:.3f}  {event.tokens_s or 0:,.0f} tokens/s  {event.left_s or 0:.0f} s left"
+            return event.step, event.of, f"step {event.step} of {event.of}  {words}"
+        case "document_read":
+            return event.documents, event.of, f"document {event.documents} of {event.of}"
+        case "passage_distilled":
+            words = f"{event.rows} rows  {event.per_minute:g} passages/min  {event.left_s:.0f} s left"
+            return event.passages, event.of, f"passage {event.passages} of {event.of}  {words}"
+        case "stage_started":
+            return None, 0, event.doing
+        case "stage_finished":
+            return None, 0, "done" if event.made else "done before"
+        case "rows_prepared":
+            cut = f"{event.rows} rows  {event.tokens:,} tokens  {event.truncated:.1%} cut"
+            return None, 0, f"{cut}  left out {event.left_out}" if event.left_out else cut
+        case "remark":
+            return None, 0, event.text
+        case _:
+            return None, 0, event.type
 
 
 def _show_plan(made: dict[str, Any]) -> None:
