@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from models.catalogue.table import find
-from training.language.arguments import Arguments
-from training.language.recipe import load_recipe, order, parents, resolved, shipped, steps_of
+from pipelines.corpus.config import CorpusConfig
+from training.distil.config import DistilConfig
+from training.language.arguments import Adapter, Arguments
+from training.language.recipe import Data, Recipe, Stage, load_recipe, order, parents, resolved, shipped, steps_of
+from training.launch.options import RunOptions
+from training.merging.slerp import Slerp
 from workspace.errors import DataError
 
+ROOT = Path(__file__).resolve().parent.parent
 # Stage: learning rate, schedule, epochs, length, prompt, batch, accumulation, beta, warm-up steps (arXiv 2409.03444).
 LLAMA = {
     "cpt": (2e-5, "cosine", 5, 3072, None, 6, 2, None, 0),
@@ -152,6 +160,21 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=why):
             load_recipe(name)
+
+
+@pytest.mark.parametrize(
+    "kind", [Recipe, Stage, Data, Arguments, Adapter, Slerp, CorpusConfig, DistilConfig, RunOptions]
+)
+def test_every_option_is_described(kind: type[BaseModel]) -> None:
+    assert [name for name, field in kind.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("module", ["pipelines.corpus.config", "training.distil.config", "training.launch.options"])
+def test_options_are_known_without_what_is_heavy(module: str) -> None:
+    heavy = ("torch", "transformers", "datasets", "numpy", "langchain_core", "pydantic_settings", "yaml")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_name_may_have_one_letter(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class Run:
 
     def rows(self, stage: Stage) -> list[Row]:
         """A stage's rows, checked and mixed by weight."""
-        made = mixed([(self._rows(one, stage.stage), one.weight) for one in stage.data], int(resolved(stage)["seed"]))
+        made = mixed([(self._rows(one, stage.stage), one.weight) for one in stage.data], stage.args.seed)
         if not made:
             raise DataError(f"{stage.name}: the weights of its data leave no row")
         return made

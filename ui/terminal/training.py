@@ -246,7 +246,9 @@ def _show_plan(made: dict[str, Any]) -> None:
         source = f", from {row['from']}" if "from" in row else ""
         out.print(f"\n{row['name']} ({row['stage']}{source})", markup=False, soft_wrap=True)
         shown = {
-            key: value for key, value in row.items() if key not in ("name", "stage", "from") and value not in (None, ())
+            key: value
+            for key, value in row.items()
+            if key not in ("name", "stage", "from") and value not in (None, "", (), [])
         }
         for key, value in shown.items():
             out.print(f"  {key:<28} {value}", markup=False, soft_wrap=True)
