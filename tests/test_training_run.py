@@ -222,7 +222,7 @@ class TestPlan:
         stages = {row.name: row for row in told.stages if row.stage not in ("slerp", "corpus", "distil")}
         assert stages["sft"].rows == 12 and stages["sft"].steps == 2 and (stages["sft"].tokens or 0) > 12
         dpo, orpo = stages["dpo"].memory_gb, stages["orpo"].memory_gb
-        assert stages["dpo"].beta == 0.1 and dpo and orpo and dpo > orpo - 1e-9
+        assert stages["dpo"].beta == 0.1 and dpo is not None and orpo is not None and dpo > orpo - 1e-9
         assert told.machine.memory_gb > 0 and told.missing is None and not variants(home)
         assert Plan.model_validate_json(told.model_dump_json()) == told
         assert {row["from"] for row in told.model_dump(mode="json")["stages"]} == {"base", "cpt", "sft", "dpo"}
