@@ -126,6 +126,7 @@ def test_two_workers_on_ray_learn_the_same(word_llama: Path, home: Path, tmp_pat
 class TestConfigurations:
     def test_the_shipped_ones_are_as_accelerate_reads_them(self) -> None:
         assert configs() == ["ddp", "fsdp2", "multi-node", "zero3"]
+        assert all(name in str(RunOptions.model_fields["config"].description) for name in configs())
         told = {name: load_config_from_file(str(FOLDER / f"{name}.yaml")) for name in configs()}
         assert all(isinstance(one, ClusterConfig) for one in told.values())
         kinds = {name: one.distributed_type.value for name, one in told.items()}
