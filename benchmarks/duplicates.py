@@ -40,9 +40,9 @@ def measured(count: int) -> dict[str, Any]:
             recent = [*recent[1 - KEPT :], list(rng.choice(words, WORDS))]
             text = " ".join(recent[-1])
         begun = time.perf_counter()
-        told = seen.seen(str(number), text)
+        same = seen.seen(str(number), text)
         took += time.perf_counter() - begun
-        found[kind] += told is not None
+        found[kind] += same is not None
     return {
         "passages": count,
         "duplicates_seconds": round(took, 1),

@@ -48,13 +48,13 @@ def start(recipe: Path, home: Path) -> subprocess.Popen[str]:
 
 
 def losses(home: Path) -> dict[str, dict[int, float]]:
-    """The last loss told of every step, by stage."""
-    told = {}
+    """The last loss of every step, by stage."""
+    found = {}
     for stage in STAGES[:-1]:
         file = home / "training" / f"killed-{stage}" / "metrics.jsonl"
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
-        told[stage] = {row["step"]: row["loss"] for row in rows if "loss" in row}
-    return told
+        found[stage] = {row["step"]: row["loss"] for row in rows if "loss" in row}
+    return found
 
 
 def weights(home: Path) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def one_kill(recipe: Path, length: float, draw: random.Random, want: tuple[Any, 
         stood = [stage for stage in ("papers", *STAGES) if (home / "training" / f"killed-{stage}").is_dir()]
         half = half_written(home)
         again = start(recipe, home)
-        _, told = again.communicate()
+        _, errors = again.communicate()
         row = {"moment_seconds": round(moment, 1), "in": stood[-1] if stood else "start", "half_written": half}
         if again.returncode:
-            return {**row, "exit": again.returncode, "error": told.strip().splitlines()[-1:]}
+            return {**row, "exit": again.returncode, "error": errors.strip().splitlines()[-1:]}
         got = losses(home)
         return {
             **row,
@@ -136,9 +136,9 @@ def main() -> None:
         home.mkdir()
         began = time.monotonic()
         process = start(recipe, home)
-        _, told = process.communicate()
+        _, errors = process.communicate()
         if process.returncode:
-            raise SystemExit(told)
+            raise SystemExit(errors)
         length, want = time.monotonic() - began, (losses(home), weights(home))
         rows = []
         for number in range(options.kills):

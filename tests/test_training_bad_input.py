@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.corpus.build import CorpusConfig, main
+from pipelines.corpus.build import main
 from pipelines.corpus.cleaning import sections, spans
+from pipelines.corpus.config import CorpusConfig
 from pipelines.corpus.parsing import Limits, parse
+from pipelines.corpus.report import CorpusReport
+from studio import train_corpus
 from training.sample import papers as sample_papers
 from ui.cli import main as cli
 from workspace.errors import DataError, ServiceError, StorageError, UsageError
+from workspace.progress import Progress
 
 PROSE = sample_papers.contents(0)[0]["text"]
 FONT = b"/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
@@ -52,7 +56,7 @@ def words() -> bytes:
     return b"BT /F1 10 Tf 72 700 Td 12 TL " + b" ".join(b"(%s) Tj T*" % line for line in lines) + b" ET"
 
 
-def run(tmp_path: Path, *inputs: Path, **options: Any) -> dict[str, Any]:
+def run(tmp_path: Path, *inputs: Path, **options: Any) -> CorpusReport:
     return main(CorpusConfig(inputs=inputs, **options), tmp_path / "out", tmp_path)
 
 
@@ -81,7 +85,7 @@ class TestPapers:
         report = run(tmp_path, papers)
         assert documents(tmp_path) == ["owned.pdf"]
         why = "it is encrypted and opens by a password alone; save a copy without one"
-        assert report["skipped"] == {str(papers / "locked.pdf"): why}
+        assert report.skipped == {str(papers / "locked.pdf"): why}
 
     @pytest.mark.parametrize("converter", ["pdfium", "pdftext"])
     def test_hostile_papers_are_named_and_the_good_one_is_read(
@@ -106,7 +110,7 @@ class TestPapers:
         for name, content in files.items():
             (papers / name).write_bytes(content)
         report = run(tmp_path, papers, pdf=converter, memory_mb=512)
-        told = {Path(name).name: why for name, why in report["skipped"].items()}
+        told = {Path(name).name: why for name, why in report.skipped.items()}
         assert documents(tmp_path) == ["good.pdf"] and set(told) == set(files) - {"good.pdf"}
         assert "page cannot be read" in told["circle.pdf"] and "page cannot be read" in told["pages.pdf"]
         assert told["cut.pdf"] == "it is damaged or cut off; get it anew"
@@ -169,9 +173,7 @@ class TestFolders:
         (papers / "folder.pdf").mkdir()
         os.mkfifo(papers / "pipe.txt")
         report = run(tmp_path, papers)
-        assert {
-            Path(name).name: why.removeprefix("it cannot be read: ") for name, why in report["skipped"].items()
-        } == {
+        assert {Path(name).name: why.removeprefix("it cannot be read: ") for name, why in report.skipped.items()} == {
             "gone.pdf": "No such file or directory",
             "round.txt": "Too many levels of symbolic links",
             "fault.txt": "Input/output error",
@@ -192,7 +194,7 @@ class TestFolders:
         with pytest.raises(DataError, match=r"no papers in .*closed is passed over: it cannot be read: Permission"):
             run(tmp_path, papers)
         (papers / "good.txt").write_text(PROSE)
-        assert run(tmp_path, papers)["skipped"] == {str(papers / "closed"): "it cannot be read: Permission denied"}
+        assert run(tmp_path, papers).skipped == {str(papers / "closed"): "it cannot be read: Permission denied"}
 
     def test_a_file_that_vanishes_is_named(self, papers: Path, tmp_path: Path) -> None:
         (papers / "a.txt").write_text(PROSE)
@@ -200,13 +202,13 @@ class TestFolders:
         (papers / "c.txt").symlink_to("nowhere")
         (papers / "d.txt").write_text(PROSE + " And so on and on.")
 
-        def told(row: dict[str, Any]) -> None:  # of the link, when the files before it are hashed
+        def tell(event: Progress) -> None:  # of the link, when the files before it are hashed
             (papers / "a.txt").unlink(missing_ok=True)
             (papers / "b.pdf").unlink(missing_ok=True)
 
-        report = main(CorpusConfig(inputs=(papers,)), tmp_path / "out", tmp_path, told)
-        assert {Path(name).name for name in report["skipped"]} == {"a.txt", "b.pdf", "c.txt"}
-        assert set(report["skipped"].values()) == {"it cannot be read: No such file or directory"}
+        report = main(CorpusConfig(inputs=(papers,)), tmp_path / "out", tmp_path, tell)
+        assert {Path(name).name for name in report.skipped} == {"a.txt", "b.pdf", "c.txt"}
+        assert set(report.skipped.values()) == {"it cannot be read: No such file or directory"}
 
     def test_odd_names_are_kept_apart_and_can_be_printed(
         self, papers: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
@@ -273,8 +275,8 @@ class TestFolders:
             run(tmp_path, papers)
 
     def test_a_converter_that_there_is_not(self, papers: Path, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=r"unknown converter 'marke'; did you mean 'marker'\?"):
-            run(tmp_path, papers, pdf="marke")
+        with pytest.raises(UsageError, match="pdf: Input should be 'pdfium', 'pdftext' or 'marker', not 'marke'"):
+            train_corpus([papers], tmp_path / "out", pdf="marke")
 
     def test_an_input_that_cannot_be_one(self, papers: Path, tmp_path: Path) -> None:
         os.mkfifo(papers / "pipe")

@@ -8,7 +8,7 @@ import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlparse
 
 import pytest
@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from pipelines.corpus import converters
-from pipelines.corpus.build import CorpusConfig, main
+from pipelines.corpus.build import main
 from pipelines.corpus.cleaning import joined, mended, plain, sections, sentences, spans, vocabulary
-from pipelines.corpus.converters import convert
+from pipelines.corpus.config import PAGES, Converter, CorpusConfig
+from pipelines.corpus.converters import PDF, convert
 from pipelines.corpus.duplicates import Duplicates
 from pipelines.corpus.gates import refused
 from pipelines.corpus.leaks import Leaks
 from pipelines.corpus.parsing import Limits, parse
 from pipelines.corpus.references import look_up, match, read_references
+from pipelines.corpus.report import CorpusReport
 from training.sample import papers as sample_papers
 from ui.cli import app
 from workspace.errors import DataError, ServiceError, UsageError
@@ -53,7 +54,7 @@ def pdf_of(path: Path, lines: list[str], **options: Any) -> Path:
     return path
 
 
-def run(tmp_path: Path, *inputs: Path, **options: Any) -> dict[str, Any]:
+def run(tmp_path: Path, *inputs: Path, **options: Any) -> CorpusReport:
     return main(CorpusConfig(inputs=inputs, **options), tmp_path / "out", tmp_path)
 
 
@@ -80,14 +81,25 @@ def test_the_shipped_papers_are_what_the_script_writes(papers: Path) -> None:
 
 def test_a_corpus_of_papers_with_faults(papers: Path, tmp_path: Path) -> None:
     report = run(tmp_path, papers)
-    dropped = report["dropped"]
-    assert report["documents"] == 10 and report["skipped"] == {} and report["passages"] > 50
+    dropped = report.dropped
+    assert report.documents == 10 and report.skipped == {} and report.passages > 50
     assert dropped["symbols"] == 8 and dropped["near duplicate"] >= 6 and dropped["language"] == 1
     kept = rows(tmp_path, "passages.jsonl")
     assert {row["source"]["page"] for row in kept} > {1, 2} and all(row["source"]["heading"] for row in kept)
     assert not [row for row in kept if "\ufffd" in row["text"] or "Zusammenfassung" in row["text"]]
     why = {row["gate"]: row["why"] for row in rows(tmp_path, "dropped.jsonl")}
     assert "unknown symbols" in why["symbols"] and "'de'" in why["language"]
+
+
+def test_the_converters_are_those_that_can_be_asked_for() -> None:
+    assert tuple(PDF) == get_args(Converter)
+
+
+def test_a_report_of_an_earlier_version_is_read() -> None:
+    config = {"inputs": ["papers"], "pdf": "pdfium", "crossref": "https://api.crossref.org", "gone": 1}
+    figures = {"documents": 1, "pages": 2, "skipped": {"a.pdf": "it is empty"}, "passages": 3, "words": 4}
+    held = {**figures, "dropped": {"short": 1}, "config": config}
+    assert CorpusReport.model_validate_json(json.dumps(held)).model_dump(mode="json") == held
 
 
 def test_hostile_papers_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -97,13 +109,13 @@ def test_hostile_papers_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     pdf_of(folder / "locked.pdf", [WORDS], encrypt="secret")
     Image.new("L", (400, 400), 200).save(folder / "scan.pdf")
     (folder / "corrupt.pdf").write_bytes(b"%PDF-1.7\n" + b"\x00\xff" * 500)
-    pdf_of(folder / "long.pdf", ["x"] * (50 * (converters.PAGES + 1)))
+    pdf_of(folder / "long.pdf", ["x"] * (50 * (PAGES + 1)))
     (folder / "empty.pdf").write_bytes(b"")
     (folder / "latin.txt").write_bytes("Festigkeit größer".encode("latin-1"))
     (folder / "bomb.pdf").write_bytes(bomb(600))
     report = run(tmp_path, folder, memory_mb=700, fewest=20)
-    told = {Path(name).name: why for name, why in report["skipped"].items()}
-    assert report["documents"] == 1 and report["passages"] == 1
+    told = {Path(name).name: why for name, why in report.skipped.items()}
+    assert report.documents == 1 and report.passages == 1
     assert "encrypted" in told["locked.pdf"] and "marker" in told["scan.pdf"] and "at most" in told["long.pdf"]
     assert "damaged or cut off" in told["corrupt.pdf"] and "empty" in told["empty.pdf"]
     assert "UTF-8" in told["latin.txt"] and "bomb.pdf" in told
@@ -184,7 +196,7 @@ def test_words_of_a_benchmark_are_refused_by_default(tmp_path: Path) -> None:
     bench.write_text(json.dumps({"question": question, "answer": "Flag"}) + "\n")
     with pytest.raises(DataError, match="1 dropped by contamination"):
         run(tmp_path, paper, benchmarks=(bench,), fewest=20)
-    assert run(tmp_path, paper, benchmarks=(bench,), fewest=20, contamination="keep")["passages"] == 1
+    assert run(tmp_path, paper, benchmarks=(bench,), fewest=20, contamination="keep").passages == 1
     assert Leaks({"b": [question]}).found("the three spidroins gives flagelliform") is None
     bench.write_text("{")
     with pytest.raises(DataError, match="cannot read the benchmark"):
@@ -316,7 +328,7 @@ class TestReferences:
         assert match(Path("scan1.pdf"), "Spider Silk, as Rubber", told) is told[0]
         assert match(Path("scan1.pdf"), "Wood", told) is None
 
-    def test_missing_dois_are_looked_up_once(self, tmp_path: Path) -> None:
+    def test_missing_dois_are_looked_up_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[str] = []
 
         class Crossref(BaseHTTPRequestHandler):
@@ -339,9 +351,10 @@ class TestReferences:
         Thread(target=server.serve_forever, daemon=True).start()
         try:
             (tmp_path / "list.csv").write_text(LISTS["list.csv"])
-            told, address = read_references(tmp_path / "list.csv"), f"http://127.0.0.1:{server.server_port}"
+            told = read_references(tmp_path / "list.csv")
+            monkeypatch.setattr("pipelines.corpus.references.CROSSREF", f"http://127.0.0.1:{server.server_port}")
             for _ in range(2):
-                found = look_up(told, tmp_path / "dois.json", server=address, pause=0.001)
+                found = look_up(told, tmp_path / "dois.json", pause=0.001)
                 assert [one.doi for one in found] == ["10.1038/303040a0", "10.5555/right"]
             assert asked == ["No number"] * 2  # the first answer was a fault; the second run asked nothing
         finally:

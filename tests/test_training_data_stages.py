@@ -14,9 +14,11 @@ from tests.fixtures_chat import Fault, ScriptedServer
 from training.language import data_stages
 from training.language.plan import plan
 from training.language.recipe import load_recipe, order, parents, shipped
+from training.language.results import RecipeResult
 from training.language.run import main, open_run
 from ui.cli import main as cli
 from workspace.errors import DataError, Unfinished
+from workspace.progress import Progress
 
 pytest_plugins = ["tests.fixtures_local", "tests.fixtures_chat"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -62,22 +64,25 @@ def recipe(word_llama: Path, tmp_path: Path, openai_server: ScriptedServer) -> P
     return path
 
 
-def made(told: dict[str, Any]) -> dict[str, bool]:
-    return {one["name"].removeprefix("mine-"): one["made"] for one in (*told["data"], *told["variants"])}
+def made(result: RecipeResult) -> dict[str, bool]:
+    return {one.name.removeprefix("mine-"): one.made for one in (*result.data, *result.variants)}
 
 
 def test_papers_become_a_variant_and_nothing_is_done_twice(
     recipe: Path, home: Path, openai_server: ScriptedServer
 ) -> None:
-    before = plan(open_run(recipe, home))["stages"]
-    assert [row.get("done") for row in before[:2]] == [False, False]
-    assert before[2]["data"] == "not made yet, by papers" and before[2]["steps"] is None
-    told: list[dict[str, Any]] = []
+    corpus, rows, cpt, *_ = plan(open_run(recipe, home)).stages
+    assert corpus.stage == "corpus" and rows.stage == "distil" and not corpus.done and not rows.done
+    assert cpt.stage == "cpt" and cpt.data == "not made yet, by papers" and cpt.steps is None
+    told: list[Progress] = []
     done = main(open_run(recipe, home), told.append)
     assert made(done) == dict.fromkeys(("papers", "rows", "cpt", "sft", "dpo"), True)
-    assert [row["documents"] for row in told if "documents" in row] == [1, 2]
-    assert [row["passages"] for row in told if "passage" in row] == [1, 2]
-    figures = {one["name"]: one["figures"] for one in done["data"]}
+    assert [(event.stage, event.documents) for event in told if event.type == "document_read"] == [
+        ("papers", 1), ("papers", 2),
+    ]  # fmt: skip
+    assert [event.passages for event in told if event.type == "passage_distilled"] == [1, 2]
+    assert RecipeResult.model_validate_json(done.model_dump_json()) == done
+    figures = {one.name: one.figures for one in done.data}
     assert figures["mine-papers"]["passages"] == 2
     assert figures["mine-rows"]["rows"] == {"text": 0, "messages": 2, "preferences": 2}
     assert variants(home) == ["mine-cpt", "mine-dpo", "mine-sft"]
@@ -88,8 +93,9 @@ def test_papers_become_a_variant_and_nothing_is_done_twice(
     asked = len(openai_server.requests)
     assert made(main(open_run(recipe, home))) == dict.fromkeys(("papers", "rows", "cpt", "sft", "dpo"), False)
     assert len(openai_server.requests) == asked
-    after = plan(open_run(recipe, home))["stages"]
-    assert [row.get("done") for row in after[:2]] == [True, True] and after[2]["rows"] == 4
+    corpus, rows, cpt, *_ = plan(open_run(recipe, home)).stages
+    assert corpus.stage == "corpus" and rows.stage == "distil" and corpus.done and rows.done
+    assert cpt.stage == "cpt" and cpt.rows == 4
 
 
 def test_a_new_paper_is_read_and_asked_about_and_the_others_are_not(
@@ -174,7 +180,9 @@ def test_a_server_that_is_none_is_said_before_anything_is_read(recipe: Path, hom
     told = yaml.safe_load(recipe.read_text())
     told["stages"][1]["distil"]["server"] = "here"
     recipe.write_text(yaml.safe_dump(told))
-    with pytest.raises(DataError, match=r"^distil, server: must begin with http:// or https://, not 'here'$"):
+    with pytest.raises(
+        DataError, match=r"mine.yaml: stages.1.distil.server: must begin with http:// or https://, not 'here'$"
+    ):
         main(open_run(recipe, home))
     assert not (home / "training" / "mine-papers").exists()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,20 @@ from pipelines.corpus.passages import Passage, Source, read_passages
 from studio import train_distil
 from tests.fixtures_chat import Fault, ScriptedServer
 from training.distil import checks
+from training.distil import config as options_of
 from training.distil.answers import Kept
 from training.distil.asking import excerpt, messages, version
-from training.distil.documents import KINDS, USUAL, DistilConfig, Document
+from training.distil.config import USUAL, DistilConfig
+from training.distil.documents import KINDS, Document
+from training.distil.report import DistilReport, DistilResult
 from training.distil.rows import Gathering, candidates
 from training.distil.stage import Maker, main, open_maker
 from training.language.rows import read_rows
 from ui.cli import app
 from ui.cli import main as command
-from ui.terminal.distil import _KINDS
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished, UsageError
 from workspace.files import claim, verify
+from workspace.progress import Progress
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings, load_settings
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -138,7 +141,7 @@ def far(openai_server: ScriptedServer, home: Path) -> Maker:
     return open_maker(RoleCall(chat=chat, sampling=SamplingSettings()), home)
 
 
-def run(corpus: Path, made_by: Maker, out: Path, **options: Any) -> dict[str, Any]:
+def run(corpus: Path, made_by: Maker, out: Path, **options: Any) -> DistilResult:
     return main(corpus, DistilConfig(**{"kinds": ("open",), "workers": 1, **options}), made_by, out)
 
 
@@ -153,10 +156,10 @@ class TestRows:
         openai_server.script = [ANSWERS[0][kind] for kind in KINDS]
         out = tmp_path / "out"
         report = run(corpus, far, out, kinds=tuple(KINDS), limit=1)
-        assert report["rows"] == {"text": 1, "messages": 7, "preferences": 2} and report["dropped"] == {"figure": 1}
+        assert report.rows == {"text": 1, "messages": 7, "preferences": 2} and report.dropped == {"figure": 1}
         for name, stage in (("text", "cpt"), ("messages", "sft"), ("preferences", "dpo")):
             for suffix in ("jsonl", "parquet"):
-                assert len(read_rows(out / "data" / f"{name}.{suffix}", stage)) == report["rows"][name]
+                assert len(read_rows(out / "data" / f"{name}.{suffix}", stage)) == report.rows[name]
             assert pyarrow.parquet.read_table(out / "data" / f"{name}.parquet").to_pylist() == rows(out, name)
             for row in rows(out, name):
                 assert row["passage"] == "p0" and row["source"] == passage().source.model_dump()
@@ -210,7 +213,7 @@ class TestRows:
         held = tmp_path / "held-out.json"
         held.write_text(json.dumps(["Where, in short, do they lie? They lie near the outer wall of the culm."]))
         report = run(corpus, far, tmp_path / "out", benchmarks=(held,))
-        assert report["dropped"] == {"contamination": 1} and report["benchmarks"] == ["held-out.json"]
+        assert report.dropped == {"contamination": 1} and report.benchmarks == ("held-out.json",)
         assert "of held-out" in rows(tmp_path / "out", "dropped")[0]["why"]
 
     def test_facts_that_differ_in_a_figure_are_two(self) -> None:
@@ -229,7 +232,7 @@ class TestResuming:
         first = run(corpus, far, tmp_path / "out")
         files = {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()}
         again = run(corpus, far, tmp_path / "out")
-        assert first["asked"] == 3 and again["asked"] == 0 and len(openai_server.requests) == 3
+        assert first.asked == 3 and again.asked == 0 and len(openai_server.requests) == 3
         assert files == {path.name: path.read_bytes() for path in (tmp_path / "out" / "data").iterdir()}
 
     def test_two_at_once_are_refused(self, corpus: Path, far: Maker, tmp_path: Path) -> None:
@@ -242,16 +245,16 @@ class TestResuming:
         openai_server.script = [OPEN[0], ANSWERS[0]["title"]]
         run(corpus, far, tmp_path / "out", limit=1)
         more = run(corpus, far, tmp_path / "out", limit=1, kinds=("open", "title"))
-        assert more["asked"] == 1 and more["rows"]["messages"] == 1
+        assert more.asked == 1 and more.rows["messages"] == 1
 
     def test_another_seed_or_prompt_is_another_answer(
         self, corpus: Path, far: Maker, openai_server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         openai_server.script = [OPEN[0]]
         for options, asked in (({}, 1), ({"seed": 7}, 1), ({"seed": 7}, 0)):
-            assert run(corpus, far, tmp_path / "out", limit=1, **options)["asked"] == asked
+            assert run(corpus, far, tmp_path / "out", limit=1, **options).asked == asked
         monkeypatch.setattr("training.distil.answers.version", lambda kind: f"new-{kind}")
-        assert run(corpus, far, tmp_path / "out", limit=1)["asked"] == 1
+        assert run(corpus, far, tmp_path / "out", limit=1).asked == 1
 
     @pytest.mark.parametrize("workers", [1, 3])
     def test_a_server_that_goes_down_midway(
@@ -264,7 +267,7 @@ class TestResuming:
         before = len(openai_server.requests)
         openai_server.script = list(OPEN)
         report = run(corpus, far, tmp_path / "out", workers=workers, grounding=0)
-        assert len(openai_server.requests) == before + 2 and report["asked"] == 2
+        assert len(openai_server.requests) == before + 2 and report.asked == 2
 
     def test_a_server_that_was_never_there(self, corpus: Path, closed_url: str, home: Path, tmp_path: Path) -> None:
         chat = ChatSettings(model="tiny", server=closed_url, timeout=5, retries=0)
@@ -284,32 +287,33 @@ class TestResuming:
         openai_server.script = [ANSWERS[0]["title"], OPEN[0]]
         keep: Callable[..., None] = Kept.keep
 
-        def killed(self: Kept, kind: str, told: Document | str) -> None:
+        def killed(self: Kept, kind: str, answer: Document | str) -> None:
             if kind == "open":
                 raise fault
-            keep(self, kind, told)
+            keep(self, kind, answer)
 
         with monkeypatch.context() as patch:
             patch.setattr(Kept, "keep", killed)
             with pytest.raises(Interrupted if fault is KeyboardInterrupt else fault):
                 run(corpus, far, tmp_path / "out", limit=1, kinds=("title", "open"))
         report = run(corpus, far, tmp_path / "out", limit=1, kinds=("title", "open"))
-        assert report["asked"] == 1 and report["rows"]["messages"] == 1
+        assert report.asked == 1 and report.rows["messages"] == 1
 
     def test_what_could_not_be_written_is_kept_with_its_reason_and_tried_again(
         self, corpus: Path, far: Maker, openai_server: ScriptedServer, tmp_path: Path
     ) -> None:
         openai_server.script = ["no JSON", "no JSON", "no JSON", *OPEN]
-        told: list[Mapping[str, Any]] = []
+        told: list[Progress] = []
         config = DistilConfig(kinds=("open",), workers=1, grounding=0)
         report = main(corpus, config, far, tmp_path / "out", told.append)
-        [refused] = report["refused"]
-        assert refused["passage"] == "p0" and "not a valid OpenQuestions" in refused["why"]
-        assert told[0]["why"].startswith("open: ") and [row["passages"] for row in told] == [1, 2, 3]
-        assert run(corpus, far, tmp_path / "out", grounding=0)["asked"] == 0
+        [refused] = report.refused
+        assert refused.passage == "p0" and "not a valid OpenQuestions" in refused.why
+        rows = [event for event in told if event.type == "passage_distilled"]
+        assert rows[0].why.startswith("open: ") and [row.passages for row in rows] == [1, 2, 3]
+        assert run(corpus, far, tmp_path / "out", grounding=0).asked == 0
         openai_server.script = [OPEN[0]]
         again = run(corpus, far, tmp_path / "out", grounding=0, retry=True)
-        assert again["asked"] == 1 and again["refused"] == []
+        assert again.asked == 1 and again.refused == ()
         assert openai_server.requests[-1]["seed"] != openai_server.requests[0]["seed"]
 
     def test_a_request_that_a_server_refuses_is_that_passages_fault(
@@ -317,7 +321,7 @@ class TestResuming:
     ) -> None:
         openai_server.script = [Fault("status", status=400), *OPEN]
         report = run(corpus, far, tmp_path / "out", grounding=0)
-        assert [one["passage"] for one in report["refused"]] == ["p0"] and "HTTP 400" in report["refused"][0]["why"]
+        assert [one.passage for one in report.refused] == ["p0"] and "HTTP 400" in report.refused[0].why
 
 
 class TestAsking:
@@ -343,8 +347,22 @@ class TestAsking:
         for kind, schema in KINDS.items():
             check(schema.model_json_schema(), kind)
 
+    def test_kinds_may_stand_with_commas(self) -> None:
+        assert DistilConfig.model_validate({"kinds": "choice, open"}).kinds == ("open", "choice")
+        assert DistilConfig.model_validate({"kinds": ["title,open", "facts"]}).kinds == ("title", "facts", "open")
+
+    def test_a_report_on_disk_is_read_again(
+        self, corpus: Path, far: Maker, openai_server: ScriptedServer, tmp_path: Path
+    ) -> None:
+        openai_server.script = list(OPEN)
+        made = run(corpus, far, tmp_path / "out")
+        text = (tmp_path / "out" / "data" / "report.json").read_text(encoding="utf-8")
+        read = DistilReport.model_validate_json(text)
+        assert dict(made) == {**dict(read), "data": made.data, "asked": 3, "minutes": made.minutes}
+        assert json.loads(text) == read.model_dump(mode="json")
+
     def test_the_tables_agree(self) -> None:
-        assert _KINDS.partition(";")[0].split(", ") == list(KINDS)
+        assert tuple(KINDS) == options_of.KINDS
         assert set(KINDS) - set(USUAL) == {"style"} and len({version(kind) for kind in KINDS}) == len(KINDS)
 
     @FEW
@@ -359,9 +377,9 @@ class TestAsking:
         chat = ChatSettings(model=str(word_llama), dtype="float32", device="cpu")
         made_by = open_maker(RoleCall(chat=chat, sampling=SamplingSettings()), home)
         report = run(corpus, made_by, tmp_path / "out", kinds=("title",), limit=1, grounding=0)
-        assert len(report["model"]["fingerprint"]) == 64 and report["rows"]["text"] == 1
+        assert len(report.model["fingerprint"]) == 64 and report.rows["text"] == 1
         again = run(corpus, made_by, tmp_path / "out", kinds=("title",), limit=1, grounding=0)
-        assert again["asked"] == 0
+        assert again.asked == 0
 
 
 class TestChecks:
@@ -438,8 +456,8 @@ class TestErrors:
         for text, why in (
             ("", "holds no passages"),
             ("{", "line 1: .*JSON"),
-            (f'{good}\n{{"id": "x", "text": "y"}}', "line 2, source: Field required"),
-            (f"{good}\n{good}", "line 2, id: 'p0' stands twice"),
+            (f'{good}\n{{"id": "x", "text": "y"}}', "line 2: source: Field required"),
+            (f"{good}\n{good}", "line 2: id: 'p0' stands twice"),
         ):
             file.write_text(text, encoding="utf-8")
             with pytest.raises(DataError, match=why):

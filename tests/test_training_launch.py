@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -22,12 +22,16 @@ import studio
 from models.catalogue.fetch import variants
 from tests.fixtures_local import sentences
 from training.language import ranks
+from training.language.results import RecipeResult
 from training.launch import start as launch
+from training.launch.messages import Made, failure, listen, raised
+from training.launch.options import Launcher, RunOptions
 from training.launch.start import FOLDER, config_file, configs, environment, train
 from ui.cli import app, main
 from workspace import extras
-from workspace.errors import DataError, ServiceError, UsageError
+from workspace.errors import DataError, ServiceError, StudioError, UsageError
 from workspace.files import verify
+from workspace.progress import Progress, TrainingStep
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -60,16 +64,20 @@ def losses(home: Path, name: str) -> list[float]:
 @pytest.mark.slow
 def test_two_processes_learn_as_one_with_twice_the_batch(word_llama: Path, home: Path, tmp_path: Path) -> None:
     train(recipe(tmp_path, word_llama, 4), home)
-    told: list[dict[str, Any]] = []
-    made = train(recipe(tmp_path, word_llama, 2), home, "accelerate", "ddp", 2, told.append)
+    told: list[Progress] = []
+    by = RunOptions(launch="accelerate", config="ddp", processes=2)
+    made = train(recipe(tmp_path, word_llama, 2), home, by, told.append)
     assert losses(home, "by-2-sft") == pytest.approx(losses(home, "by-4-sft"), abs=1e-4)
-    assert [row["step"] for row in told if "loss" in row] == [1, 2, 3, 4, 5]
-    assert [row["state"] for row in told if "state" in row] == ["training", "tried", "done"]
-    assert [(one["name"], one["made"]) for one in made["variants"]] == [("by-2-sft", True)]
+    assert [event.step for event in told if event.type == "training_step"] == [1, 2, 3, 4, 5]
+    assert [event.type for event in told if event.type != "training_step"] == [
+        "stage_started", "rows_prepared", "remark", "stage_finished",
+    ]  # fmt: skip
+    assert {event.stage for event in told} == {"sft"}
+    assert [(one.name, one.made) for one in made.variants] == [("by-2-sft", True)]
     assert variants(home) == ["by-2-sft", "by-4-sft"] and verify(home / "variants" / "by-2-sft") == []
     assert not list((home / "training" / "by-2-sft").glob("checkpoints/*"))
-    again = train(recipe(tmp_path, word_llama, 2), home, "accelerate", None, 2)
-    assert [one["made"] for one in again["variants"]] == [False]
+    again = train(recipe(tmp_path, word_llama, 2), home, RunOptions(launch="accelerate", processes=2))
+    assert [one.made for one in again.variants] == [False]
 
 
 @pytest.mark.slow
@@ -108,16 +116,17 @@ def test_ctrl_c_ends_every_process(word_llama: Path, home: Path, tmp_path: Path)
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 def test_two_workers_on_ray_learn_the_same(word_llama: Path, home: Path, tmp_path: Path) -> None:
     train(recipe(tmp_path, word_llama, 4), home)
-    told: list[dict[str, Any]] = []
-    made = train(recipe(tmp_path, word_llama, 2), home, "ray", None, 2, told.append)
+    told: list[Progress] = []
+    made = train(recipe(tmp_path, word_llama, 2), home, RunOptions(launch="ray", processes=2), told.append)
     assert losses(home, "by-2-sft") == pytest.approx(losses(home, "by-4-sft"), abs=1e-4)
-    assert [row["step"] for row in told if "loss" in row] == [1, 2, 3, 4, 5]
-    assert [one["made"] for one in made["variants"]] == [True]
+    assert [event.step for event in told if event.type == "training_step"] == [1, 2, 3, 4, 5]
+    assert [one.made for one in made.variants] == [True]
 
 
 class TestConfigurations:
     def test_the_shipped_ones_are_as_accelerate_reads_them(self) -> None:
         assert configs() == ["ddp", "fsdp2", "multi-node", "zero3"]
+        assert all(name in str(RunOptions.model_fields["config"].description) for name in configs())
         told = {name: load_config_from_file(str(FOLDER / f"{name}.yaml")) for name in configs()}
         assert all(isinstance(one, ClusterConfig) for one in told.values())
         kinds = {name: one.distributed_type.value for name, one in told.items()}
@@ -154,16 +163,41 @@ class TestConfigurations:
         assert config_file(str(own)) == own
         own.write_text("distributed_type: MULTI_GPU\nspeed: high\n")
         with pytest.raises(DataError, match=r"mine.yaml is no configuration of accelerate: .*speed"):
-            train("tiny", home, "accelerate", str(own))
+            train("tiny", home, RunOptions(launch="accelerate", config=str(own)))
 
     def test_weights_are_not_spread_without_gpus(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
         with pytest.raises(ServiceError, match="fsdp2 spreads weights over GPUs, and there is none here"):
-            train("tiny", home, "accelerate", "fsdp2")
+            train("tiny", home, RunOptions(launch="accelerate", config="fsdp2"))
+
+
+class TestMessages:
+    def test_events_are_passed_on_and_the_first_fault_counts(self) -> None:
+        told: list[Progress] = []
+        step = TrainingStep(step=1, of=2, loss=0.5, stage="sft")
+        faults = [failure(DataError, DataError(f"no {number}", hint="mend it")) for number in (1, 2)]
+        made = Made(result=RecipeResult(recipe="a", data=(), variants=()))
+        lines = [message.model_dump_json() for message in (step, made, *faults)]
+        end = listen(lines, told.append)
+        assert told == [step] and end == faults[0]
+        assert listen(lines[:2], told.append) == made and listen(lines[:1], told.append) is None
+        fault = raised(faults[0], "the.log")
+        assert isinstance(fault, DataError) and str(fault) == "no 1 (mend it)"
+        assert str(raised(failure(ValueError, ValueError("a\nb")), "the.log")) == (
+            "process 0 failed: ValueError: a b (see the.log)"
+        )
+
+    def test_a_line_that_is_no_message_is_named(self) -> None:
+        for line in ("{", '{"type": "stage_started"}', '{"told": {"loss": 1}}'):
+            with pytest.raises(StudioError, match="a training process sent what is no message"):
+                listen([line], lambda event: None)
+
+    def test_every_launcher_can_be_asked_for(self) -> None:
+        assert tuple(launch.LAUNCHERS) == get_args(Launcher)
 
 
 def test_an_unknown_launcher_and_options_without_one_are_refused(home: Path) -> None:
-    with pytest.raises(UsageError, match="unknown launcher 'rey'; did you mean 'ray'"):
+    with pytest.raises(UsageError, match="launch: Input should be 'none', 'accelerate' or 'ray', not 'rey'"):
         studio.train_recipe("tiny", launch="rey")
     with pytest.raises(UsageError, match="need a launcher"):
         studio.train_recipe("tiny", processes=2)

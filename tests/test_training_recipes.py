@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from models.catalogue.table import find
-from training.language.recipe import load_recipe, order, parents, resolved, shipped, steps_of
+from pipelines.corpus.config import CorpusConfig
+from training.distil.config import DistilConfig
+from training.language.arguments import Adapter, Arguments
+from training.language.recipe import Data, Recipe, Stage, load_recipe, order, parents, resolved, shipped, steps_of
+from training.launch.options import RunOptions
+from training.merging.slerp import Slerp
 from workspace.errors import DataError
 
+ROOT = Path(__file__).resolve().parent.parent
 # Stage: learning rate, schedule, epochs, length, prompt, batch, accumulation, beta, warm-up steps (arXiv 2409.03444).
 LLAMA = {
     "cpt": (2e-5, "cosine", 5, 3072, None, 6, 2, None, 0),
@@ -50,9 +59,9 @@ NAMES = (
 def test_the_study_to_the_letter(name: str) -> None:
     recipe = load_recipe(name)
     told = {stage.name: resolved(stage) for stage in recipe.stages if stage.stage != "slerp"}
-    assert {stage: tuple(args[key] for key in NAMES) for stage, args in told.items()} == STUDY[name]
+    assert {stage: tuple(getattr(args, key) for key in NAMES) for stage, args in told.items()} == STUDY[name]
     for args in told.values():
-        assert args["seed"] == 42 and args["bf16"] and (args["warmup_ratio"] == 0.1) == (not args["warmup_steps"])
+        assert args.seed == 42 and args.bf16 and (args.warmup_ratio == 0.1) == (not args.warmup_steps)
     assert recipe.processes == (1 if name == "smollm-1.7b" else 8)
     merges = [stage for stage in recipe.stages if stage.stage == "slerp"]
     assert [stage.name for stage in merges] == [f"{stage}-slerp" for stage in told]
@@ -91,22 +100,25 @@ def stage(**changes: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"bass": "x"}, r"bass: unknown key 'bass'; did you mean 'base'\?"),
-        ({"stagse": []}, r"stagse: unknown key 'stagse'; did you mean 'stages'\? choices: base, chat_template, name"),
-        ({"stages": stage(date=[])}, r"stages.0.date: unknown key 'date'; did you mean 'data'\?"),
-        ({"name": "Mine"}, "name: 'Mine' is no name; a name is up to 61 small letters, digits, dots, hyphens"),
-        ({"stages": stage(name="a b")}, "stages.0.name: 'a b' is no name; a name is up to 61 small letters"),
+        ({"bass": "x"}, r"mine.yaml: unknown key 'bass'; did you mean 'base'\?"),
+        ({"stagse": []}, r"unknown key 'stagse'; did you mean 'stages'\? choices: base, chat_template, name"),
+        ({"stages": stage(date=[])}, r"stages.0: unknown key 'date'; did you mean 'data'\?"),
+        ({"name": "Mine"}, "name: a name is up to 61 small letters, digits, dots, hyphens .*, not 'Mine'"),
+        ({"stages": stage(name="a b")}, "stages.0.name: a name is up to 61 small letters, .*, not 'a b'"),
         ({"name": 5}, "name: Input should be a valid string, not 5"),
         ({"base": ""}, "base: String should have at least 1 character"),
-        ({"stages": stage(args={"learning_rate": float("inf")})}, "args, learning_rate: .* finite number, not inf"),
+        (
+            {"stages": stage(args={"learning_rate": float("inf")})},
+            "0.args.learning_rate: .* finite number, not inf",
+        ),
         ({"stages": stage(args={"optim": "adamm"})}, "optim: Input should be 'adamw_torch', .*, not 'adamm'"),
         ({"stages": stage(data=[{"path": "x", "weight": 1e300}])}, "data.0.weight: .* less than or equal to 1000"),
         ({"stages": [*stage(), {"name": "s", "stage": "slerp", "slerp": {"mlp": []}}]}, "slerp.mlp: .* at least 1"),
         (
             {"stages": stage(args={"learnig_rate": 1})},
-            r"unknown argument 'learnig_rate'; did you mean 'learning_rate'\?",
+            r"stages.0.args: unknown key 'learnig_rate'; did you mean 'learning_rate'\?",
         ),
-        ({"stages": stage(args={"learning_rate": -1})}, "a, args, learning_rate: Input should be greater than 0"),
+        ({"stages": stage(args={"learning_rate": -1})}, "stages.0.args.learning_rate: Input should be greater than 0"),
         ({"stages": stage(args={"lr_scheduler_type": "cosin"})}, "lr_scheduler_type: Input should be 'cosine'"),
         (
             {"stages": stage(stage="rlhf")},
@@ -150,6 +162,21 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
             load_recipe(name)
 
 
+@pytest.mark.parametrize(
+    "kind", [Recipe, Stage, Data, Arguments, Adapter, Slerp, CorpusConfig, DistilConfig, RunOptions]
+)
+def test_every_option_is_described(kind: type[BaseModel]) -> None:
+    assert [name for name, field in kind.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("module", ["pipelines.corpus.config", "training.distil.config", "training.launch.options"])
+def test_options_are_known_without_what_is_heavy(module: str) -> None:
+    heavy = ("torch", "transformers", "datasets", "numpy", "langchain_core", "pydantic_settings", "yaml")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_a_name_may_have_one_letter(tmp_path: Path) -> None:
     assert load_recipe(written(tmp_path, name="m")).name == "m"
 
@@ -170,4 +197,4 @@ def test_a_stage_starts_from_the_one_before_it(tmp_path: Path) -> None:
 )
 def test_steps(args: dict[str, Any], rows: int, processes: int, steps: int) -> None:
     sizes = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
-    assert steps_of(args | sizes, rows, processes) == steps
+    assert steps_of(Arguments.model_validate(args | sizes), rows, processes) == steps

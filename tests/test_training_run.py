@@ -15,14 +15,16 @@ from typer.testing import CliRunner
 from models.catalogue.fetch import locate, variants
 from tests.fixtures_local import sentences
 from training.language import run as runner
+from training.language.arguments import Adapter
 from training.language.estimate import Machine, Size, hours, memory, size_of
-from training.language.plan import plan
+from training.language.plan import Plan, plan
 from training.language.recipe import resolved
 from training.language.run import main, open_run
 from training.sample.rows import benchmark, passages, sample_rows
 from ui.cli import app
 from ui.cli import main as cli
 from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError
+from workspace.progress import Progress
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -54,15 +56,17 @@ def recipe(word_llama: Path, tmp_path: Path) -> Path:
 
 
 def test_a_recipe_runs_once_and_its_variants_are_models(recipe: Path, home: Path) -> None:
-    told: list[dict[str, Any]] = []
-    made = main(open_run(recipe, home), told.append)["variants"]
-    assert {one["name"] for one in made} == {"mine-cpt", "mine-sft", "mine-dpo", "mine-orpo", "mine-dpo-slerp"}
-    assert all(one["made"] for one in made)
-    assert {row["stage"] for row in told if "loss" in row} == {"cpt", "sft", "dpo", "orpo"}
-    assert {row["stage"] for row in told if "says" in row} == {"sft", "dpo", "orpo"}
-    assert variants(home) == sorted(one["name"] for one in made)
-    again = main(open_run(recipe, home))["variants"]
-    assert not any(one["made"] for one in again)
+    told: list[Progress] = []
+    made = main(open_run(recipe, home), told.append).variants
+    assert {one.name for one in made} == {"mine-cpt", "mine-sft", "mine-dpo", "mine-orpo", "mine-dpo-slerp"}
+    assert all(one.made for one in made)
+    assert {event.stage for event in told if event.type == "training_step"} == {"cpt", "sft", "dpo", "orpo"}
+    assert {event.stage for event in told if event.type == "remark"} == {"sft", "dpo", "orpo"}
+    assert [event.doing for event in told if event.type == "stage_started"] == [*["training"] * 4, "merging"]
+    assert all(event.text.startswith("tried: ") for event in told if event.type == "remark")
+    assert variants(home) == sorted(one.name for one in made)
+    again = main(open_run(recipe, home)).variants
+    assert not any(one.made for one in again)
     from models.chat.local import LocalChat
 
     folder = locate("mine-dpo-slerp", home, kind="chat")
@@ -76,7 +80,7 @@ def test_what_changed_is_made_anew_and_all_that_follows(recipe: Path, home: Path
     main(open_run(recipe, home))
     rows = (recipe.parent / "pairs.jsonl").read_text().splitlines()
     (recipe.parent / "pairs.jsonl").write_text("\n".join(rows[:-1]) + "\n")
-    made = {one["name"]: one["made"] for one in main(open_run(recipe, home))["variants"]}
+    made = {one.name: one.made for one in main(open_run(recipe, home)).variants}
     assert made == {
         "mine-cpt": False, "mine-sft": False, "mine-dpo": True, "mine-orpo": True, "mine-dpo-slerp": True,
     }  # fmt: skip
@@ -98,17 +102,36 @@ def test_a_stage_that_was_stopped_leaves_the_others_whole(
         patch.setattr(stages, "main", stopped)
         main(open_run(recipe, home))
     assert set(variants(home)) <= {"mine-cpt", "mine-sft", "mine-orpo"} and "mine-sft" in variants(home)
-    made = {one["name"]: one["made"] for one in main(open_run(recipe, home))["variants"]}
+    made = {one.name: one.made for one in main(open_run(recipe, home)).variants}
     assert not made["mine-cpt"] and not made["mine-sft"] and made["mine-dpo"]
+
+
+def key(run: runner.Run) -> str:
+    stage = run.recipe.stages[0]
+    return runner._key(run, stage, run.rows(stage))
+
+
+def test_models_are_found_once(recipe: Path, home: Path, word_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(name: str, *given: Any, **named: Any) -> Path:
+        asked.append(name)
+        return locate(name, *given, **named)
+
+    monkeypatch.setattr(runner, "locate", counted)
+    run = open_run(recipe, home)
+    plan(run)
+    main(run)
+    assert asked == [str(word_llama)]
 
 
 def test_metrics_go_elsewhere_only_where_a_package_is_there(
     recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = runner._key(open_run(recipe, home), open_run(recipe, home).recipe.stages[0])
+    before = key(open_run(recipe, home))
     text = recipe.read_text()
     recipe.write_text(text.replace("bf16: false", "report_to: [tensorboard, wandb]\n    bf16: false", 1))
-    assert runner._key(open_run(recipe, home), open_run(recipe, home).recipe.stages[0]) == before
+    assert key(open_run(recipe, home)) == before
     honest = importlib.util.find_spec
     absent = ("tensorboard", "wandb")
     monkeypatch.setattr(
@@ -118,7 +141,7 @@ def test_metrics_go_elsewhere_only_where_a_package_is_there(
     line = "error: tensorboard, wandb are not installed (pip install -c constraints.txt '.[metrics]')\n"
     assert capsys.readouterr().err == line
     recipe.write_text(text.replace("bf16: false", "report_to: [mlflow]\n    bf16: false", 1))
-    with pytest.raises(DataError, match=r"args, report_to.0: Input should be 'tensorboard' or 'wandb'"):
+    with pytest.raises(DataError, match=r"stages.0.args.report_to.0: Input should be 'tensorboard' or 'wandb'"):
         open_run(recipe, home)
 
 
@@ -196,10 +219,13 @@ class TestPlan:
     def test_a_plan_trains_nothing(self, recipe: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(runner, "_train", None)
         told = plan(open_run(recipe, home))
-        stages = {row["name"]: row for row in told["stages"]}
-        assert stages["sft"]["rows"] == 12 and stages["sft"]["steps"] == 2 and stages["sft"]["tokens"] > 12
-        assert stages["dpo"]["beta"] == 0.1 and stages["dpo"]["memory_gb"] > stages["orpo"]["memory_gb"] - 1e-9
-        assert told["machine"]["memory_gb"] > 0 and told["missing"] is None and not variants(home)
+        stages = {row.name: row for row in told.stages if row.stage not in ("slerp", "corpus", "distil")}
+        assert stages["sft"].rows == 12 and stages["sft"].steps == 2 and (stages["sft"].tokens or 0) > 12
+        dpo, orpo = stages["dpo"].memory_gb, stages["orpo"].memory_gb
+        assert stages["dpo"].beta == 0.1 and dpo is not None and orpo is not None and dpo > orpo - 1e-9
+        assert told.machine.memory_gb > 0 and told.missing is None and not variants(home)
+        assert Plan.model_validate_json(told.model_dump_json()) == told
+        assert {row["from"] for row in told.model_dump(mode="json")["stages"]} == {"base", "cpt", "sft", "dpo"}
 
     @pytest.mark.parametrize("name", ["llama-3.1-8b-base", "mistral-7b-v0.3-instruct", "smollm-1.7b"])
     def test_the_study_is_planned_without_its_models(self, name: str, home: Path) -> None:
@@ -218,8 +244,8 @@ class TestPlan:
         whole = memory(size, args, "cpt", None, 1)
         assert whole > 16 * 8.03 and memory(size, args, "cpt", None, 8) < 0.6 * whole
         assert memory(size, args, "dpo", None, 1) > whole
-        slim = {"type": "qlora", "r": 16}
-        assert memory(size, args | {"gradient_checkpointing": True}, "cpt", slim, 1) < 0.5 * whole
+        slim = Adapter(type="qlora", r=16)
+        assert memory(size, args.model_copy(update={"gradient_checkpointing": True}), "cpt", slim, 1) < 0.5 * whole
         assert hours(size, 1e9, "dpo", 4e14) > hours(size, 1e9, "cpt", 4e14) > 30
 
     def test_sizes_are_counted_from_a_configuration(self, word_llama: Path) -> None:

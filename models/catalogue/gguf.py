@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 
 def convert(source: Path, target: Path) -> None:
@@ -39,9 +39,7 @@ def convert(source: Path, target: Path) -> None:
                 folder, gguf_file=name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
             )
         except (ValueError, LookupError, RuntimeError, OSError, struct.error) as error:
-            raise DataError(
-                f"{source.name} cannot be converted: {(str(error) or 'unknown').splitlines()[0]}"
-            ) from error
+            raise DataError(f"{source.name} cannot be converted: {one_line(error)}") from error
         target.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)

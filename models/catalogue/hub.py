@@ -12,11 +12,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from models.catalogue.download import Progress, download
+from models.catalogue.download import download
 from models.catalogue.folders import TEXT, WEIGHTS
 from models.catalogue.lock import Pin
 from models.catalogue.table import Model
-from workspace.errors import DataError, ServiceError
+from workspace.errors import DataError, ServiceError, one_line
+from workspace.progress import Progress, Tell
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -34,14 +35,14 @@ class HubFile:
     blob: str | None
 
 
-def fetch_files(model: Model, partial: Path, pin: Pin | None, progress: Progress) -> Pin:
+def fetch_files(model: Model, partial: Path, pin: Pin | None, tell: Tell) -> Pin:
     """Bring a model's files into ``partial/files``.
 
     Args:
         model: The catalogue row.
         partial: Where unfinished downloads are kept.
         pin: What was fetched before, whose revision and sums are binding.
-        progress: Called with file name, bytes and total.
+        tell: Called with `Downloaded`, whose bytes are those of all files.
 
     Returns:
         The commit and the sha256 of each file.
@@ -53,15 +54,25 @@ def fetch_files(model: Model, partial: Path, pin: Pin | None, progress: Progress
     for file in files:
         target = partial / "files" / file.name
 
-        def shown(_: str, done: int, __: int, name: str = file.name, start: int = before) -> None:
-            progress(name, start + done, total)
-
         expect = pin.files.get(file.name) if pin else None
-        sums[file.name] = _bring(api, model, revision, file, target, expect or file.sha256, shown)
+        sums[file.name] = _bring(
+            api, model, revision, file, target, expect or file.sha256, _among(tell, file.name, before, total)
+        )
         before += file.size
     if pin and (lost := sorted(set(pin.files) - {file.name for file in files})):
         raise DataError(f"{model.hub} at {revision[:12]} no longer holds {', '.join(lost)}, which the lock file names")
     return Pin(source="hub", origin=str(model.hub), revision=revision, files=sums)
+
+
+def _among(tell: Tell, name: str, before: int, total: int) -> Tell:
+    """Tell of one file of several: its bytes after those ``before`` it, of the ``total`` of all."""
+
+    def counted(event: Progress) -> None:
+        if event.type == "downloaded":
+            event = event.model_copy(update={"file": name, "bytes": before + event.bytes, "of": total})
+        tell(event)
+
+    return counted
 
 
 def wanted(model: Model, name: str) -> bool:
@@ -105,8 +116,7 @@ def _listing(api: HfApi, model: Model, revision: str | None) -> tuple[str, list[
             f"the hub has no repository {repository}, or it is private", hint="set HF_TOKEN if you have access"
         ) from error
     except (errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ServiceError(f"the model hub does not answer for {repository}: {reason}") from error
+        raise ServiceError(f"the model hub does not answer for {repository}: {one_line(error)}") from error
     files = [_row(sibling) for sibling in info.siblings or [] if wanted(model, sibling.rfilename)]
     if not any(file.name.endswith(WEIGHTS) for file in files):
         raise DataError(f"{repository} holds no safetensors weights; other formats are not taken")
@@ -125,15 +135,13 @@ def _gated(api: HfApi, model: Model) -> ServiceError:
     )
 
 
-def _bring(
-    api: HfApi, model: Model, revision: str, file: HubFile, target: Path, expect: str | None, progress: Progress
-) -> str:
+def _bring(api: HfApi, model: Model, revision: str, file: HubFile, target: Path, expect: str | None, tell: Tell) -> str:
     from huggingface_hub import get_token, hf_hub_url
 
     url = hf_hub_url(str(model.hub), file.name, revision=revision, endpoint=api.endpoint)
     token = get_token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    found = download(url, target, expect=expect, size=file.size, headers=headers, progress=progress)
+    found = download(url, target, expect=expect, size=file.size, headers=headers, tell=tell)
     if expect is None and file.blob:
         data = target.read_bytes()
         if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != file.blob:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workspace.errors import DataError, StorageError
+from workspace.errors import DataError, StorageError, pydantic_fault
 from workspace.files import disk, publish
 
 NAME = "models.lock.json"
@@ -71,9 +71,9 @@ def _read(path: Path) -> _Lock:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise DataError(f"{path} is damaged at {where}: {first['msg']}", hint="move it away to pin anew") from error
+        raise DataError(
+            f"{path} is damaged: {pydantic_fault(error, _Lock)}", hint="move it away to pin anew"
+        ) from error
 
 
 @contextmanager

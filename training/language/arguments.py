@@ -1,4 +1,4 @@
-"""What a stage of a recipe can be told, with Hugging Face's names, bounds and defaults. Knows shapes, no training."""
+"""What a stage of a recipe is trained with: Hugging Face's names, bounds and defaults. Knows shapes, no training."""
 
 from __future__ import annotations
 

@@ -19,33 +19,37 @@ from workspace.errors import DataError, ServiceError
 _SHAPE = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
-class CorpusPlan(CorpusConfig):
-    """A corpus stage, with its settings."""
+class _Planned(BaseModel):
+    """A stage of a plan."""
+
+    model_config = _SHAPE
 
     name: str = Field(description="The stage's name")
-    stage: Literal["corpus"] = Field(description="The stage's kind")
+    stage: str = Field(description="The stage's kind")
+
+
+class _Following(_Planned):
+    source: str = Field(alias="from", description="The stage, or base, that it starts from")
+
+
+class CorpusPlan(CorpusConfig, _Planned):
+    """A corpus stage, with its settings."""
+
+    stage: Literal["corpus"]
     done: bool = Field(description="Whether it has made its rows, of whichever papers")
 
 
-class DistilPlan(DistilConfig):
+class DistilPlan(DistilConfig, _Following):
     """A distil stage, with its settings."""
 
-    model_config = _SHAPE
-
-    name: str = Field(description="The stage's name")
-    stage: Literal["distil"] = Field(description="The stage's kind")
-    source: str = Field(alias="from", description="The corpus stage that it distils")
+    stage: Literal["distil"]
     done: bool = Field(description="Whether it has made its rows, of whichever passages")
 
 
-class MergePlan(Slerp):
-    """A merge, with its t over depth."""
+class MergePlan(Slerp, _Following):
+    """A merge, with its t over depth; ``source`` is for t = 1."""
 
-    model_config = _SHAPE
-
-    name: str = Field(description="The stage's name")
-    stage: Literal["slerp"] = Field(description="The stage's kind")
-    source: str = Field(alias="from", description="The stage, or base, for t = 1")
+    stage: Literal["slerp"]
     into: str = Field(description="The stage or model for t = 0")
 
 
@@ -60,14 +64,10 @@ class Amount(BaseModel):
     data: str = Field(description="The rows' digest, or why they are not there")
 
 
-class TrainingPlan(Arguments, Amount):
+class TrainingPlan(Amount, Arguments, _Following):
     """A training stage, with every argument, and what it will need."""
 
-    model_config = _SHAPE
-
-    name: str = Field(description="The stage's name")
-    stage: Literal["cpt", "sft", "dpo", "orpo"] = Field(description="The stage's kind")
-    source: str = Field(alias="from", description="The stage, or base, that it starts from")
+    stage: Literal["cpt", "sft", "dpo", "orpo"]
     adapter: Adapter | None = Field(description="A low-rank adapter in place of full training")
     memory_gb: float | None = Field(None, description="Memory that a process needs, estimated")
     hours: float | None = Field(None, description="How long it takes here, estimated")

@@ -82,7 +82,7 @@ class Run:
 
     def rows(self, stage: Stage) -> list[Row]:
         """A stage's rows, checked and mixed by weight."""
-        made = mixed([(self._rows(one, stage.stage), one.weight) for one in stage.data], int(resolved(stage)["seed"]))
+        made = mixed([(self._rows(one, stage.stage), one.weight) for one in stage.data], stage.args.seed)
         if not made:
             raise DataError(f"{stage.name}: the weights of its data leave no row")
         return made
@@ -116,7 +116,7 @@ def open_run(recipe: str | Path, home: Path) -> Run:
     stages = {stage.name for stage in read.stages}
     parent_names = [name for stage in read.stages if stage.stage == "slerp" for name in parents(read, stage)]
     named: dict[str, Kind | None] = {} if read.chat_template is None else {read.chat_template: None}
-    named |= dict.fromkeys((name for name in (read.base, *parent_names) if name not in {*stages, BASE}), "chat")
+    named |= dict.fromkeys([read.base, *(name for name in parent_names if name not in {*stages, BASE})], "chat")
     models: dict[str, Path] = {}
     absent: dict[str, StudioError] = {}
     for name, kind in named.items():

@@ -66,18 +66,18 @@ def train(
         run_config=RunConfig(storage_path=str(home / "training" / "ray")),
         torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
     )
-    fault: BaseException | None = None
+    stopped: BaseException | None = None
     with ThreadPoolExecutor(1) as pool:
         end = pool.submit(listen, _until_none(messages), tell)
         try:
             trainer.fit()
-        except (ray.exceptions.RayError, TrainingFailedError) as error:
-            fault = error
+        except (ray.exceptions.RayError, TrainingFailedError) as fault:
+            stopped = fault
         finally:
             messages.put(None)
             pool.shutdown()
             ray.shutdown()
-    return _ended(end.result(), fault)
+    return _ended(end.result(), stopped)
 
 
 def work(given: dict[str, Any]) -> None:
