@@ -239,9 +239,11 @@ def pick(
 def _dtype(name: str, device: str) -> Any:
     import torch
 
+    from models.decoder.quick_linear import multiplies_bfloat16
+
     if name != "auto":
         return {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}[name]
-    if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if device == "cpu" and not multiplies_bfloat16():
         return torch.float32
     return torch.bfloat16
 
