@@ -75,6 +75,8 @@ def _fault(data: dict[str, Any]) -> str:
     ("data", "line"),
     [
         ({}, "needed: Field required"),
+        ({"neded": 1},
+         "unknown key 'neded'; did you mean 'needed'? choices: from, named, needed, parts (and 1 more)"),
         ({"needed": 1, "form": ""}, "unknown key 'form'; did you mean 'from'? choices: from, named, needed, parts"),
         ({"needed": 1, "parts": [{"wight": 1}]},
          "parts.0: unknown key 'wight'; did you mean 'weight'? choices: weight"),

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.decoder.lora import fold_adapter, one_line, taught_by
+from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
-from workspace.errors import DataError, ServiceError
+from workspace.errors import DataError, ServiceError, one_line
 
 if TYPE_CHECKING:
     import torch

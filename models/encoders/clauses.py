@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 CLAUSES = "clauses.safetensors"
 """Where a painter's folder keeps them, if it has them."""
@@ -160,7 +160,7 @@ def embedder_of(painter: Path) -> nn.Sequential:
                 for name in ("linear_1.weight", "linear_1.bias", "linear_2.weight", "linear_2.bias")
             }
     except (OSError, SafetensorError) as fault:
-        raise DataError(f"cannot read the text embedder of {painter}: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"cannot read the text embedder of {painter}: {one_line(fault)}") from None
     layers = [nn.Linear(*reversed(parts[f"{name}.weight"].shape)) for name in ("linear_1", "linear_2")]
     for layer, name in zip(layers, ("linear_1", "linear_2"), strict=True):
         layer.load_state_dict({"weight": parts[f"{name}.weight"], "bias": parts[f"{name}.bias"]})
@@ -181,7 +181,7 @@ def load_clauses(painter: Path) -> Clauses:
         tagger = Tagger(hidden, width, len(weights["out.weight"]) - JOINS)
         tagger.load_state_dict(weights)
     except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as fault:
-        raise DataError(f"cannot read {painter / CLAUSES}: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"cannot read {painter / CLAUSES}: {one_line(fault)}") from None
     if {families.shape[1], others.shape[1]} != {embedder[2].out_features} or hidden != embedder[0].in_features:
         raise DataError(f"{painter / CLAUSES} belongs to another painter")
     return Clauses(tagger, families, others, embedder).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -109,7 +109,7 @@ def decoded(data: bytes) -> Image.Image:
                 raise DataError(f"the picture has {image.width}x{image.height} pixels; at most {MOST_PIXELS} are read")
             return image.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as fault:
-        raise DataError(f"cannot read the picture: {' '.join(str(fault).split())[:160]}") from fault
+        raise DataError(f"cannot read the picture: {one_line(fault)}") from fault
 
 
 def base_of(folder: Path) -> str | None:
@@ -140,7 +140,7 @@ def load_eyes(folder: Path, words: int) -> Eyes:
         eyes = Eyes(shape)
         eyes.load_state_dict({name: one.float() for name, one in load_file(folder / WEIGHTS).items()})
     except (OSError, ValueError, ValidationError, SafetensorError, RuntimeError) as fault:
-        raise DataError(f"cannot read the eyes in {folder}: {' '.join(str(fault).split())[:200]}") from fault
+        raise DataError(f"cannot read the eyes in {folder}: {one_line(fault)}") from fault
     if shape.words != words:
         raise DataError(f"the eyes in {folder} are for a language model of width {shape.words}, not {words}")
     return eyes.eval().requires_grad_(False)

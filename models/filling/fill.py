@@ -24,7 +24,7 @@ from models.filling.questions import Question, question
 from models.filling.said import Said, plain_words
 from models.filling.shots import Shots, ahead, helpers
 from models.filling.slots import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
-from workspace.errors import DataError
+from workspace.errors import DataError, pydantic_fault
 
 if TYPE_CHECKING:
     from models.decoder.engine import Engine
@@ -101,9 +101,7 @@ def fill(
             continue
         return Filled(value, work.repairs + attempt, value.model_dump_json(indent=2))
     assert fault is not None  # the loop ends without a value only through a ValidationError
-    first = fault.errors()[0]
-    where = ".".join(map(str, first["loc"])) or schema.__name__
-    raise DataError(f"the model could not fill {where}: {first['msg']}") from fault
+    raise DataError(f"the model could not fill {schema.__name__}: {pydantic_fault(fault, schema)}") from fault
 
 
 class _Work:
@@ -258,7 +256,7 @@ class _Work:
         try:
             self.values[slot.path] = slot.check(values[index or 0])
         except ValidationError as error:
-            raise DataError(f"the value given for {slot.where} is wrong: {error.errors()[0]['msg']}") from error
+            raise DataError(f"the value given for {slot.where} is wrong: {pydantic_fault(error)}") from error
         self.said.add(str(self.values[slot.path]), own=True)
         return True
 

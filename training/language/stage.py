@@ -21,7 +21,6 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
-from models.decoder.lora import one_line
 from training.language import ranks
 from training.language.arguments import Adapter
 from training.language.estimate import operations, peak, size_of
@@ -41,7 +40,7 @@ from training.language.tokens import (
 )
 from training.loop.heap import keep_freed
 from training.variants import write_variant
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
