@@ -85,11 +85,11 @@ class _Answer:
 
 
 class _Refused:
-    """The tokens an answer must not go on with: avoided words, and ends of runs that the model has said before."""
+    """The tokens an answer must not go on with: avoided words, and ends of runs that the model has written before."""
 
     def __init__(self, llm: Engine, messages: Sequence[BaseMessage], sampling: SamplingSettings) -> None:
-        said = [llm.encode(str(message.text)) for message in messages if message.type == "ai"]
-        self.runs = Runs(said, sampling.no_repeat_ngram_size)
+        answers = [llm.encode(str(message.text)) for message in messages if message.type == "ai"]
+        self.runs = Runs(answers, sampling.no_repeat_ngram_size)
         self.always = llm.single(sampling.avoid)
 
     def after(self, written: list[int]) -> list[int]:

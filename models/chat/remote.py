@@ -156,13 +156,13 @@ class RemoteChat(ChatOpenAI):
                 wrong = pydantic_fault(error, schema)
                 raise DataError(f"the answer is not a valid {schema.__name__}: {wrong}") from error
 
-        def told(message: AIMessage) -> dict[str, Any]:
+        def with_fault(message: AIMessage) -> dict[str, Any]:
             try:
                 return {"raw": message, "parsed": parsed(message), "parsing_error": None}
             except DataError as fault:
                 return {"raw": message, "parsed": None, "parsing_error": fault}
 
-        return asked | (RunnableLambda(told) if include_raw else RunnableLambda(parsed))
+        return asked | (RunnableLambda(with_fault) if include_raw else RunnableLambda(parsed))
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -202,9 +202,9 @@ class RemoteChat(ChatOpenAI):
             return ServiceError(f"{self.server} refused the key (HTTP {code})", hint="set api_key_env to its variable")
         if code == 404:
             there = ", ".join(_listed(self))
-            told = f"; it has: {there}" if there else ", and lists no models"
+            listing = f"; it has: {there}" if there else ", and lists no models"
             hint = None if there else "does the URL end as the server wants it, most often in /v1?"
-            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404){told}", hint=hint)
+            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404){listing}", hint=hint)
         return ServiceError(f"{self.server} answered HTTP {code}: {one_line(fault)}")
 
 

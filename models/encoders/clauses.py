@@ -88,16 +88,16 @@ class Clauses(nn.Module):
             goal = self.plain(self.embedder(pooled[row].float()))
             if found := self._two(ids[row], scores[row]):
                 alone, join = found
-                told = [self.plain(self.embedder(read(part[None]).float())[0]) for part in alone]
-                if not torch.equal(*((part @ self.shares).argmax() for part in told)):  # else one, in many words
-                    goal = FIRST_SHARE * told[0] + (1 - FIRST_SHARE) * told[1] + self.joins[join]
+                answers = [self.plain(self.embedder(read(part[None]).float())[0]) for part in alone]
+                if not torch.equal(*((part @ self.shares).argmax() for part in answers)):  # else one, in many words
+                    goal = FIRST_SHARE * answers[0] + (1 - FIRST_SHARE) * answers[1] + self.joins[join]
             made[row] = self.answering(goal, pooled[row].float()).to(pooled.dtype)
         return made
 
     def structures(
         self, ids: torch.Tensor, states: torch.Tensor, read: Callable[[torch.Tensor], torch.Tensor]
     ) -> tuple[tuple[torch.Tensor, torch.Tensor], int] | None:
-        """The ids of each of a prompt's two structures, with all that is said of both, and the number of their join.
+        """The ids of each of a prompt's two structures, with all that applies to both, and the number of their join.
 
         None if it names one structure, or the same one twice.
 
@@ -115,7 +115,7 @@ class Clauses(nn.Module):
         return None if torch.equal(*families) else found
 
     def _two(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], int] | None:
-        """The ids of each of two structures with all that is said of both, and the number of their join."""
+        """The ids of each of two structures with all that applies to both, and the number of their join."""
         tags = scores.argmax(-1)
         if not all(((tags == FIRST).any(), (tags == SECOND).any(), (tags >= JOINS).any())):
             return None

@@ -82,8 +82,8 @@ class Eyes(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """(n, 3, size, size) in -1..1 to what the language model reads, (n, tokens, words)."""
-        told: torch.Tensor = self.connector(self.look(pictures))
-        return told
+        words: torch.Tensor = self.connector(self.look(pictures))
+        return words
 
 
 def as_input(images: Sequence[Image.Image], size: int) -> torch.Tensor:
@@ -116,10 +116,10 @@ def base_of(folder: Path) -> str | None:
     """The language model that a folder holds eyes for; none if it holds something else."""
     path = folder / CONFIG
     try:
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError):
         return None
-    return str(told["base"]) if isinstance(told, dict) and told.get("model_type") == MODEL_TYPE else None
+    return str(config["base"]) if isinstance(config, dict) and config.get("model_type") == MODEL_TYPE else None
 
 
 def load_eyes(folder: Path, words: int) -> Eyes:

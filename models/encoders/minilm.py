@@ -69,8 +69,8 @@ class _ReaderLayer(nn.Module):
     def forward(self, inner: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         parts = self.qkv(self.first(inner)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind(0)
-        told = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        inner = inner + self.proj(told.transpose(1, 2).flatten(2))
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        inner = inner + self.proj(attended.transpose(1, 2).flatten(2))
         out: torch.Tensor = inner + self.feed(self.second(inner))
         return out
 

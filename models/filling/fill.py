@@ -20,8 +20,8 @@ from pydantic import BaseModel, ValidationError
 from models.decoder.engine import Tape
 from models.filling import pen as continuing
 from models.filling.drafts import Ask, Draft, likelihoods, write
+from models.filling.phrase_memory import PhraseMemory, plain_words
 from models.filling.questions import Question, question
-from models.filling.said import Said, plain_words
 from models.filling.shots import Shots, ahead, helpers
 from models.filling.slots import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
 from workspace.errors import DataError, pydantic_fault
@@ -127,7 +127,7 @@ class _Work:
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
-        self.said, self.listed = Said(), set[str]()
+        self.phrases, self.listed = PhraseMemory(), set[str]()
         self.repairs = 0
         self.poor: dict[Path, list[tuple[float, str]]] = {}
         self.turns = llm.turns(messages, _CONTEXT)
@@ -140,7 +140,7 @@ class _Work:
 
     @cached_property
     def blank(self) -> Tape:
-        """The conversation without anything said."""
+        """The conversation without any answer."""
         return self._tape([turn for turn in self.turns if turn["role"] == "system"])[0]
 
     def _tape(self, turns: list[dict[str, str]]) -> tuple[Tape, str]:
@@ -156,7 +156,7 @@ class _Work:
         named = {slot.family for slot in self.layout.slots if slot.kind == "name" and slot.item is not None} & set(
             given
         )
-        self.said = Said(name for family in named for name in given[family] if name.lower() in about)
+        self.phrases = PhraseMemory(name for family in named for name in given[family] if name.lower() in about)
         self.listed = {family.partition(".")[0] for family in named}
         open_slots = [slot for slot in self.layout.slots if not self._given(slot, given)]
         waves: dict[int, list[Slot]] = {}
@@ -234,7 +234,7 @@ class _Work:
 
     def _ranked(self, slot: Slot, drafts: list[Draft]) -> list[str]:
         assert self.shots is not None  # only a family they show comes here
-        texts = continuing.ranked(self.shots, slot, drafts, self.said.worth)
+        texts = continuing.ranked(self.shots, slot, drafts, self.phrases.worth)
         for draft in drafts:
             self._set_aside(slot, draft, continuing.mended(self.shots, slot, draft))
         return [text for text in texts if not self._stale(slot, text)]
@@ -257,7 +257,7 @@ class _Work:
             self.values[slot.path] = slot.check(values[index or 0])
         except ValidationError as error:
             raise DataError(f"the value given for {slot.where} is wrong: {pydantic_fault(error)}") from error
-        self.said.add(str(self.values[slot.path]), own=True)
+        self.phrases.add(str(self.values[slot.path]), own=True)
         return True
 
     def _wave(self, slot: Slot) -> int:
@@ -310,13 +310,13 @@ class _Work:
             text = asked.finish(draft)
             self._set_aside(slot, draft, text)
             if text is not None and not self._stale(slot, text):
-                rated.append((draft.score + self.said.worth(text), text))
+                rated.append((draft.score + self.phrases.worth(text), text))
         return self._accept(slot, [text for _, text in sorted(rated, reverse=True)])
 
     def _set_aside(self, slot: Slot, draft: Draft, text: str | None) -> None:
         """Remember a text that taste may refuse: a document with a dull field is better than none."""
         if text is not None:
-            self.poor.setdefault(slot.path, []).append((draft.score + self.said.worth(text), text))
+            self.poor.setdefault(slot.path, []).append((draft.score + self.phrases.worth(text), text))
 
     def _accept(self, slot: Slot, texts: list[str]) -> bool:
         """Keep the first text that the field's own check and its bounds accept."""
@@ -332,12 +332,12 @@ class _Work:
     def _keep(self, slot: Slot, value: Any) -> None:
         self.values[slot.path] = value
         if isinstance(value, str):
-            self.said.add(value, own=slot.path[0] in self.listed)
+            self.phrases.add(value, own=slot.path[0] in self.listed)
         self.on_text(f"{slot.where}: {value}\n")
 
     def _stale(self, slot: Slot, text: str) -> bool:
         """Say whether a text says what a sibling item says already, wears a phrase out, or names no source it owes."""
-        if self.said.worn(text) or (slot.sources and self.said.owes(text)):
+        if self.phrases.worn(text) or (slot.sources and self.phrases.owes(text)):
             return True
         mine = plain_words(text)
         for path, value in self.values.items():
@@ -389,8 +389,8 @@ class _Work:
 
     def _poor_ones(self, slot: Slot) -> list[str]:
         """What was set aside for a slot, best first, but for what another item of its list says word for word."""
-        said = {str(value).lower() for path, value in self.values.items() if _family(path) == slot.family}
-        return [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True) if text.lower() not in said]
+        taken = {str(value).lower() for path, value in self.values.items() if _family(path) == slot.family}
+        return [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True) if text.lower() not in taken]
 
     def _items(self, path: Path) -> int:
         depth = len(path)
