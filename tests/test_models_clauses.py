@@ -94,22 +94,22 @@ def tagged(painter: Path, encoder_folder: Path, line: str, tags: list[int]) -> t
 
 
 def test_a_pair_is_answered_with_the_sum_of_both_read_alone(painter: Path, encoder_folder: Path) -> None:
-    answer, told = tagged(
+    answer, reader = tagged(
         painter, encoder_folder, "honeycomb laid over leaf venation, gold on black", [1, 3, 3, 2, 2, 0, 0, 0, 0]
     )
     lines = ("honeycomb, gold on black", "leaf venation, gold on black")
-    alone = [told.plain(told.embedder(pooled(None, encoder_folder, line))) for line in lines]
-    goal = FIRST_SHARE * alone[0] + (1 - FIRST_SHARE) * alone[1] + told.joins[list(JOINS).index("over")]
-    assert [int((one @ told.shares).argmax()) for one in alone] == [0, 1]  # else it would be read as one
-    blurred = told.embedder(pooled(None, encoder_folder, "honeycomb laid over leaf venation, gold on black"))
+    alone = [reader.plain(reader.embedder(pooled(None, encoder_folder, line))) for line in lines]
+    goal = FIRST_SHARE * alone[0] + (1 - FIRST_SHARE) * alone[1] + reader.joins[list(JOINS).index("over")]
+    assert [int((one @ reader.shares).argmax()) for one in alone] == [0, 1]  # else it would be read as one
+    blurred = reader.embedder(pooled(None, encoder_folder, "honeycomb laid over leaf venation, gold on black"))
     assert (answer - goal).norm() < 0.1 * (blurred - goal).norm()
 
 
 def test_one_structure_is_taken_for_the_likeliest_family(painter: Path, encoder_folder: Path) -> None:
     for tags in ([1, 0, 0, 0, 0], [1, 2, 2, 0, 0]):  # two structures with no join between them are one
-        answer, told = tagged(painter, encoder_folder, "honeycomb, gold on black", tags)
-        before = told.embedder(pooled(None, encoder_folder, "honeycomb, gold on black"))
-        assert (answer - told.plain(before)).norm() < 0.1 * (before - told.plain(before)).norm()
+        answer, reader = tagged(painter, encoder_folder, "honeycomb, gold on black", tags)
+        before = reader.embedder(pooled(None, encoder_folder, "honeycomb, gold on black"))
+        assert (answer - reader.plain(before)).norm() < 0.1 * (before - reader.plain(before)).norm()
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,15 @@ def test_a_joint_prompt_has_two_structures(
         assert found is None
     else:
         assert found is not None and found.graded == graded
-        told = [tokenizer.decode(one[0], skip_special_tokens=True) for one in found.alone]
-        assert told == ["honeycomb, gold on black", "leaf venation, gold on black"]
+        read = [tokenizer.decode(one[0], skip_special_tokens=True) for one in found.alone]
+        assert read == ["honeycomb, gold on black", "leaf venation, gold on black"]
         assert all(one.shape == ids.shape for one in found.alone)
     assert load_minilm(encoder_folder)[0].structures(ids) is None
 
 
 def test_what_names_no_structure_is_read_as_before(painter: Path, encoder_folder: Path) -> None:
-    answer, told = tagged(painter, encoder_folder, "gold on black", [0, 0, 0])
-    assert torch.equal(answer, told.embedder(pooled(None, encoder_folder, "gold on black")))
+    answer, reader = tagged(painter, encoder_folder, "gold on black", [0, 0, 0])
+    assert torch.equal(answer, reader.embedder(pooled(None, encoder_folder, "gold on black")))
 
 
 def test_a_tagger_learns_where_structures_stand(
@@ -168,16 +168,16 @@ def test_the_wanted_answer_is_found() -> None:
     embedder = torch.nn.Sequential(torch.nn.Linear(40, 24), torch.nn.SiLU(), torch.nn.Linear(24, 24)).requires_grad_(
         False
     )
-    told = Clauses(Tagger(40, 8, 2), torch.randn(3, 24), torch.randn(5, 24), embedder)
+    reader = Clauses(Tagger(40, 8, 2), torch.randn(3, 24), torch.randn(5, 24), embedder)
     wanted, start = torch.randn(40), torch.zeros(40)
-    assert (embedder(told.answering(embedder(wanted), start)) - embedder(wanted)).norm() < 1e-3
+    assert (embedder(reader.answering(embedder(wanted), start)) - embedder(wanted)).norm() < 1e-3
 
 
 def test_the_likeliest_family_alone_is_left_in_an_answer() -> None:
     families, others = torch.linalg.qr(torch.randn(24, 24))[0][:8].split([3, 5])
     embedder = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 24))
-    told = Clauses(Tagger(4, 8, 2), families, others, embedder)
-    answer = told.plain(0.5 * families[1] + 0.4 * families[2] + 0.7 * others[0])
+    reader = Clauses(Tagger(4, 8, 2), families, others, embedder)
+    answer = reader.plain(0.5 * families[1] + 0.4 * families[2] + 0.7 * others[0])
     assert torch.allclose(answer, families[1] + 0.7 * others[0], atol=1e-4)
 
 

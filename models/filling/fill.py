@@ -20,9 +20,10 @@ from pydantic import BaseModel, ValidationError
 from models.decoder.engine import Tape
 from models.filling import pen as continuing
 from models.filling.drafts import Ask, Draft, likelihoods, write
+from models.filling.order import item_by_item, steps, waves
 from models.filling.phrase_memory import PhraseMemory, plain_words
 from models.filling.questions import Question, question
-from models.filling.shots import Shots, ahead, helpers
+from models.filling.shots import Shots
 from models.filling.slots import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
 from workspace.errors import DataError, pydantic_fault
 
@@ -159,17 +160,14 @@ class _Work:
         self.phrases = PhraseMemory(name for family in named for name in given[family] if name.lower() in about)
         self.listed = {family.partition(".")[0] for family in named}
         open_slots = [slot for slot in self.layout.slots if not self._given(slot, given)]
-        waves: dict[int, list[Slot]] = {}
         families: dict[str, list[Slot]] = {}
         for slot in open_slots:
             if continuing.shown(self.shots, slot):
                 families.setdefault(slot.family, []).append(slot)
-        for number in sorted(steps := self._steps(families)):
-            self._continue([slot for family in steps[number] for slot in families[family]])
-        for slot in [slot for slot in open_slots if slot.family not in families]:
-            waves.setdefault(self._wave(slot), []).append(slot)
-        for number in sorted(waves):
-            self._write_wave([slot for slot in waves[number] if slot.item not in self.dropped])
+        for step in steps(families, self.layout.slots):
+            self._continue(step)
+        for wave in waves([slot for slot in open_slots if slot.family not in families], self.layout.slots):
+            self._write_wave([slot for slot in wave if slot.item not in self.dropped])
         data: dict[str, Any] = {}
         for path in self.layout.lists:
             if not any(path[:end] in self.dropped for end in range(len(path))):
@@ -180,40 +178,16 @@ class _Work:
         plain: dict[str, Any] = settle(data, (), self.layout.lists)
         return plain
 
-    def _steps(self, families: Mapping[str, list[Slot]]) -> dict[int, list[str]]:
-        """Families by the step they are written in: after the siblings that help to write them."""
-
-        def step(family: str) -> int:
-            slot = families[family][0]
-            names = helpers(str(slot.path[-1])) if isinstance(slot.path[-1], str) else ()
-            before = [".".join([*family.split(".")[:-1], name]) for name in names]
-            first = ahead(slot.path, [other.path for other in self.layout.slots])
-            before += [".".join(part for part in path if isinstance(part, str)) for path in first]
-            return max((step(name) + 1 for name in before if name in families and name != family), default=0)
-
-        numbers = {family: step(family) for family in families}
-        return {number: [one for one in families if numbers[one] == number] for number in numbers.values()}
-
     def _continue(self, slots: list[Slot]) -> None:
         """Write the slots of one step by continuing the examples."""
-        assert self.pen is not None  # there are examples
+        assert self.pen is not None and self.shots is not None  # there are examples
         left = [slot for slot in slots if slot.item not in self.dropped]
         for slot in [slot for slot in left if slot.kind == "choice"]:
             seed = _seed(self.seed, slot.where, 0, 0)
             self._settle(slot, self.pen.choose(slot, spoken(slot), self.values, seed))
         left = [slot for slot in left if slot.kind != "choice"]
-        for group in self._in_turn(left):
+        for group in item_by_item(left) if self.shots.taught else [left]:  # a tuned model counts on earlier items
             self._draft([slot for slot in group if slot.item not in self.dropped])
-
-    def _in_turn(self, slots: list[Slot]) -> list[list[Slot]]:
-        """What is drafted at once: all; for a tuned model, which counts on earlier items, one item of each list."""
-        assert self.shots is not None  # only slots they show come here
-        if not self.shots.taught:
-            return [slots]
-        turns: dict[int, list[Slot]] = {}
-        for slot in slots:
-            turns.setdefault(next((part for part in reversed(slot.path) if isinstance(part, int)), 0), []).append(slot)
-        return [turns[number] for number in sorted(turns)]
 
     def _draft(self, left: list[Slot]) -> None:
         assert self.pen is not None and self.shots is not None  # there are examples
@@ -259,16 +233,6 @@ class _Work:
             raise DataError(f"the value given for {slot.where} is wrong: {pydantic_fault(error)}") from error
         self.phrases.add(str(self.values[slot.path]), own=True)
         return True
-
-    def _wave(self, slot: Slot) -> int:
-        siblings = [other for other in self.layout.slots if other.parent == slot.parent]
-        wave = {"choice": 10, "number": 20, "pattern": 20, "question": 25, "sentence": 30, "prompt": 40}.get(slot.kind)
-        if wave is None:
-            names = [other.path for other in siblings if other.kind == "name" and not isinstance(other.path[-1], int)]
-            wave = names.index(slot.path) if slot.path in names and slot.parent else 0
-        wanted = set(re.findall(r"{(\w+)}", f"{slot.ask} {slot.lead}"))
-        before = [self._wave(other) for other in siblings if other.path[-1] in wanted and other is not slot]
-        return max([wave, *(number + 1 for number in before)])
 
     def _write_wave(self, slots: list[Slot]) -> None:
         for slot in [slot for slot in slots if slot.kind == "choice"]:

@@ -70,9 +70,7 @@ class Pen:
         lead = self.shots.lead(slot, values)
         texts = [(lead, self.llm.encode(f" {word}\n")) for word in spoken]
         scores = likelihoods(self._tape(slot), texts)
-        if (
-            self.shots.taught
-        ):  # its likelihoods mean what they say; others favour short words, so theirs stay per token
+        if self.shots.taught:  # its likelihoods mean what they say; others favour short words, so theirs stay per token
             scores = [score * len(ids) for score, (_, ids) in zip(scores, texts, strict=True)]
         if isinstance(slot.choices[0], float):
             dice = Random(seed)  # Gumbel noise: the largest sum is a draw from the softmax of the scores
