@@ -56,8 +56,8 @@ def _examples(kind: str) -> tuple[tuple[str, dict[str, Any]], ...]:
 
 def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
     """The examples (``design`` or ``picture``) most like what is wanted, and what the new document is about."""
-    told = about(wanted, after, notes)
+    subject = about(wanted, after, notes)
     rows = _examples(kind)
-    meant = stems(told)
+    meant = stems(subject)
     like = sorted(range(len(rows)), key=lambda i: -len(meant & stems(rows[i][0])))[:_SHOWN]
-    return Shots(told, tuple(rows[i] for i in sorted(like)), kind)
+    return Shots(subject, tuple(rows[i] for i in sorted(like)), kind)

@@ -146,14 +146,14 @@ class Kit:
         compute: Callable[[], T],
         *,
         kind: str,
-        told: Callable[[T], str],
+        summary: Callable[[T], str],
     ) -> T:
-        """Do one effect once, and say so before and after; ``told`` words the result for people."""
+        """Do one effect once, and say so before and after; ``summary`` words the result for people."""
         self.emit(StepStarted(role=role, key=key, label=label))
         begun = perf_counter()
         value, replayed = self.once(key, compute, kind=kind)
         seconds = 0.0 if replayed else perf_counter() - begun
-        self.emit(StepFinished(role=role, key=key, text=told(value), seconds=round(seconds, 3), replayed=replayed))
+        self.emit(StepFinished(role=role, key=key, text=summary(value), seconds=round(seconds, 3), replayed=replayed))
         return value
 
     def document(
@@ -168,11 +168,11 @@ class Kit:
         """Have a role's model write a document, outside the ledger; call it within `step`."""
         seed = self.seed_of(key)
 
-        def told(text: str) -> None:
+        def on_text(text: str) -> None:
             self.emit(Token(role=role, key=key, text=text))
 
         model = self.chat(role, seed)
-        return self.structured(model, schema, messages, seed=seed, hints=hints, on_text=told, shots=shots)
+        return self.structured(model, schema, messages, seed=seed, hints=hints, on_text=on_text, shots=shots)
 
 
 def derive(seed: int, key: str) -> int:

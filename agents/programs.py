@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agents.documents import Brief
 from agents.knowledge import facts
 from agents.templates import TemplateFault, check, fill
-from workspace.errors import DataError, StorageError, UsageError, unknown
+from workspace.errors import DataError, StorageError, UsageError, first_fault, pydantic_fault, unknown
 
 LIBRARY = Path(__file__).parent / "library"
 DEFAULT = "relate-and-design"
@@ -130,24 +130,10 @@ def parse(data: bytes, source: str) -> Program:
     except RecursionError as error:
         raise DataError(f"{source}:1: is nested too deeply") from error
     except ValidationError as error:
-        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        where = " ".join(".".join(str(part) for part in first["loc"]).split())
-        message = "is not a known key" if first["type"] == "extra_forbidden" else _lower(first["msg"])
-        line = _at(node, first["loc"]).start_mark.line + 1
-        raise DataError(f"{source}:{line}: {where or 'file'}: {message}{_choices(first)}") from error
+        line = _at(node, first_fault(error)["loc"]).start_mark.line + 1
+        raise DataError(f"{source}:{line}: {pydantic_fault(error, Program)}") from error
     _check_templates(program, node, source)
     return program
-
-
-def _choices(error: Any) -> str:
-    if error["type"] != "extra_forbidden":
-        return ""
-    table = Turn if error["loc"][0] == "turns" else Program
-    return f"; choices: {', '.join(table.model_fields)}"
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
 
 
 def _compose(data: bytes, source: str) -> yaml.Node:

@@ -16,6 +16,8 @@ from jinja2.nodes import Name
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from workspace.errors import one_line
+
 PROMPTS = Path(__file__).parent / "prompts"
 
 
@@ -81,7 +83,7 @@ def check(text: str, allowed: frozenset[str]) -> None:
     except TemplateSyntaxError as error:
         raise TemplateFault(error.message or "is no valid template", error.lineno) from error
     except _FAULTS as error:
-        raise TemplateFault(f"is no valid template: {error}", 1) from error
+        raise TemplateFault(f"is no valid template: {one_line(error)}", 1) from error
     own = {name.name for name in tree.find_all(Name) if name.ctx in ("store", "param")}
     for name in tree.find_all(Name):
         if name.ctx == "load" and name.name not in allowed | own | _BUILT_IN:
@@ -99,5 +101,4 @@ def fill(text: str, values: dict[str, Any]) -> str:
         return _compiled(text).render(values).strip()
     except _FAULTS as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TemplateFault(message, (lines or [1])[-1] or 1) from error
+        raise TemplateFault(one_line(error), (lines or [1])[-1] or 1) from error

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 STRICT = os.environ.get("STUDIO_TEST_STRICT") == "1"
+FETCHED = Path(os.environ.get("STUDIO_HOME") or "~/.studio").expanduser().absolute() / "models"
+"""Where `make setup` keeps the embedded models; read before any test sets a home of its own."""
 
 pytest_plugins = [f"tests.{path.stem}" for path in sorted((ROOT / "tests").glob("fixtures_*.py"))]
 
@@ -39,10 +41,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def embedded_home(home: Path) -> Path:
     """A STUDIO_HOME with the embedded models that `make setup` fetched, shared by a link."""
-    fetched = Path.home() / ".studio" / "models"
-    if not (fetched / "smollm2-135m-instruct").is_dir() or not (fetched / "all-minilm-l6-v2").is_dir():
-        _missing("the embedded models are not there; run `make setup`")
-    (home / "models").symlink_to(fetched)
+    if not all((FETCHED / name).is_dir() for name in ("smollm2-135m-instruct", "all-minilm-l6-v2")):
+        _missing(f"the embedded models are not in {FETCHED}; run `make setup` with the same STUDIO_HOME")
+    (home / "models").symlink_to(FETCHED)
     return home
 
 

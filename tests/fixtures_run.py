@@ -288,7 +288,7 @@ def scripted_structured(
 ) -> Any:
     """``models.chat.structured.structured`` for a `ScriptedChat`, without its repairs."""
     value = schema.model_validate(model.written(schema, messages, seed))
-    return SimpleNamespace(value=value, repairs=0, raw_text=value.model_dump_json())
+    return SimpleNamespace(value=value, repairs=0)
 
 
 @pytest.fixture

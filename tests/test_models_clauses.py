@@ -7,28 +7,47 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from models.encoders.clauses import CLAUSES, FIRST_SHARE, INTO, Clauses, Tagger, embedder_of
 from models.encoders.minilm import load_minilm
 from pipelines.pictures.mixing import BAND
-from tests.test_training_painter import encoder_folder, trained
+from tests.test_training_painter import encoder_folder
 from training.embedded.microstructures.drawing import GRADED, UNITS, caption, parted, sample
 from training.embedded.microstructures.wordings import JOINS
 from training.embedded.painter import tagger as clauses
 from workspace.errors import DataError
 
-__all__ = ["encoder_folder", "trained"]  # fixtures
+__all__ = ["encoder_folder"]  # a fixture
+
+
+LINES = ("honeycomb, gold on black", "leaf venation, gold on black", "gold on black")
 
 
 @pytest.fixture(scope="module")
-def painter(trained: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny painter's folder with clauses taught for it."""
-    out = tmp_path_factory.mktemp("clauses")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clauses, "_HELD_OUT", 50)
-        made = clauses.main(trained / "weights", encoder_folder, out, count=800, steps=20, batch=16)
-    (trained / "weights" / CLAUSES).write_bytes(made.read_bytes())
-    return trained / "weights"
+def painter(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A painter's text embedder and clauses whose families nearly are its answers to `LINES`, so no choice is close.
+
+    The embedder answers almost linearly, so that a sum of answers is one that it can give.
+    """
+    folder = tmp_path_factory.mktemp("painter")
+    noise = torch.Generator().manual_seed(4)
+    embedder = {
+        "linear_1.weight": torch.randn(32, 384, generator=noise) / 40,
+        "linear_1.bias": torch.full((32,), 6.0),
+        "linear_2.weight": torch.linalg.qr(torch.randn(32, 32, generator=noise))[0],
+        "linear_2.bias": torch.zeros(32),
+    }
+    (folder / "transformer").mkdir()
+    weights = {f"time_text_embed.text_embedder.{name}": one.contiguous() for name, one in embedder.items()}
+    save_file(weights, folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    answer = embedder_of(folder)
+    answers = torch.stack([answer(pooled(None, encoder_folder, line)) for line in LINES])
+    families = answers + 0.3 * answers.roll(1, 0)  # so every line is mostly of one, and some of the others
+    tagger = {name: one.detach() for name, one in Tagger(joins=len(JOINS)).state_dict().items()}
+    others = torch.randn(5, 32, generator=noise)
+    save_file(tagger | {"families": families, "others": others}, folder / CLAUSES)
+    return folder
 
 
 def pooled(painter: Path | None, encoder_folder: Path, line: str) -> torch.Tensor:
@@ -75,22 +94,22 @@ def tagged(painter: Path, encoder_folder: Path, line: str, tags: list[int]) -> t
 
 
 def test_a_pair_is_answered_with_the_sum_of_both_read_alone(painter: Path, encoder_folder: Path) -> None:
-    answer, told = tagged(
+    answer, reader = tagged(
         painter, encoder_folder, "honeycomb laid over leaf venation, gold on black", [1, 3, 3, 2, 2, 0, 0, 0, 0]
     )
     lines = ("honeycomb, gold on black", "leaf venation, gold on black")
-    alone = [told.plain(told.embedder(pooled(None, encoder_folder, line))) for line in lines]
-    goal = FIRST_SHARE * alone[0] + (1 - FIRST_SHARE) * alone[1] + told.joins[list(JOINS).index("over")]
-    assert not torch.equal(*((one @ told.shares).argmax() for one in alone))  # else it would be read as one
-    blurred = told.embedder(pooled(None, encoder_folder, "honeycomb laid over leaf venation, gold on black"))
-    assert (answer - goal).norm() < 0.7 * (blurred - goal).norm()
+    alone = [reader.plain(reader.embedder(pooled(None, encoder_folder, line))) for line in lines]
+    goal = FIRST_SHARE * alone[0] + (1 - FIRST_SHARE) * alone[1] + reader.joins[list(JOINS).index("over")]
+    assert [int((one @ reader.shares).argmax()) for one in alone] == [0, 1]  # else it would be read as one
+    blurred = reader.embedder(pooled(None, encoder_folder, "honeycomb laid over leaf venation, gold on black"))
+    assert (answer - goal).norm() < 0.1 * (blurred - goal).norm()
 
 
 def test_one_structure_is_taken_for_the_likeliest_family(painter: Path, encoder_folder: Path) -> None:
     for tags in ([1, 0, 0, 0, 0], [1, 2, 2, 0, 0]):  # two structures with no join between them are one
-        answer, told = tagged(painter, encoder_folder, "honeycomb, gold on black", tags)
-        before = told.embedder(pooled(None, encoder_folder, "honeycomb, gold on black"))
-        assert (answer - told.plain(before)).norm() < 0.7 * (before - told.plain(before)).norm()
+        answer, reader = tagged(painter, encoder_folder, "honeycomb, gold on black", tags)
+        before = reader.embedder(pooled(None, encoder_folder, "honeycomb, gold on black"))
+        assert (answer - reader.plain(before)).norm() < 0.1 * (before - reader.plain(before)).norm()
 
 
 @pytest.mark.parametrize(
@@ -113,19 +132,19 @@ def test_a_joint_prompt_has_two_structures(
         assert found is None
     else:
         assert found is not None and found.graded == graded
-        told = [tokenizer.decode(one[0], skip_special_tokens=True) for one in found.alone]
-        assert told == ["honeycomb, gold on black", "leaf venation, gold on black"]
+        read = [tokenizer.decode(one[0], skip_special_tokens=True) for one in found.alone]
+        assert read == ["honeycomb, gold on black", "leaf venation, gold on black"]
         assert all(one.shape == ids.shape for one in found.alone)
     assert load_minilm(encoder_folder)[0].structures(ids) is None
 
 
 def test_what_names_no_structure_is_read_as_before(painter: Path, encoder_folder: Path) -> None:
-    answer, told = tagged(painter, encoder_folder, "gold on black", [0, 0, 0])
-    assert torch.equal(answer, told.embedder(pooled(None, encoder_folder, "gold on black")))
+    answer, reader = tagged(painter, encoder_folder, "gold on black", [0, 0, 0])
+    assert torch.equal(answer, reader.embedder(pooled(None, encoder_folder, "gold on black")))
 
 
 def test_a_tagger_learns_where_structures_stand(
-    trained: Path,
+    painter: Path,
     encoder_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -134,9 +153,9 @@ def test_a_tagger_learns_where_structures_stand(
     monkeypatch.setattr(clauses, "_HELD_OUT", 50)
     whole = []
     for steps in (1, 300):  # the second call goes on from the first
-        clauses.main(trained / "weights", encoder_folder, tmp_path, count=1200, steps=steps, batch=48)
+        clauses.main(painter, encoder_folder, tmp_path, count=1200, steps=steps, batch=48)
         whole.append(json.loads(capsys.readouterr().out.splitlines()[-1])["held_out_whole_captions"])
-    assert whole[0] < 0.2 and whole[1] > 0.4
+    assert whole[0] < 0.2 and whole[1] > 0.25
 
 
 def test_the_join_that_grades_is_the_one_that_is_drawn_so() -> None:
@@ -149,16 +168,16 @@ def test_the_wanted_answer_is_found() -> None:
     embedder = torch.nn.Sequential(torch.nn.Linear(40, 24), torch.nn.SiLU(), torch.nn.Linear(24, 24)).requires_grad_(
         False
     )
-    told = Clauses(Tagger(40, 8, 2), torch.randn(3, 24), torch.randn(5, 24), embedder)
+    reader = Clauses(Tagger(40, 8, 2), torch.randn(3, 24), torch.randn(5, 24), embedder)
     wanted, start = torch.randn(40), torch.zeros(40)
-    assert (embedder(told.answering(embedder(wanted), start)) - embedder(wanted)).norm() < 1e-3
+    assert (embedder(reader.answering(embedder(wanted), start)) - embedder(wanted)).norm() < 1e-3
 
 
 def test_the_likeliest_family_alone_is_left_in_an_answer() -> None:
     families, others = torch.linalg.qr(torch.randn(24, 24))[0][:8].split([3, 5])
     embedder = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 24))
-    told = Clauses(Tagger(4, 8, 2), families, others, embedder)
-    answer = told.plain(0.5 * families[1] + 0.4 * families[2] + 0.7 * others[0])
+    reader = Clauses(Tagger(4, 8, 2), families, others, embedder)
+    answer = reader.plain(0.5 * families[1] + 0.4 * families[2] + 0.7 * others[0])
     assert torch.allclose(answer, families[1] + 0.7 * others[0], atol=1e-4)
 
 

@@ -102,15 +102,13 @@ class TestRepeating:
         first = tiny_chat.invoke(ASK, seed=3, temperature=0, repetition_penalty=1.0, max_tokens=24)
         talk = [*ASK, first, *ASK]
         again = tiny_chat.invoke(talk, seed=3, temperature=0, repetition_penalty=1.0, no_repeat_ngram_size=4)
-        batch = tiny_chat.generate_batch([talk], temperature=0, repetition_penalty=1.0, no_repeat_ngram_size=4)
 
         def runs(text: str) -> list[tuple[int, ...]]:
             ids = tiny_chat.engine.encode(text)
             return [tuple(ids[i : i + 4]) for i in range(len(ids) - 3)]
 
-        for answer in (again, batch[0]):
-            own = runs(answer.text)
-            assert own and len(own) == len(set(own)) and not set(own) & set(runs(first.text))
+        own = runs(again.text)
+        assert own and len(own) == len(set(own)) and not set(own) & set(runs(first.text))
 
     def test_avoided_words_are_not_used(self, tiny_chat: LocalChat) -> None:
         free = tiny_chat.invoke(ASK, seed=3, temperature=0)
@@ -120,14 +118,7 @@ class TestRepeating:
         assert word in str(free.text) and word not in str(told.text).split()
 
 
-class TestBatches:
-    def test_rows_do_not_disturb_each_other(self, tiny_chat: LocalChat) -> None:
-        talks: list[Any] = [ASK, [HumanMessage("Why?")], [HumanMessage("What does a fibre do when it is bent?")]]
-        together = tiny_chat.generate_batch(talks, seed=5, temperature=0)
-        alone = [tiny_chat.generate_batch([talk], seed=5, temperature=0)[0] for talk in talks]
-        assert [a.text for a in together] == [a.text for a in alone]
-        assert tiny_chat.generate_batch(talks, seed=5)[1].text == tiny_chat.generate_batch(talks, seed=5)[1].text
-
+class TestForks:
     @pytest.mark.parametrize("shared", [True, False])
     def test_a_fork_sees_what_a_tape_sees(self, tiny_chat: LocalChat, shared: bool) -> None:
         llm = tiny_chat.engine

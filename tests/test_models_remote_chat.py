@@ -127,7 +127,6 @@ def test_a_document_is_asked_for_by_schema_without_hints(openai_server: Scripted
     done = structured(remote(call(openai_server.url)), Part, TALK, seed=4)
     assert done.value == Part(name="fibre", count=3)
     assert done.repairs == 0
-    assert json.loads(done.raw_text) == {"name": "fibre", "count": 3}
     asked = openai_server.requests[0]
     assert asked["seed"] == 4
     assert asked["response_format"]["type"] == "json_schema"

@@ -8,15 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from models.decoder import quick_linear
 from models.decoder.engine import Engine, Tape
 from models.decoder.forks import Fork
 from models.decoder.prefixes import share_prefixes
-from models.decoder.quick_linear import quicken
+from models.decoder.quick_linear import multiplies_bfloat16, quicken
 from models.decoder.stepper import stepper_of
 
+packed = pytest.param(
+    True,
+    id="packed",
+    marks=pytest.mark.skipif(not multiplies_bfloat16(), reason="this CPU has no instructions for bfloat16 products"),
+)
 
-@pytest.fixture(scope="module")
-def engines(word_llama: Path) -> tuple[Engine, Engine]:
+
+@pytest.fixture(scope="module", params=[packed, pytest.param(False, id="plain")])
+def engines(request: pytest.FixtureRequest, word_llama: Path) -> tuple[Engine, Engine]:
     """A quick tiny Llama with a stepper and the same one without."""
     tokenizer = AutoTokenizer.from_pretrained(word_llama)
     torch.manual_seed(3)
@@ -31,11 +38,12 @@ def engines(word_llama: Path) -> tuple[Engine, Engine]:
     )
     model = LlamaForCausalLM(config).bfloat16().eval().requires_grad_(False)
     share_prefixes(model)
-    quicken(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quick_linear, "multiplies_bfloat16", lambda: request.param)
+        quicken(model)
     with_steps, without = Engine(model, tokenizer, "quick"), Engine(model, tokenizer, "plain")
     without.stepper = None
-    if with_steps.stepper is None:
-        pytest.skip("this machine's PyTorch has no 8-bit layers")
+    assert with_steps.stepper is not None
     return with_steps, without
 
 

@@ -18,7 +18,7 @@ from agents.roles.critic import checklist
 from agents.roles.scores import rubric
 from models.chat.vision import VisionChat
 from models.encoders.eyes import Shape, load_eyes
-from models.filling.shots import ahead, told_ahead
+from models.filling.shots import ahead, text_ahead
 from tests.fixtures_local import trained_llama, word_tokenizer
 from training.embedded.critic import painted
 from training.embedded.critic import rows as critic_rows
@@ -184,10 +184,10 @@ def test_a_rating_is_written_after_what_is_seen_and_answered() -> None:
     rng = np.random.default_rng(3)
     truth = Truth.of(sample(rng))
     document = critique(truth, wanted_of(truth, rng, matching=False), rng)
-    first = told_ahead(document, ("fit",))
+    first = text_ahead(document, ("fit",))
     assert first.startswith(f"Pattern: {document['sees']['pattern']}\nSecond: ")
     assert first.count("Question: ") == first.count("Answer: ") == len(document["checks"])
-    assert "Question: " not in told_ahead(document, ("change",)) and not told_ahead(document, ("sees", "density"))
+    assert "Question: " not in text_ahead(document, ("change",)) and not text_ahead(document, ("sees", "density"))
     slots = [("checks", number, name) for number in (0, 1) for name in ("question", "answer")]
     assert ahead(("fit",), slots)[-1] == ("checks", 1, "answer")
     assert ahead(("components", 0, "name"), slots) == ()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from workspace import atlas as book
-from workspace.atlas import Material, atlas, material, mentioned
+from workspace.atlas import Material, atlas, material
 from workspace.errors import DataError, UsageError
 
 
@@ -31,18 +31,10 @@ def test_an_unknown_material_is_one_line_with_the_nearest():
         material("spider dragline slik")
 
 
-def test_materials_are_found_in_a_text_in_its_order():
-    found = mentioned("A panel with abalone nacre over honeybee combs, tough as spider dragline silk.")
-    assert [one.id for one in found] == [
-        material(n).id for n in ("abalone nacre", "honeybee comb", "spider dragline silk")
-    ]
-    assert mentioned("a concrete slab") == []
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"colour": "red"}, "entry 1: colour: Extra"),
+        ({"colour": "red"}, "entry 1: unknown key 'colour'; "),
         ({"levels": []}, "entry 1: levels: "),
         (
             {"sources": [{"key": "other2001", "cite": "Somebody 2001, A journal of things, 12, 345"}]},

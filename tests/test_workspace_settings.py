@@ -1,10 +1,12 @@
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from workspace.errors import StorageError, StudioError, UsageError
 from workspace.layers import PROFILES
@@ -279,6 +281,34 @@ def test_the_command_line():
         load_settings(overrides={"flow.images": 0})
     with pytest.raises(UsageError, match=r"command line: unknown setting 'flow.pictures'"):
         load_settings(overrides={"flow.pictures": 0})
+
+
+def _leaves(model, path=()):
+    for name, info in model.model_fields.items():
+        held = (info.annotation, *getattr(info.annotation, "__args__", ()))
+        inner = next((kind for kind in held if hasattr(kind, "model_fields")), None)
+        yield from _leaves(inner, (*path, name)) if inner else [(".".join((*path, name)), info)]
+
+
+def _bounded(schema):
+    if "enum" in schema or "const" in schema or schema.get("type") in ("boolean", "null"):
+        return True
+    if "anyOf" in schema:
+        return all(map(_bounded, schema["anyOf"]))
+    if schema["type"] in ("integer", "number"):
+        return bool({"minimum", "exclusiveMinimum"} & schema.keys()) and "maximum" in schema
+    if schema["type"] == "array":
+        return "maxItems" in schema and _bounded(schema["items"])
+    return schema.get("format") == "path" or "maxLength" in schema or "pattern" in schema
+
+
+def test_every_setting_is_described_and_bounded():
+    leaves = dict(_leaves(Settings))
+    assert len(leaves) > 50 and {"home", "chat.timeout", "roles.top_k", "queue.jobs_at_once"} <= leaves.keys()
+    for key, info in leaves.items():
+        assert info.description, key
+        schema = TypeAdapter(Annotated[info.annotation, info]).json_schema()
+        assert _bounded(schema), (key, schema)
 
 
 def test_roles_inherit_what_they_do_not_set():

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from workspace.errors import DataError, UsageError, unknown
+from workspace.errors import DataError, UsageError, pydantic_fault, unknown
 
 ENTRIES = Path(__file__).with_name("atlas_entries")
 
@@ -111,9 +111,7 @@ def atlas() -> Mapping[str, Material]:
             try:
                 material = Material.model_validate(row)
             except ValidationError as fault:
-                first = fault.errors()[0]
-                where = ".".join(map(str, first["loc"]))
-                raise DataError(f"{path.name}, entry {number + 1}: {where or 'entry'}: {first['msg']}") from None
+                raise DataError(f"{path.name}, entry {number + 1}: {pydantic_fault(fault, Material)}") from None
             if material.id in found:
                 raise DataError(f"{path.name}, entry {number + 1}: the id {material.id!r} is there twice")
             found[material.id] = material
@@ -131,23 +129,6 @@ def material(name: str) -> Material:
     if wanted not in called:
         raise UsageError(unknown("material", name, sorted({held.name for held in atlas().values()})))
     return called[wanted]
-
-
-def mentioned(text: str) -> list[Material]:
-    """Return the materials that a text calls by name or alias, in the order of their first mention."""
-    plain = f" {_plain(text)} "
-    places = {
-        held.id: min(place for call in held.calls if (place := _place(plain, _plain(call))) >= 0)
-        for held in atlas().values()
-        if any(_place(plain, _plain(call)) >= 0 for call in held.calls)
-    }
-    return [atlas()[name] for name in sorted(places, key=lambda name: (places[name], name))]
-
-
-def _place(text: str, call: str) -> int:
-    """Where a text calls something by its name, or by its plural; -1 if nowhere."""
-    found = re.search(rf" {re.escape(call)}(s|es)? ", text)
-    return found.start() if found else -1
 
 
 def _plain(text: str) -> str:

@@ -25,7 +25,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from workspace import database
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import DeltaChannelHistory
@@ -78,7 +78,7 @@ class StrictSerializer(JsonPlusSerializer):
         try:
             value = super().loads_typed((kind.removesuffix(_MARK), body[4:]))
         except (ormsgpack.MsgpackDecodeError, NotImplementedError, ValueError) as error:
-            raise DataError(f"{self._path} is damaged: a checkpoint cannot be read: {error}") from error
+            raise DataError(f"{self._path} is damaged: a checkpoint cannot be read: {one_line(error)}") from error
         finally:
             names, _blocked.names = _blocked.names, None
         if names:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
 
 LONGEST_LINE = 200
 LONGEST_VALUE = 60
@@ -104,15 +105,23 @@ def one_line(fault: BaseException | str, most: int = LONGEST_LINE) -> str:
     return line if len(line) <= most else f"{line[: most - 4].rstrip()} ..."
 
 
+def first_fault(error: ValidationError) -> ErrorDetails:
+    """What of all that pydantic found wrong is told: an unknown key, or what comes first.
+
+    A key that is misspelt is one too many and one that is missing; the first of the two says what to change.
+    """
+    found = error.errors(include_url=False, include_context=False)
+    return min(found, key=lambda fault: fault["type"] != "extra_forbidden")
+
+
 def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """Word what pydantic found wrong first as one line: where, why, the value, and how much more is wrong.
+    """Word what pydantic found wrong as one line: of `first_fault` where, why, the value, and how much more is wrong.
 
     Args:
         error: What pydantic raised.
         model: The class that was filled; with it an unknown key is told with the nearest one and the choices.
     """
-    found = error.errors(include_url=False)
-    first = found[0]
+    first = first_fault(error)
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *held, key = first["loc"]
@@ -122,7 +131,7 @@ def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None)
         line = f"{inside}{unknown('key', str(key), fields)}" if fields else f"{inside}unknown key {str(key)!r}"
     else:
         line = _worded(first, where, model)
-    return line if len(found) == 1 else f"{line} (and {len(found) - 1} more)"
+    return line if error.error_count() == 1 else f"{line} (and {error.error_count() - 1} more)"
 
 
 def _worded(first: Any, where: str, model: type[BaseModel] | None) -> str:

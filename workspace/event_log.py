@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from workspace.errors import DataError, StorageError
+from workspace.errors import DataError, StorageError, pydantic_fault
 from workspace.events import EVENT, Event, Token
 from workspace.files import disk
 
@@ -192,7 +192,7 @@ def _parsed(line: bytes, path: Path, number: int) -> Event:
     try:
         return EVENT.validate_json(line)
     except ValidationError as error:
-        raise DataError(f"{path}, line {number}: not an event: {error.errors()[0]['msg']}") from error
+        raise DataError(f"{path}, line {number}: not an event: {pydantic_fault(error)}") from error
 
 
 def _whole(data: bytes) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from workspace.errors import StorageError, UsageError, unknown
+from workspace.errors import StorageError, UsageError, one_line, unknown
 
 PREFIX = "STUDIO_"
 PROFILES = Path(__file__).parent / "profiles"
@@ -132,7 +132,7 @@ def toml_layer(path: Path) -> list[Layer]:
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply") from None
     except ValueError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
+        raise UsageError(f"{path} is not TOML: {one_line(error)}") from None
     return [Layer(values, str(path), path.parent.absolute(), _lines(text, path))]
 
 

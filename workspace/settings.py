@@ -47,6 +47,7 @@ TopK = Annotated[int, Field(ge=0, le=200_000)]
 RepetitionPenalty = Annotated[float, Field(ge=0.5, le=2)]
 NoRepeat = Annotated[int, Field(ge=0, le=64)]
 MaxTokens = Annotated[int, Field(ge=1, le=131_072)]
+Avoid = Annotated[tuple[Words, ...], Field(max_length=1_000)]
 
 
 class _Section(BaseModel):
@@ -88,8 +89,14 @@ class SamplingSettings(_Section):
     no_repeat_ngram_size: NoRepeat = Field(
         0, description="A local model says no run of this many tokens of its own answers again; 0: it may"
     )
-    avoid: tuple[Words, ...] = Field((), description="Words that a local model does not use")
+    avoid: Avoid = Field((), description="Words that a local model does not use")
     max_tokens: MaxTokens = Field(1024, description="Longest answer")
+
+
+def _as_shared(key: str) -> Any:
+    """A role's own value of what all roles share: described as there, not set by default."""
+    shared = ChatSettings.model_fields | SamplingSettings.model_fields
+    return Field(None, description=shared[key].description)
 
 
 class RoleSettings(_Section):
@@ -98,22 +105,22 @@ class RoleSettings(_Section):
     ``"none"`` for ``server``, ``api_key_env`` or ``adapter`` says that this role has none.
     """
 
-    model: Words | None = None
-    server: Literal["none"] | Server | None = None
-    api_key_env: Variable | None = None
-    timeout: Timeout | None = None
-    retries: Retries | None = None
-    max_bytes: MaxBytes | None = None
-    adapter: Words | None = None
-    dtype: Dtype | None = None
-    device: Device | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    top_k: TopK | None = None
-    repetition_penalty: RepetitionPenalty | None = None
-    no_repeat_ngram_size: NoRepeat | None = None
-    avoid: tuple[Words, ...] | None = None
-    max_tokens: MaxTokens | None = None
+    model: Words | None = _as_shared("model")
+    server: Literal["none"] | Server | None = _as_shared("server")
+    api_key_env: Variable | None = _as_shared("api_key_env")
+    timeout: Timeout | None = _as_shared("timeout")
+    retries: Retries | None = _as_shared("retries")
+    max_bytes: MaxBytes | None = _as_shared("max_bytes")
+    adapter: Words | None = _as_shared("adapter")
+    dtype: Dtype | None = _as_shared("dtype")
+    device: Device | None = _as_shared("device")
+    temperature: Temperature | None = _as_shared("temperature")
+    top_p: TopP | None = _as_shared("top_p")
+    top_k: TopK | None = _as_shared("top_k")
+    repetition_penalty: RepetitionPenalty | None = _as_shared("repetition_penalty")
+    no_repeat_ngram_size: NoRepeat | None = _as_shared("no_repeat_ngram_size")
+    avoid: Avoid | None = _as_shared("avoid")
+    max_tokens: MaxTokens | None = _as_shared("max_tokens")
 
 
 class PainterSettings(_Section):
@@ -178,7 +185,7 @@ class Settings(BaseSettings):
     profile: Words = Field(DEFAULT_PROFILE, description="A shipped profile's name or a TOML file")
     chat: ChatSettings
     sampling: SamplingSettings = SamplingSettings()
-    roles: dict[str, RoleSettings] = {}
+    roles: dict[str, RoleSettings] = Field({}, description="What a role has of its own, by the role's name")
     vision: VisionSettings = VisionSettings()
     painter: PainterSettings
     flow: FlowSettings = FlowSettings()
@@ -293,9 +300,8 @@ def _profile_layers(layers: list[Layer], known: frozenset[str]) -> list[Layer]:
 def known_keys() -> frozenset[str]:
     """Return every dotted key there is."""
     keys = {"home", "profile"}
-    for section in ("chat", "sampling", "vision", "painter", "flow", "queue"):
-        model = Settings.model_fields[section].annotation
-        keys |= {f"{section}.{key}" for key in getattr(model, "model_fields", ())}
+    for section, info in Settings.model_fields.items():
+        keys |= {f"{section}.{key}" for key in getattr(info.annotation, "model_fields", ())}
     return frozenset(keys | {f"roles.{role}.{key}" for role in ROLES for key in RoleSettings.model_fields})
 
 

@@ -142,7 +142,7 @@ def answered_by(questions: Sequence[str], words: Vocabulary) -> tuple[tuple[str,
         shown = Known(row[0], ("pattern", "second"), patterns | {"none"})
         openings |= {shows(row[0]): shown} | {f"{_has(phrase)} ": shown for phrase in row}
     found = (
-        (question, [one for opening, one in openings.items() if question.startswith(opening)]) for question in questions
+        (question, [one for start, one in openings.items() if question.startswith(start)]) for question in questions
     )
     return tuple((question, ones[0]) for question, ones in found if ones)
 
@@ -157,7 +157,7 @@ def critic(kit: Kit, state: DesignState) -> Json:
         key = f"critic/round-{number}/{place:02d}"
         label = f"Looking at picture {place + 1} of {len(pictures)}"
         look = partial(_look, kit, state, key, picture, questions)
-        critique = kit.step("critic", key, label, look, kind="critique", told=lambda seen: str(seen["seen"]))
+        critique = kit.step("critic", key, label, look, kind="critique", summary=lambda seen: str(seen["seen"]))
         kit.emit(CritiqueReady(critique=critique, round=number))
         critiques.append(critique)
     return {"critiques": critiques}
@@ -173,11 +173,11 @@ def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tupl
     ]
     messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
     made = state["prompts"][-1]
-    told = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
+    examples = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
     words = Vocabulary.of(kit.painter.vocabulary())
     hints = {"checks.question": questions, "fit": RATINGS, **_choices(words)}
     schema = critique_schema(questions, answered_by(questions, words))
-    verdict = kit.document("critic", key, schema, messages, hints, told).value
+    verdict = kit.document("critic", key, schema, messages, hints, examples).value
     figures = kit.measure(data, width_of(state["design"])) if kit.measure else None
     return Critique(**dict(verdict), picture=picture["index"], measures=figures).model_dump(mode="json")
 

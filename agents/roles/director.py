@@ -104,9 +104,9 @@ def before_painting(kit: Kit, state: DesignState, answer: Answer) -> tuple[Json,
 
 def director(kit: Kit, state: DesignState) -> tuple[Json, AfterPainting]:
     """Decide what follows the pictures; a person's answer goes before the rules."""
-    said = state["answer"]
-    choice, reason = (said["choice"], "A person chose so.") if said else ruled(kit, state)
-    lacks, change = _wanted(state) if choice != "finish" and "prompt" not in said else ("", "")
+    answer = state["answer"]
+    choice, reason = (answer["choice"], "A person chose so.") if answer else ruled(kit, state)
+    lacks, change = _wanted(state) if choice != "finish" and "prompt" not in answer else ("", "")
     changes = _decided(kit, state, choice, reason, change)
     changes |= {"best": best(state), "answer": {}}
     if choice == "finish":
@@ -114,8 +114,8 @@ def director(kit: Kit, state: DesignState) -> tuple[Json, AfterPainting]:
     changes["round"] = state["round"] + 1
     if choice == "rethink":
         return changes | rethink(f"{lacks} {change}".strip()), "scientist"
-    if "prompt" in said:
-        return changes | _reworded(kit, state, said["prompt"]), "painter"
+    if "prompt" in answer:
+        return changes | _reworded(kit, state, answer["prompt"]), "painter"
     return changes | {"change": change}, "illustrator"
 
 

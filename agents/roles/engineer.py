@@ -47,16 +47,17 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     ]
     required = tuple(name for name in names[:4] if len(name) <= 80)
     hints = _known(kit, brief, required, notes)
-    told = " ".join([principles(names), *notes[-1:]])
-    examples = shots("design", brief.text, ", ".join(names), told)
+    known = " ".join([principles(names), *notes[-1:]])
+    examples = shots("design", brief.text, ", ".join(names), known)
 
     def write() -> Json:
         filled = kit.document("engineer", key, design_schema(required), messages, hints, examples)
         return {"design": filled.value.model_dump(mode="json"), "repairs": filled.repairs}
 
-    made = kit.step(
-        "engineer", key, "Writing the design down", write, kind="design", told=lambda made: str(made["design"]["title"])
-    )
+    def title(made: Json) -> str:
+        return str(made["design"]["title"])
+
+    made = kit.step("engineer", key, "Writing the design down", write, kind="design", summary=title)
     kit.emit(DesignReady(design=made["design"], repairs=made["repairs"]))
     return {"design": made["design"], "repairs": made["repairs"], "draft": draft}
 

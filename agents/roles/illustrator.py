@@ -1,4 +1,4 @@
-"""The Illustrator: from a design to what a painter is told. Knows no painter and no model.
+"""The Illustrator: from a design to what a painter is asked for. Knows no painter and no model.
 
 The Illustrator's model writes the words; motifs and palette come from the painter's vocabulary where it has one, and
 the short prompt is composed so that motifs, palette and the adapter's trigger always stand in it and it fits CLIP. For
@@ -54,7 +54,7 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
         return composed(written, hints, shapes, kit.painter.trigger, again, tones, joined).model_dump(mode="json")
 
     made = kit.step(
-        "illustrator", key, "Finding the picture", write, kind="prompt", told=lambda made: str(made["short"])
+        "illustrator", key, "Finding the picture", write, kind="prompt", summary=lambda made: str(made["short"])
     )
     kit.emit(PromptReady(prompt=made, round=number))
     return {"prompts": [made], "change": ""}

@@ -31,7 +31,7 @@ def painter(kit: Kit, state: DesignState) -> Json:
     for place, key in enumerate(keys):
         label = f"Painting picture {place + 1} of {kit.images}"
         made = kit.step(
-            "painter", key, label, partial(paint, place), kind="picture", told=lambda made: str(made["path"])
+            "painter", key, label, partial(paint, place), kind="picture", summary=lambda made: str(made["path"])
         )
         picture = {**made, "seed": kit.seed_of(key), "round": number, "index": before + place}
         named = {name: picture[name] for name in ("index", "path", "seed", "sha256", "pixels_sha256")}

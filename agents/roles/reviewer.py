@@ -28,9 +28,10 @@ def reviewer(kit: Kit, state: DesignState) -> Json:
     def read() -> Json:
         return kit.document("reviewer", key, Review, messages).value.model_dump(mode="json")
 
-    review = kit.step(
-        "reviewer", key, "Reviewing the draft", read, kind="review", told=lambda r: f"{r['verdict']}: {r['comments']}"
-    )
+    def verdict(review: Json) -> str:
+        return f"{review['verdict']}: {review['comments']}"
+
+    review = kit.step("reviewer", key, "Reviewing the draft", read, kind="review", summary=verdict)
     changes: Json = {"reviews": [review]}
     if review["verdict"] == "revise":
         changes["messages"] = [comment("reviewer", prompt("revise_task", comments=review["comments"]))]

@@ -24,19 +24,19 @@ from workspace.events import Token
 def scientist(kit: Kit, state: DesignState) -> Json:
     """Answer what the conversation waits for: a colleague's comments, or else the program's next turn."""
     names = state["inspirations"] or _inspirations(kit, state)
-    said = state["messages"]
+    conversation = state["messages"]
     turn = state["turn"]
     script = render(kit.program, wish(kit, state), names)
     asked: list[Message] = []
     label = "Revising the draft"
-    if not said or said[-1]["role"] == "assistant":
+    if not conversation or conversation[-1]["role"] == "assistant":
         asked = [{"role": "user", "name": "program", "content": script.turns[turn]}]
         label = kit.program.turns[turn].label
         turn += 1
-    answers = sum(message["role"] == "assistant" for message in said)
+    answers = sum(message["role"] == "assistant" for message in conversation)
     key = f"scientist/turn-{answers + 1}"
-    messages = [SystemMessage(script.system), *(_spoken(message) for message in [*said, *asked])]
-    text = kit.step("scientist", key, label, lambda: _answer(kit, key, messages), kind="turn", told=lambda text: text)
+    messages = [SystemMessage(script.system), *(_spoken(message) for message in [*conversation, *asked])]
+    text = kit.step("scientist", key, label, lambda: _answer(kit, key, messages), kind="turn", summary=str)
     answer: Message = {"role": "assistant", "name": "scientist", "content": text}
     return {"inspirations": names, "messages": [*asked, answer], "turn": turn}
 
@@ -64,7 +64,7 @@ def _inspirations(kit: Kit, state: DesignState) -> list[str]:
     def propose() -> list[str]:
         return kit.document("scientist", key, Sources, messages).value.names
 
-    return kit.step("scientist", key, "Choosing inspirations", propose, kind="sources", told=" and ".join)
+    return kit.step("scientist", key, "Choosing inspirations", propose, kind="sources", summary=" and ".join)
 
 
 def _spoken(message: Message) -> BaseMessage:

@@ -58,7 +58,7 @@ def describe(call: RoleCall, home: Path) -> dict[str, Any]:
 
     if call.chat.server:
         return {"model": call.chat.model, "server": call.chat.server}
-    told: dict[str, Any] = {"model": call.chat.model, "fingerprint": fingerprint(locate(call.chat.model, home))}
+    identity: dict[str, Any] = {"model": call.chat.model, "fingerprint": fingerprint(locate(call.chat.model, home))}
     if call.chat.adapter:
-        told |= {"adapter": call.chat.adapter, "adapter_fingerprint": fingerprint(locate(call.chat.adapter, home))}
-    return told
+        identity |= {"adapter": call.chat.adapter, "adapter_fingerprint": fingerprint(locate(call.chat.adapter, home))}
+    return identity

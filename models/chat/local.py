@@ -85,11 +85,11 @@ class _Answer:
 
 
 class _Refused:
-    """The tokens an answer must not go on with: avoided words, and ends of runs that the model has said before."""
+    """The tokens an answer must not go on with: avoided words, and ends of runs that the model has written before."""
 
     def __init__(self, llm: Engine, messages: Sequence[BaseMessage], sampling: SamplingSettings) -> None:
-        said = [llm.encode(str(message.text)) for message in messages if message.type == "ai"]
-        self.runs = Runs(said, sampling.no_repeat_ngram_size)
+        answers = [llm.encode(str(message.text)) for message in messages if message.type == "ai"]
+        self.runs = Runs(answers, sampling.no_repeat_ngram_size)
         self.always = llm.single(sampling.avoid)
 
     def after(self, written: list[int]) -> list[int]:
@@ -172,39 +172,6 @@ class LocalChat(BaseChatModel):
         if piece := answer.rest():
             yield _chunk(piece, run_manager)
         yield _last(answer, llm.name, len(prompt), notices)
-
-    def generate_batch(
-        self, conversations: Sequence[Sequence[BaseMessage]], *, seed: int | None = None, **kwargs: Any
-    ) -> list[AIMessage]:
-        """Answer several conversations at once, left-padded; row ``i`` draws from its own stream of ``seed + i``."""
-        from models.decoder.forks import Fork
-
-        llm, sampling = self.engine, self._sampling(kwargs)
-        fitted = [self.fit(list(messages), sampling.max_tokens) for messages in conversations]
-        pad = min(llm.stops)
-        start = secrets.randbelow(2**31) if seed is None else seed
-        generators = [self._generator(start + i) for i in range(len(fitted))]
-        answers = [_Answer([]) for _ in fitted]
-        refused = [_Refused(llm, messages, sampling) for messages in conversations]
-        fork = Fork(llm, [prompt for prompt, _ in fitted])
-        logits = fork.logits
-        alive = set(range(len(answers)))
-        for _ in range(sampling.max_tokens):
-            tokens = [pad] * len(answers)
-            for i in sorted(alive):
-                tokens[i] = _next(logits[i], sampling, answers[i].ids, generators[i], refused[i])
-                if tokens[i] in llm.stops:
-                    answers[i].finish = "stop"
-                    alive.discard(i)
-                else:
-                    answers[i].add(tokens[i], llm, ())
-            if not alive:
-                break
-            logits = fork.read([[token] for token in tokens])
-        return [
-            AIMessage(content=a.text, response_metadata=_metadata(a, llm.name, notices))
-            for a, (_, notices) in zip(answers, fitted, strict=True)
-        ]
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any

@@ -21,7 +21,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError
 
-from workspace.errors import DataError, ServiceError, UsageError
+from workspace.errors import DataError, ServiceError, UsageError, one_line, pydantic_fault
 from workspace.settings import RoleCall
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -153,17 +153,16 @@ class RemoteChat(ChatOpenAI):
             try:
                 return schema.model_validate_json(str(message.text))
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the whole"
-                raise DataError(f"the answer is not a valid {schema.__name__}: {where}: {first['msg']}") from error
+                wrong = pydantic_fault(error, schema)
+                raise DataError(f"the answer is not a valid {schema.__name__}: {wrong}") from error
 
-        def told(message: AIMessage) -> dict[str, Any]:
+        def with_fault(message: AIMessage) -> dict[str, Any]:
             try:
                 return {"raw": message, "parsed": parsed(message), "parsing_error": None}
             except DataError as fault:
                 return {"raw": message, "parsed": None, "parsing_error": fault}
 
-        return asked | (RunnableLambda(told) if include_raw else RunnableLambda(parsed))
+        return asked | (RunnableLambda(with_fault) if include_raw else RunnableLambda(parsed))
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -177,7 +176,7 @@ class RemoteChat(ChatOpenAI):
         except (openai.APIConnectionError, httpx2.TransportError) as fault:
             raise self._broken(fault) from fault
         except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError, IndexError) as fault:
-            raise ServiceError(f"{self.server} gave an answer that cannot be read: {_line(fault)}") from fault
+            raise ServiceError(f"{self.server} gave an answer that cannot be read: {one_line(fault)}") from fault
 
     def _nothing(self) -> ServiceError:
         return ServiceError(f"{self.server} gave an answer without a choice", hint="is it an OpenAI-compatible server?")
@@ -189,8 +188,8 @@ class RemoteChat(ChatOpenAI):
         if isinstance(cause, _Refused):
             return ServiceError(f"{self.server} failed: {cause}", hint="chat.max_bytes sets the largest answer")
         if isinstance(cause, httpx2.ConnectError):
-            return ServiceError(f"{self.server} cannot be reached: {_line(cause)}", hint="is the server running?")
-        return ServiceError(f"{self.server} broke off: {_line(cause)}", hint="the server's own log may say why")
+            return ServiceError(f"{self.server} cannot be reached: {one_line(cause)}", hint="is the server running?")
+        return ServiceError(f"{self.server} broke off: {one_line(cause)}", hint="the server's own log may say why")
 
     def _late(self) -> ServiceError:
         return ServiceError(
@@ -203,10 +202,10 @@ class RemoteChat(ChatOpenAI):
             return ServiceError(f"{self.server} refused the key (HTTP {code})", hint="set api_key_env to its variable")
         if code == 404:
             there = ", ".join(_listed(self))
-            told = f"; it has: {there}" if there else ", and lists no models"
+            listing = f"; it has: {there}" if there else ", and lists no models"
             hint = None if there else "does the URL end as the server wants it, most often in /v1?"
-            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404){told}", hint=hint)
-        return ServiceError(f"{self.server} answered HTTP {code}: {_line(fault)}")
+            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404){listing}", hint=hint)
+        return ServiceError(f"{self.server} answered HTTP {code}: {one_line(fault)}")
 
 
 def remote(call: RoleCall, *, seed: int | None = None) -> RemoteChat:
@@ -247,7 +246,7 @@ def _check(server: str) -> None:
     try:
         url = httpx2.URL(server)
     except httpx2.InvalidURL as fault:
-        raise UsageError(f"the server {server} is not a URL: {_line(fault)}") from fault
+        raise UsageError(f"the server {server} is not a URL: {one_line(fault)}") from fault
     if not url.host:
         raise UsageError(f"the server {server} is not a URL: it names no host")
 
@@ -288,7 +287,3 @@ def _cause(fault: BaseException) -> BaseException:
     while under is not None and not isinstance(under, httpx2.TransportError):
         under = under.__cause__
     return under or fault
-
-
-def _line(fault: BaseException) -> str:
-    return " ".join(str(fault).split())[:200] or type(fault).__name__

@@ -21,11 +21,10 @@ _REPAIRS = 2
 
 @dataclass(frozen=True)
 class Structured(Generic[T]):
-    """A validated document, how often something in it was written again, and the text it was read from."""
+    """A validated document, and how often something in it was written again."""
 
     value: T
     repairs: int
-    raw_text: str
 
 
 def structured(
@@ -54,7 +53,7 @@ def structured(
     """
     if isinstance(model, LocalChat):
         filled = fill(model, messages, schema, seed, on_text=on_text, hints=hints, shots=shots)
-        return Structured(filled.value, filled.repairs, filled.raw)
+        return Structured(filled.value, filled.repairs)
     runnable = model.with_structured_output(schema, method="json_schema", include_raw=True)
     talk = [*messages, *_wishes(hints)]
     fault = ""
@@ -69,7 +68,7 @@ def structured(
             fault = _faults(error)
             talk = [*talk, AIMessage(text or "{}"), HumanMessage(f"That is not valid: {fault}. Write it again, whole.")]
             continue
-        return Structured(value, attempt, text)
+        return Structured(value, attempt)
     raise DataError(f"the model's answer is not a valid {schema.__name__} after {_REPAIRS} repairs: {fault}")
 
 

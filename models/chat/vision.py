@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 
 from models.chat.local import LocalChat, plain
 from models.decoder.engine import Tape
-from workspace.errors import DataError, UsageError
+from workspace.errors import DataError, UsageError, one_line
 
 MOST_PICTURES = 4
 
@@ -84,4 +84,4 @@ def _data(url: str) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except binascii.Error as fault:
-        raise DataError(f"the picture's data is not base64: {fault}") from fault
+        raise DataError(f"the picture's data is not base64: {one_line(fault)}") from fault

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.decoder.lora import fold_adapter, one_line, taught_by
+from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
-from workspace.errors import DataError, ServiceError
+from workspace.errors import DataError, ServiceError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -239,9 +239,11 @@ def pick(
 def _dtype(name: str, device: str) -> Any:
     import torch
 
+    from models.decoder.quick_linear import multiplies_bfloat16
+
     if name != "auto":
         return {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}[name]
-    if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if device == "cpu" and not multiplies_bfloat16():
         return torch.float32
     return torch.bfloat16
 

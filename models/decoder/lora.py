@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 
 def fold_adapter(model: Any, folder: Path) -> Any:
@@ -67,8 +67,3 @@ _ASIDE = frozenset({"peft_type", "base_model_name_or_path"})  # known already, a
 def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)} - _ASIDE
     return {key: value for key, value in values.items() if key in names and value is not None}
-
-
-def one_line(fault: BaseException) -> str:
-    """The fault's message on one line, cut to a readable length."""
-    return " ".join(str(fault).split())[:240]

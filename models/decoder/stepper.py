@@ -82,7 +82,7 @@ class Stepper:
                 states = states + _product(functional.silu(gate) * up, narrow)
             states = functional.rms_norm(states, self.shape, self.norm, self.eps)
             logits: torch.Tensor = _product(states, self.head)[0].float()
-        room.grown(place + 1)
+        room.hold(place + 1)
         return logits
 
     def advance(
@@ -127,7 +127,7 @@ class Stepper:
                 read = functional.rms_norm(states, self.shape, second, self.eps)
                 states = states + down(functional.silu(gate(read)) * up(read))
             logits: torch.Tensor = self.words_out(functional.rms_norm(states, self.shape, self.norm, self.eps)).float()
-        room.grown(own)
+        room.hold(own)
         return logits
 
     def _angles(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -157,7 +157,7 @@ class Room:
         if not ours or place >= self.layers[0][0].shape[2] or len(held[0].keys) != len(self.layers[0][0]):
             self.layers = [(_roomy(layer.keys, size), _roomy(layer.values, size)) for layer in held]
 
-    def grown(self, length: int) -> None:
+    def hold(self, length: int) -> None:
         """Let the cache hold the buffers' first ``length`` tokens."""
         for layer, (keys, values) in zip(self.cache.layers, self.layers, strict=True):
             layer.keys, layer.values = keys[:, :, :length], values[:, :, :length]

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 CLAUSES = "clauses.safetensors"
 """Where a painter's folder keeps them, if it has them."""
@@ -88,16 +88,16 @@ class Clauses(nn.Module):
             goal = self.plain(self.embedder(pooled[row].float()))
             if found := self._two(ids[row], scores[row]):
                 alone, join = found
-                told = [self.plain(self.embedder(read(part[None]).float())[0]) for part in alone]
-                if not torch.equal(*((part @ self.shares).argmax() for part in told)):  # else one, in many words
-                    goal = FIRST_SHARE * told[0] + (1 - FIRST_SHARE) * told[1] + self.joins[join]
+                answers = [self.plain(self.embedder(read(part[None]).float())[0]) for part in alone]
+                if not torch.equal(*((part @ self.shares).argmax() for part in answers)):  # else one, in many words
+                    goal = FIRST_SHARE * answers[0] + (1 - FIRST_SHARE) * answers[1] + self.joins[join]
             made[row] = self.answering(goal, pooled[row].float()).to(pooled.dtype)
         return made
 
     def structures(
         self, ids: torch.Tensor, states: torch.Tensor, read: Callable[[torch.Tensor], torch.Tensor]
     ) -> tuple[tuple[torch.Tensor, torch.Tensor], int] | None:
-        """The ids of each of a prompt's two structures, with all that is said of both, and the number of their join.
+        """The ids of each of a prompt's two structures, with all that applies to both, and the number of their join.
 
         None if it names one structure, or the same one twice.
 
@@ -115,7 +115,7 @@ class Clauses(nn.Module):
         return None if torch.equal(*families) else found
 
     def _two(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], int] | None:
-        """The ids of each of two structures with all that is said of both, and the number of their join."""
+        """The ids of each of two structures with all that applies to both, and the number of their join."""
         tags = scores.argmax(-1)
         if not all(((tags == FIRST).any(), (tags == SECOND).any(), (tags >= JOINS).any())):
             return None
@@ -160,7 +160,7 @@ def embedder_of(painter: Path) -> nn.Sequential:
                 for name in ("linear_1.weight", "linear_1.bias", "linear_2.weight", "linear_2.bias")
             }
     except (OSError, SafetensorError) as fault:
-        raise DataError(f"cannot read the text embedder of {painter}: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"cannot read the text embedder of {painter}: {one_line(fault)}") from None
     layers = [nn.Linear(*reversed(parts[f"{name}.weight"].shape)) for name in ("linear_1", "linear_2")]
     for layer, name in zip(layers, ("linear_1", "linear_2"), strict=True):
         layer.load_state_dict({"weight": parts[f"{name}.weight"], "bias": parts[f"{name}.bias"]})
@@ -181,7 +181,7 @@ def load_clauses(painter: Path) -> Clauses:
         tagger = Tagger(hidden, width, len(weights["out.weight"]) - JOINS)
         tagger.load_state_dict(weights)
     except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as fault:
-        raise DataError(f"cannot read {painter / CLAUSES}: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"cannot read {painter / CLAUSES}: {one_line(fault)}") from None
     if {families.shape[1], others.shape[1]} != {embedder[2].out_features} or hidden != embedder[0].in_features:
         raise DataError(f"{painter / CLAUSES} belongs to another painter")
     return Clauses(tagger, families, others, embedder).eval().requires_grad_(False)

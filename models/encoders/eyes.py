@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,8 +82,8 @@ class Eyes(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """(n, 3, size, size) in -1..1 to what the language model reads, (n, tokens, words)."""
-        told: torch.Tensor = self.connector(self.look(pictures))
-        return told
+        words: torch.Tensor = self.connector(self.look(pictures))
+        return words
 
 
 def as_input(images: Sequence[Image.Image], size: int) -> torch.Tensor:
@@ -109,17 +109,17 @@ def decoded(data: bytes) -> Image.Image:
                 raise DataError(f"the picture has {image.width}x{image.height} pixels; at most {MOST_PIXELS} are read")
             return image.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as fault:
-        raise DataError(f"cannot read the picture: {' '.join(str(fault).split())[:160]}") from fault
+        raise DataError(f"cannot read the picture: {one_line(fault)}") from fault
 
 
 def base_of(folder: Path) -> str | None:
     """The language model that a folder holds eyes for; none if it holds something else."""
     path = folder / CONFIG
     try:
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError):
         return None
-    return str(told["base"]) if isinstance(told, dict) and told.get("model_type") == MODEL_TYPE else None
+    return str(config["base"]) if isinstance(config, dict) and config.get("model_type") == MODEL_TYPE else None
 
 
 def load_eyes(folder: Path, words: int) -> Eyes:
@@ -140,7 +140,7 @@ def load_eyes(folder: Path, words: int) -> Eyes:
         eyes = Eyes(shape)
         eyes.load_state_dict({name: one.float() for name, one in load_file(folder / WEIGHTS).items()})
     except (OSError, ValueError, ValidationError, SafetensorError, RuntimeError) as fault:
-        raise DataError(f"cannot read the eyes in {folder}: {' '.join(str(fault).split())[:200]}") from fault
+        raise DataError(f"cannot read the eyes in {folder}: {one_line(fault)}") from fault
     if shape.words != words:
         raise DataError(f"the eyes in {folder} are for a language model of width {shape.words}, not {words}")
     return eyes.eval().requires_grad_(False)

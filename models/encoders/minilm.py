@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from models.encoders.clauses import CLAUSES, INTO, Clauses, load_clauses
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
 READER = "reader.safetensors"
@@ -69,8 +69,8 @@ class _ReaderLayer(nn.Module):
     def forward(self, inner: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         parts = self.qkv(self.first(inner)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind(0)
-        told = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        inner = inner + self.proj(told.transpose(1, 2).flatten(2))
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        inner = inner + self.proj(attended.transpose(1, 2).flatten(2))
         out: torch.Tensor = inner + self.feed(self.second(inner))
         return out
 
@@ -86,7 +86,7 @@ def load_reader(file: Path) -> Reader:
         reader = Reader(hidden=weights["into.weight"].shape[1], width=weights["into.weight"].shape[0])
         reader.load_state_dict(weights)
     except (OSError, KeyError, RuntimeError, SafetensorError) as fault:
-        raise DataError(f"cannot read the reader {file}: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"cannot read the reader {file}: {one_line(fault)}") from None
     return reader.eval().requires_grad_(False)
 
 

@@ -167,8 +167,8 @@ def _pick_each(rows: Sequence[_Row], logits: torch.Tensor, masks: torch.Tensor) 
     for line, row in zip(scores, rows, strict=True):
         written = sorted({*row.draft.ids, *row.known})
         if row.ask.penalty != 1.0 and written:
-            said = line[written]
-            line[written] = torch.where(said > 0, said / row.ask.penalty, said * row.ask.penalty)
+            before = line[written]
+            line[written] = torch.where(before > 0, before / row.ask.penalty, before * row.ask.penalty)
     values, places = scores.topk(min(_TOP_K, scores.shape[-1]))
     warmth = torch.tensor([[row.ask.temperature if row.ask.temperature > 0 else 1.0] for row in rows])
     weights = (values / warmth).softmax(-1)

@@ -20,11 +20,12 @@ from pydantic import BaseModel, ValidationError
 from models.decoder.engine import Tape
 from models.filling import pen as continuing
 from models.filling.drafts import Ask, Draft, likelihoods, write
+from models.filling.order import item_by_item, steps, waves
+from models.filling.phrase_memory import PhraseMemory, plain_words
 from models.filling.questions import Question, question
-from models.filling.said import Said, plain_words
-from models.filling.shots import Shots, ahead, helpers
+from models.filling.shots import Shots
 from models.filling.slots import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
-from workspace.errors import DataError
+from workspace.errors import DataError, pydantic_fault
 
 if TYPE_CHECKING:
     from models.decoder.engine import Engine
@@ -101,9 +102,7 @@ def fill(
             continue
         return Filled(value, work.repairs + attempt, value.model_dump_json(indent=2))
     assert fault is not None  # the loop ends without a value only through a ValidationError
-    first = fault.errors()[0]
-    where = ".".join(map(str, first["loc"])) or schema.__name__
-    raise DataError(f"the model could not fill {where}: {first['msg']}") from fault
+    raise DataError(f"the model could not fill {schema.__name__}: {pydantic_fault(fault, schema)}") from fault
 
 
 class _Work:
@@ -129,7 +128,7 @@ class _Work:
         self.on_text = on_text or (lambda text: None)
         self.values: dict[Path, Any] = {}
         self.dropped: set[Path] = set()
-        self.said, self.listed = Said(), set[str]()
+        self.phrases, self.listed = PhraseMemory(), set[str]()
         self.repairs = 0
         self.poor: dict[Path, list[tuple[float, str]]] = {}
         self.turns = llm.turns(messages, _CONTEXT)
@@ -142,7 +141,7 @@ class _Work:
 
     @cached_property
     def blank(self) -> Tape:
-        """The conversation without anything said."""
+        """The conversation without any answer."""
         return self._tape([turn for turn in self.turns if turn["role"] == "system"])[0]
 
     def _tape(self, turns: list[dict[str, str]]) -> tuple[Tape, str]:
@@ -158,20 +157,17 @@ class _Work:
         named = {slot.family for slot in self.layout.slots if slot.kind == "name" and slot.item is not None} & set(
             given
         )
-        self.said = Said(name for family in named for name in given[family] if name.lower() in about)
+        self.phrases = PhraseMemory(name for family in named for name in given[family] if name.lower() in about)
         self.listed = {family.partition(".")[0] for family in named}
         open_slots = [slot for slot in self.layout.slots if not self._given(slot, given)]
-        waves: dict[int, list[Slot]] = {}
         families: dict[str, list[Slot]] = {}
         for slot in open_slots:
             if continuing.shown(self.shots, slot):
                 families.setdefault(slot.family, []).append(slot)
-        for number in sorted(steps := self._steps(families)):
-            self._continue([slot for family in steps[number] for slot in families[family]])
-        for slot in [slot for slot in open_slots if slot.family not in families]:
-            waves.setdefault(self._wave(slot), []).append(slot)
-        for number in sorted(waves):
-            self._write_wave([slot for slot in waves[number] if slot.item not in self.dropped])
+        for step in steps(families, self.layout.slots):
+            self._continue(step)
+        for wave in waves([slot for slot in open_slots if slot.family not in families], self.layout.slots):
+            self._write_wave([slot for slot in wave if slot.item not in self.dropped])
         data: dict[str, Any] = {}
         for path in self.layout.lists:
             if not any(path[:end] in self.dropped for end in range(len(path))):
@@ -182,40 +178,16 @@ class _Work:
         plain: dict[str, Any] = settle(data, (), self.layout.lists)
         return plain
 
-    def _steps(self, families: Mapping[str, list[Slot]]) -> dict[int, list[str]]:
-        """Families by the step they are written in: after the siblings that help to write them."""
-
-        def step(family: str) -> int:
-            slot = families[family][0]
-            names = helpers(str(slot.path[-1])) if isinstance(slot.path[-1], str) else ()
-            before = [".".join([*family.split(".")[:-1], name]) for name in names]
-            first = ahead(slot.path, [other.path for other in self.layout.slots])
-            before += [".".join(part for part in path if isinstance(part, str)) for path in first]
-            return max((step(name) + 1 for name in before if name in families and name != family), default=0)
-
-        numbers = {family: step(family) for family in families}
-        return {number: [one for one in families if numbers[one] == number] for number in numbers.values()}
-
     def _continue(self, slots: list[Slot]) -> None:
         """Write the slots of one step by continuing the examples."""
-        assert self.pen is not None  # there are examples
+        assert self.pen is not None and self.shots is not None  # there are examples
         left = [slot for slot in slots if slot.item not in self.dropped]
         for slot in [slot for slot in left if slot.kind == "choice"]:
             seed = _seed(self.seed, slot.where, 0, 0)
             self._settle(slot, self.pen.choose(slot, spoken(slot), self.values, seed))
         left = [slot for slot in left if slot.kind != "choice"]
-        for group in self._in_turn(left):
+        for group in item_by_item(left) if self.shots.taught else [left]:  # a tuned model counts on earlier items
             self._draft([slot for slot in group if slot.item not in self.dropped])
-
-    def _in_turn(self, slots: list[Slot]) -> list[list[Slot]]:
-        """What is drafted at once: all; for a tuned model, which counts on earlier items, one item of each list."""
-        assert self.shots is not None  # only slots they show come here
-        if not self.shots.taught:
-            return [slots]
-        turns: dict[int, list[Slot]] = {}
-        for slot in slots:
-            turns.setdefault(next((part for part in reversed(slot.path) if isinstance(part, int)), 0), []).append(slot)
-        return [turns[number] for number in sorted(turns)]
 
     def _draft(self, left: list[Slot]) -> None:
         assert self.pen is not None and self.shots is not None  # there are examples
@@ -236,7 +208,7 @@ class _Work:
 
     def _ranked(self, slot: Slot, drafts: list[Draft]) -> list[str]:
         assert self.shots is not None  # only a family they show comes here
-        texts = continuing.ranked(self.shots, slot, drafts, self.said.worth)
+        texts = continuing.ranked(self.shots, slot, drafts, self.phrases.worth)
         for draft in drafts:
             self._set_aside(slot, draft, continuing.mended(self.shots, slot, draft))
         return [text for text in texts if not self._stale(slot, text)]
@@ -258,19 +230,9 @@ class _Work:
         try:
             self.values[slot.path] = slot.check(values[index or 0])
         except ValidationError as error:
-            raise DataError(f"the value given for {slot.where} is wrong: {error.errors()[0]['msg']}") from error
-        self.said.add(str(self.values[slot.path]), own=True)
+            raise DataError(f"the value given for {slot.where} is wrong: {pydantic_fault(error)}") from error
+        self.phrases.add(str(self.values[slot.path]), own=True)
         return True
-
-    def _wave(self, slot: Slot) -> int:
-        siblings = [other for other in self.layout.slots if other.parent == slot.parent]
-        wave = {"choice": 10, "number": 20, "pattern": 20, "question": 25, "sentence": 30, "prompt": 40}.get(slot.kind)
-        if wave is None:
-            names = [other.path for other in siblings if other.kind == "name" and not isinstance(other.path[-1], int)]
-            wave = names.index(slot.path) if slot.path in names and slot.parent else 0
-        wanted = set(re.findall(r"{(\w+)}", f"{slot.ask} {slot.lead}"))
-        before = [self._wave(other) for other in siblings if other.path[-1] in wanted and other is not slot]
-        return max([wave, *(number + 1 for number in before)])
 
     def _write_wave(self, slots: list[Slot]) -> None:
         for slot in [slot for slot in slots if slot.kind == "choice"]:
@@ -312,13 +274,13 @@ class _Work:
             text = asked.finish(draft)
             self._set_aside(slot, draft, text)
             if text is not None and not self._stale(slot, text):
-                rated.append((draft.score + self.said.worth(text), text))
+                rated.append((draft.score + self.phrases.worth(text), text))
         return self._accept(slot, [text for _, text in sorted(rated, reverse=True)])
 
     def _set_aside(self, slot: Slot, draft: Draft, text: str | None) -> None:
         """Remember a text that taste may refuse: a document with a dull field is better than none."""
         if text is not None:
-            self.poor.setdefault(slot.path, []).append((draft.score + self.said.worth(text), text))
+            self.poor.setdefault(slot.path, []).append((draft.score + self.phrases.worth(text), text))
 
     def _accept(self, slot: Slot, texts: list[str]) -> bool:
         """Keep the first text that the field's own check and its bounds accept."""
@@ -334,12 +296,12 @@ class _Work:
     def _keep(self, slot: Slot, value: Any) -> None:
         self.values[slot.path] = value
         if isinstance(value, str):
-            self.said.add(value, own=slot.path[0] in self.listed)
+            self.phrases.add(value, own=slot.path[0] in self.listed)
         self.on_text(f"{slot.where}: {value}\n")
 
     def _stale(self, slot: Slot, text: str) -> bool:
         """Say whether a text says what a sibling item says already, wears a phrase out, or names no source it owes."""
-        if self.said.worn(text) or (slot.sources and self.said.owes(text)):
+        if self.phrases.worn(text) or (slot.sources and self.phrases.owes(text)):
             return True
         mine = plain_words(text)
         for path, value in self.values.items():
@@ -391,8 +353,8 @@ class _Work:
 
     def _poor_ones(self, slot: Slot) -> list[str]:
         """What was set aside for a slot, best first, but for what another item of its list says word for word."""
-        said = {str(value).lower() for path, value in self.values.items() if _family(path) == slot.family}
-        return [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True) if text.lower() not in said]
+        taken = {str(value).lower() for path, value in self.values.items() if _family(path) == slot.family}
+        return [text for _, text in sorted(self.poor.get(slot.path, ()), reverse=True) if text.lower() not in taken]
 
     def _items(self, path: Path) -> int:
         depth = len(path)

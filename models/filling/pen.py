@@ -168,18 +168,18 @@ def ranked(shots: Shots, slot: Slot, drafts: Sequence[Draft], worth: Worth) -> l
         text = _finished(slot, one)
         if text is None or shots.echoes(text) or _mumbles(text):
             continue
-        told = re.findall(r"[a-z]{4,}", text.lower())
-        share = sum(word in about for word in told) / max(1, len(told))
+        content = re.findall(r"[a-z]{4,}", text.lower())
+        share = sum(word in about for word in content) / max(1, len(content))
         rated[text] = max(rated.get(text, -99.0), one.score + _GROUNDING * share + worth(text))
     return sorted(rated, key=lambda text: -rated[text])
 
 
 def _mumbles(text: str) -> bool:
     """Say whether a text says a word twice running, goes round among few, or only strings names together."""
-    said = re.findall(r"\w+", text.lower())
-    if any(word == after for word, after in pairwise(said)):
+    words = re.findall(r"\w+", text.lower())
+    if any(word == after for word, after in pairwise(words)):
         return True
-    if len(said) > 4 and len(set(said)) < _VARIED * len(said):
+    if len(words) > 4 and len(set(words)) < _VARIED * len(words):
         return True
     pieces = [len(piece.split()) for piece in text.split(",")]
     return len(pieces) > 2 and max(pieces) <= _LISTED
@@ -207,7 +207,7 @@ def mended(shots: Shots, slot: Slot, one: Draft) -> str | None:
     return None if text is None or shots.echoes(text) else text
 
 
-def _ended(said: list[str]) -> str | None:
-    while said and said[-1].lower() in DANGLING:
-        said.pop()
-    return " ".join(said).rstrip(".,;:") + "." if len(said) >= _LEAST else None
+def _ended(words: list[str]) -> str | None:
+    while words and words[-1].lower() in DANGLING:
+        words.pop()
+    return " ".join(words).rstrip(".,;:") + "." if len(words) >= _LEAST else None

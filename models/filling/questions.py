@@ -93,12 +93,12 @@ def _inner(text: str) -> str:
 def _default_ask(slot: Slot, label: str, known: Mapping[str, str]) -> str:
     about = next((value for key, value in known.items() if key != "nth"), None) if slot.item else None
     head = f"About {about!r}: " if about else ""
-    told = slot.description.rstrip(".") or f"the {label}"
+    subject = slot.description.rstrip(".") or f"the {label}"
     if slot.kind in ("sentence", "prompt"):
-        return f"{head}{told}. Write one sentence."
+        return f"{head}{subject}. Write one sentence."
     if slot.kind == "question":
-        return f"{head}{told}. Write one question."
-    return f"{head}What is the {label}? {told}."
+        return f"{head}{subject}. Write one question."
+    return f"{head}What is the {label}? {subject}."
 
 
 def _default_lead(slot: Slot, label: str, known: Mapping[str, str]) -> str:
@@ -123,8 +123,8 @@ def _shaped(slot: Slot, ask: str, lead: str) -> Question:
         return Question(ask, lead, "", 0, "choice")
     if slot.kind == "question":
         return Question(ask, "", rf"{ASKED}\n", min(40, most // 4), "question", most=most)
-    opening = rf" {_WORD}" if lead else _OPENING
-    one = opening + _SENTENCE
+    start = rf" {_WORD}" if lead else _OPENING
+    one = start + _SENTENCE
     tokens = min(48, max(12, most // 4))
     if slot.kind == "prompt" and most > 300:
         return Question(ask, lead, f"{one}( {_OPENING}{_SENTENCE}){{1,3}}\n", 110, "prompt", lead, most)

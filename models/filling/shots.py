@@ -39,8 +39,8 @@ class Shots:
     @cached_property
     def grams(self) -> frozenset[tuple[str, ...]]:
         """Every run of three words in the examples."""
-        told = [text for _, document in self.examples for text in _texts(document)]
-        return frozenset(gram for text in told for gram in _grams(text))
+        texts = [text for _, document in self.examples for text in _texts(document)]
+        return frozenset(gram for text in texts for gram in _grams(text))
 
     def prefix(self, slot: Slot) -> str | None:
         """The examples of one field, up to where the new document begins; None if they do not show it."""
@@ -72,7 +72,7 @@ class Shots:
             return False
         grams = _grams(text)
         plain = " ".join(re.findall(r"\w+", text.lower()))
-        if any(plain == " ".join(re.findall(r"\w+", told.lower())) for _, d in self.examples for told in _texts(d)):
+        if any(plain == " ".join(re.findall(r"\w+", shown.lower())) for _, d in self.examples for shown in _texts(d)):
             return plain not in " ".join(re.findall(r"\w+", self.about.lower()))
         return bool(grams) and sum(gram in self.grams for gram in grams) / len(grams) > 0.34
 
@@ -85,7 +85,7 @@ def about(wanted: str, after: str, notes: str) -> str:
     return f"Wanted: {' '.join(wanted.split())[:400]}\nInspirations: {after}\nNotes: {plain}"
 
 
-def told(document: Mapping[str, Any], path: Path) -> str:
+def field_text(document: Mapping[str, Any], path: Path) -> str:
     """One field of a document as a model continues it: all items of its list, each after the siblings that help."""
     read = _reader(document)
     count = len(read(path[: path.index(_index(path))])) if _index(path) is not None else 1
@@ -133,7 +133,7 @@ def ahead(path: Path, known: Iterable[Path]) -> tuple[Path, ...]:
     return (*seen, *(("checks", number, name) for number in asked for name in ("question", "answer")))
 
 
-def told_ahead(document: Mapping[str, Any], path: Path) -> str:
+def text_ahead(document: Mapping[str, Any], path: Path) -> str:
     """The lines that stand ahead of a field as a model continues it; each ends its line."""
     read = _reader(document)
     known = [("checks", number) for number in range(len(document.get("checks", ())))]

@@ -15,7 +15,7 @@ from typing import Any
 from models.catalogue.fetch import locate
 from models.catalogue.table import MODELS
 from pipelines.pictures.flux import hush, readable
-from workspace.errors import DataError, UsageError
+from workspace.errors import DataError, UsageError, one_line
 from workspace.files import sha256
 
 USUAL_NAME = "pytorch_lora_weights.safetensors"
@@ -187,6 +187,6 @@ def _converted(pipe: Any, adapter: Adapter) -> dict[str, Any]:
         return dict(pipe.lora_state_dict(weights))
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as fault:
         raise DataError(
-            f"adapter {adapter.id} is no LoRA for FLUX: {' '.join(str(fault).split())[:200]}",
+            f"adapter {adapter.id} is no LoRA for FLUX: {one_line(fault)}",
             hint="it was made for another architecture",
         ) from None

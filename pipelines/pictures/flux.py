@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workspace.errors import DataError, ServiceError, UsageError
+from workspace.errors import DataError, ServiceError, UsageError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -261,7 +261,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
-        raise DataError(f"{path} cannot be read: {fault}") from None
+        raise DataError(f"{path} cannot be read: {one_line(fault)}") from None
     if not isinstance(data, dict):
         raise DataError(f"{path} holds no JSON object")
     return data
@@ -282,8 +282,8 @@ def readable(where: Path) -> Iterator[None]:
                 with safe_open(file, framework="pt"):
                     pass
             except (SafetensorError, OSError) as broken:
-                raise DataError(f"{file} is no whole safetensors file: {broken}") from None
-        raise DataError(f"{where} cannot be loaded: {_first_line(fault)}") from None
+                raise DataError(f"{file} is no whole safetensors file: {one_line(broken)}") from None
+        raise DataError(f"{where} cannot be loaded: {one_line(fault)}") from None
 
 
 @contextmanager
@@ -307,7 +307,3 @@ def enough_memory(doing: str) -> Iterator[None]:
 def _out_of_memory(fault: BaseException) -> bool:
     text = str(fault).lower()
     return isinstance(fault, MemoryError) or "out of memory" in text or "can't allocate memory" in text
-
-
-def _first_line(fault: BaseException) -> str:
-    return next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)

@@ -60,7 +60,7 @@ def mix_of(pipe: Any, prompt: str, whole: Encoded) -> Mix | None:
     found = tell(ids.to(pipe.text_encoder.device))
     if found is None:
         return None
-    alone = tuple((told.last_hidden_state, told.pooler_output) for told in map(pipe.text_encoder, found.alone))
+    alone = tuple((read.last_hidden_state, read.pooler_output) for read in map(pipe.text_encoder, found.alone))
     return Mix(alone if found.graded else (whole, *alone), found.graded)
 
 
@@ -82,30 +82,30 @@ def mixing(transformer: Any, pooled: torch.Tensor, mixes: Sequence[Mix | None]) 
     rows = [row for row, count in enumerate(counts) for _ in range(count)]
     columns: list[torch.Tensor] = []
 
-    def split(_module: Any, args: Any, told: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+    def split(_module: Any, args: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         columns.clear()
-        if told["pooled_projections"].shape != pooled.shape or not torch.equal(told["pooled_projections"], pooled):
+        if given["pooled_projections"].shape != pooled.shape or not torch.equal(given["pooled_projections"], pooled):
             return None
-        columns.append(told["img_ids"][..., -1].float())
-        told, states = dict(told), told["encoder_hidden_states"]
+        columns.append(given["img_ids"][..., -1].float())
+        given, states = dict(given), given["encoder_hidden_states"]
         own = [((states[row : row + 1], pooled[row : row + 1]),) for row in range(len(mixes))]
         parts = [part for mix, text in zip(mixes, own, strict=True) for part in (mix.parts if mix else text)]
         for name in ("hidden_states", "timestep", "guidance"):
-            if told.get(name) is not None:
-                told[name] = told[name][rows]
-        told["encoder_hidden_states"] = torch.cat([one for one, _ in parts])
-        told["pooled_projections"] = torch.cat([one for _, one in parts])
-        return args, told
+            if given.get(name) is not None:
+                given[name] = given[name][rows]
+        given["encoder_hidden_states"] = torch.cat([one for one, _ in parts])
+        given["pooled_projections"] = torch.cat([one for _, one in parts])
+        return args, given
 
-    def join(_module: Any, _args: Any, told: Any) -> Any:
+    def join(_module: Any, _args: Any, answer: Any) -> Any:
         if not columns:
             return None
         across = (columns[0] + 0.5) / (columns[0].max() + 1) - 0.5
         mixed = []
-        for mix, velocities in zip(mixes, told[0].split(counts), strict=True):
+        for mix, velocities in zip(mixes, answer[0].split(counts), strict=True):
             shares = mix.weights(across).to(velocities.dtype) if mix else None
             mixed.append(velocities[0] if shares is None else (shares[..., None] * velocities).sum(0))
-        return (torch.stack(mixed), *told[1:])
+        return (torch.stack(mixed), *answer[1:])
 
     hooks = transformer.register_forward_pre_hook(split, with_kwargs=True), transformer.register_forward_hook(join)
     try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from workspace.errors import DataError, UsageError
+from workspace.errors import DataError, UsageError, one_line, pydantic_fault
 from workspace.files import Published, publish
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def make_spec(**fields: object) -> PictureSpec:
     try:
         return PictureSpec.model_validate(fields)
     except ValidationError as fault:
-        raise UsageError(f"this picture cannot be painted: {_faults(fault)}") from None
+        raise UsageError(f"this picture cannot be painted: {pydantic_fault(fault, PictureSpec)}") from None
 
 
 def write_png(path: Path, image: Image.Image, spec: PictureSpec) -> Published:
@@ -200,7 +200,7 @@ def open_picture(path: Path) -> Image.Image:
         zlib.error,
         Image.DecompressionBombError,
     ) as fault:
-        raise DataError(f"{path} is not a whole PNG picture: {fault}") from None
+        raise DataError(f"{path} is not a whole PNG picture: {one_line(fault)}") from None
 
 
 def read_spec(path: Path) -> PictureSpec:
@@ -215,17 +215,10 @@ def read_spec(path: Path) -> PictureSpec:
     try:
         return PictureSpec.model_validate_json(text)
     except ValidationError as fault:
-        raise DataError(f"{path} carries Studio settings that do not hold: {_faults(fault)}") from None
+        wrong = pydantic_fault(fault, PictureSpec)
+        raise DataError(f"{path} carries Studio settings that do not hold: {wrong}") from None
 
 
 def pixels_sha256(image: Image.Image) -> str:
     """The sha256 of a picture's RGB bytes, which no metadata or compression changes."""
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
-
-
-def _faults(fault: ValidationError) -> str:
-    parts = []
-    for error in fault.errors(include_url=False):
-        place = ".".join(str(item) for item in error["loc"])
-        parts.append(f"{place}: {error['msg']}" if place else error["msg"])
-    return "; ".join(parts)

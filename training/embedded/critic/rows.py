@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from models.filling.shots import about, told, told_ahead
+from models.filling.shots import about
+from models.filling.shots import field_text as told
+from models.filling.shots import text_ahead as told_ahead
 from training.embedded.microstructures.drawing import Microstructure
 from training.embedded.microstructures.families import Rng
 from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES

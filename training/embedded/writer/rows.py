@@ -15,7 +15,8 @@ import numpy as np
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models.filling.shots import about, told
+from models.filling.shots import about
+from models.filling.shots import field_text as told
 from training.embedded.writer.branches import Piece, Tree
 from training.embedded.writer.data import row
 
