@@ -12,7 +12,7 @@ from studio.queue.submit import JobSummary
 from studio.queue.watch import watch
 from studio.queue.workers import start_workers
 from studio.verb import Call, query, verb
-from workspace.states import STATES, State
+from workspace.jobs import STATES, State
 
 if TYPE_CHECKING:
     from workspace.events import Event

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -70,8 +69,8 @@ class _Named:
     def __init__(self, run: Callable[..., Any], options: Callable[..., Call]) -> None:
         assert isinstance(options, type)
         self.kind: type[Call] = options
-        self.name = run.__name__
-        update_wrapper(self, run)
+        self.name = self.__name__ = run.__name__
+        self.__doc__, self.__module__, self.__wrapped__ = run.__doc__, run.__module__, run
 
     def asked(self, args: tuple[Any, ...], given: Mapping[str, Any]) -> Any:
         """Options from what a call gave.

@@ -81,7 +81,8 @@ def _fault(data: dict[str, Any]) -> str:
         ({"needed": 1, "form": ""},
          "unknown key 'form'; did you mean 'from'? choices: from, kind, named, needed, parts, step, word"),
         ({"neded": 1},
-         "unknown key 'neded'; did you mean 'needed'? choices: from, kind, named, needed, parts, step, word (and 1 more)"),
+         "unknown key 'neded'; did you mean 'needed'? "
+         "choices: from, kind, named, needed, parts, step, word (and 1 more)"),
         ({"needed": 1, "parts": [{"wight": 1}]},
          "parts.0: unknown key 'wight'; did you mean 'weight'? choices: weight"),
         ({"needed": 1, "named": {"a": {"wight": 1}}},

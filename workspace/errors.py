@@ -110,7 +110,7 @@ def first_fault(error: ValidationError) -> ErrorDetails:
 
     A key that is misspelt is one too many and one that is missing; the first of the two says what to change.
     """
-    found = error.errors(include_url=False, include_context=False)
+    found = error.errors(include_url=False)
     return min(found, key=lambda fault: fault["type"] != "extra_forbidden")
 
 

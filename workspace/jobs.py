@@ -1,5 +1,11 @@
 """The queue in the ledger: jobs of any kind, what each was asked, how it stands, and what came of it.
 
+queued -> running -> finished
+            |-> waiting      for a person's answer
+            |-> interrupted  stopped, killed, or given up for now
+            |-> failed       a fault that is told
+Whoever waits, was interrupted or failed can be queued again. What is finished stays so.
+
 Knows rows and their order; not who works on them, and not what a kind does.
 """
 
@@ -8,16 +14,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol, get_args
 
 from pysqlite3 import dbapi2
 
 from workspace.errors import UsageError, unknown
-from workspace.states import STATES, State
 
-if TYPE_CHECKING:
-    from workspace.ledger import Ledger
+State = Literal["queued", "running", "waiting", "interrupted", "failed", "finished"]
+STATES: tuple[State, ...] = get_args(State)
+SETTLED: frozenset[str] = frozenset({"waiting", "interrupted", "failed", "finished"})
+"""Nothing more comes of itself."""
+RESUMABLE: frozenset[str] = frozenset({"waiting", "interrupted", "failed"})
+"""May be queued again."""
+STOPPED: frozenset[str] = frozenset({"interrupted", "failed"})
+"""Ended without its result, and asks nothing."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -49,7 +61,7 @@ class JobRow:
         lane: ``heavy`` or ``light``; each has places of its own.
         title: For people.
         payload: What was asked, as plain JSON.
-        state: How it stands, see `workspace.states`.
+        state: How it stands, see `State`.
         message: Why it stands so, in one line.
         priority: Higher goes first; 0 is usual.
         worker: ``HOST:PID`` of who works or last worked on it.
@@ -76,10 +88,23 @@ class JobRow:
     updated: float
 
 
+class Tables(Protocol):
+    """What the jobs need of the ledger that they stand in."""
+
+    def write(self) -> AbstractContextManager[Any]:
+        """One short transaction on the connection."""
+
+    def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+
+    def parsed(self, text: str, what: str) -> Any:
+        """Plain JSON of a column."""
+
+
 class Jobs:
     """The jobs of a ledger; every call is one short transaction."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Tables) -> None:
         self._ledger = ledger
 
     def add(

@@ -18,8 +18,7 @@ from pysqlite3 import dbapi2
 from workspace.database import connect, faults, transaction
 from workspace.errors import DataError, UsageError, unknown
 from workspace.jobs import SCHEMA as JOBS
-from workspace.jobs import Jobs
-from workspace.states import State
+from workspace.jobs import Jobs, State
 
 T = TypeVar("T")
 

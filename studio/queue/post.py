@@ -18,10 +18,9 @@ from workspace.files import sweep
 
 if TYPE_CHECKING:
     from workspace.events import Event
-    from workspace.jobs import JobRow, Lane
+    from workspace.jobs import JobRow, Lane, State
     from workspace.ledger import Ledger
     from workspace.settings import QueueSettings
-    from workspace.states import State
 
 Listener = Callable[["Event"], None]
 

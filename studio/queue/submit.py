@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.queue.claims import job_claimed, ledger_of, true_state
 from studio.queue.workers import interrupt, start_workers
-from workspace.states import STATES
+from workspace.jobs import STATES
 
 if TYPE_CHECKING:
     from workspace.jobs import JobRow, Lane

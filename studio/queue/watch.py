@@ -13,7 +13,7 @@ from studio.queue.workers import start_workers
 from workspace.errors import Unfinished
 from workspace.event_log import Tail
 from workspace.events import FINAL, JobStopped, Queued, RunStopped
-from workspace.states import SETTLED
+from workspace.jobs import SETTLED
 
 if TYPE_CHECKING:
     from workspace.events import Event

@@ -18,7 +18,7 @@ from ui.pages import status as parts
 from ui.pages.door import Door
 from ui.pages.view import Observer, View
 from workspace.errors import StudioError, UsageError
-from workspace.states import STOPPED
+from workspace.jobs import STOPPED
 
 if TYPE_CHECKING:
     from studio import Design

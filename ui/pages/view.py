@@ -31,7 +31,7 @@ from workspace.events import (
     StepStarted,
     Token,
 )
-from workspace.states import SETTLED
+from workspace.jobs import SETTLED
 
 PHASES: dict[str, tuple[str, ...]] = {
     "Reasoning": ("scientist", "reviewer"),
