@@ -22,7 +22,6 @@ from agents.templates import TemplateFault, check, fill
 from workspace.errors import DataError, StorageError, UsageError, first_fault, pydantic_fault, unknown
 
 LIBRARY = Path(__file__).parent / "library"
-DEFAULT = "relate-and-design"
 VARIABLES = frozenset({"brief", "inspirations", "first", "second", "target", "known"})
 _MAX_BYTES = 100_000
 

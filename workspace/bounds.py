@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _metadata(info: FieldInfo) -> Iterator[Any]:
 
 
 def _inside(annotation: Any) -> Iterator[Any]:
-    if get_origin(annotation) in (list, tuple, dict):  # the bounds of an item are not those of the whole
+    if get_origin(annotation) in (list, tuple, dict, Sequence):  # the bounds of an item are not those of the whole
         return
     for inner in get_args(annotation):
         for item in getattr(inner, "__metadata__", ()):

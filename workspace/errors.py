@@ -12,7 +12,7 @@ StudioError                1   anything Studio raises on purpose
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -167,7 +167,7 @@ def _part(kind: Any, trail: list[int | str]) -> type[BaseModel] | None:
     """The class of the part of a document that a trail of keys leads to, if there is one."""
     fields = getattr(kind, "model_fields", None)
     if fields is None:  # a union stands for its arguments, a list or mapping for its items
-        inside = trail[1:] if get_origin(kind) in (list, tuple, dict) else trail
+        inside = trail[1:] if get_origin(kind) in (list, tuple, dict, Sequence) else trail
         return next((part for inner in get_args(kind) if (part := _part(inner, inside)) is not None), None)
     if not trail:
         return kind  # type: ignore[no-any-return]

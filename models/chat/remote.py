@@ -218,7 +218,7 @@ def remote(call: RoleCall, *, seed: int | None = None) -> RemoteChat:
     assert chat.server is not None  # the caller chose by it
     _check(chat.server)
     key = _key(chat.api_key_env, chat.server) if chat.api_key_env else "none"
-    model = RemoteChat(
+    model = RemoteChat(  # type: ignore[call-arg]  # by the names that langchain gives its fields
         model=chat.model,
         server=chat.server,
         base_url=chat.server,

@@ -258,7 +258,7 @@ def _pieces(mask: NDArray[np.bool_]) -> dict[str, Any]:
     }
 
 
-def _symmetry(mask: NDArray[np.bool_]) -> dict[str, float]:
+def _symmetry(mask: NDArray[np.bool_]) -> dict[str, Any]:
     values = mask.astype(float)
     values = values - values.mean()
     energy = float((values**2).sum())
@@ -270,7 +270,7 @@ def _symmetry(mask: NDArray[np.bool_]) -> dict[str, float]:
     return {name: like(other) for name, other in turned.items()}
 
 
-def _gradients(mask: NDArray[np.bool_]) -> dict[str, float]:
+def _gradients(mask: NDArray[np.bool_]) -> dict[str, Any]:
     height, width = mask.shape
     down, across = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     middle = np.hypot(down, across) < 0.5

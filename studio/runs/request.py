@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class DesignOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    inspirations: tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120)], ...] = (
+    inspirations: Sequence[Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120)]] = (
         Field(
             (),
             max_length=6,

@@ -7,7 +7,7 @@ is imported until its command is called or asked for help: a group's help reads 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -169,7 +169,7 @@ def _kind(annotation: Any) -> tuple[Any, str | None]:
     from workspace.bounds import choices
 
     parts = [part for part in get_args(annotation) if part is not type(None)]
-    if get_origin(annotation) in (tuple, list):
+    if get_origin(annotation) in (tuple, list, Sequence):
         inner, metavar = _kind(parts[0])
         return list[inner], metavar  # type: ignore[valid-type]
     if found := choices(annotation):

@@ -122,8 +122,8 @@ def _progress(event: Event) -> str:
             return f"{named}skipped {event.document}: {event.why}"
         case "passage_distilled" if event.why:
             return f"{named}passage {event.passage}: {event.why}"
-        case "job_started":
-            return f"started {event.run_id}" + (f", attempt {event.attempt}" if event.attempt > 1 else "")
+        case "job_started" if event.attempt > 1:
+            return f"attempt {event.attempt} of {event.run_id}"
         case _:
             return ""
 
