@@ -24,16 +24,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+from models.catalogue.fetch import weights_folder
 from training.embedded.microstructures import leaf_pictures
 from training.embedded.microstructures.drawing import draw, sample
 from training.embedded.microstructures.wordings import FAMILIES
 from training.loop.checkpoints import Trainee, flushed
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 from workspace.files import publish
 
 SIZE = 128
 NAMES = tuple(FAMILIES)
-SHIPPED = Path(__file__).parents[3] / "models" / "weights" / "studio-judge"
 _WIDTHS = (32, 64, 96, 160)
 _STYLED = 0.1
 _MIXED = 0.4
@@ -79,17 +79,18 @@ def as_input(images: Sequence[Image.Image]) -> torch.Tensor:
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def load_judge(folder: Path = SHIPPED) -> Judge:
-    """The trained judge.
+def load_judge(folder: Path | None = None) -> Judge:
+    """The judge of a folder; the one that comes with Studio if none is named.
 
     Raises:
         DataError: Its weights are missing or of other families than there are now.
     """
+    folder = folder or weights_folder("studio-judge")
     judge, path = Judge(), folder / "judge.safetensors"
     try:
         judge.load_state_dict({name: one.float() for name, one in load_file(path).items()})
     except (OSError, RuntimeError) as fault:
-        raise DataError(f"the judge in {folder} cannot be read: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"the judge in {folder} cannot be read: {one_line(fault)}") from None
     return judge.eval()
 
 
