@@ -230,7 +230,7 @@ def train_image_lora(
     """Train a LoRA adapter of a painter on a folder of captioned pictures; the same call resumes.
 
     Args:
-        config: The YAML file; `training.images.lora.ImageLoraConfig` is its shape.
+        config: The YAML file; `training.images.config.ImageLoraConfig` is its shape.
         out: Folder for everything; ``STUDIO_HOME/training/NAME`` if ``None``.
         plan: Only check the files and return the settings.
         settings: Where the home is.

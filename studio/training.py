@@ -15,8 +15,10 @@ def image_lora(
     config: Path, out: Path | None, plan: bool, settings: Settings, listener: Callable[[dict[str, Any]], None] | None
 ) -> dict[str, Any]:
     """Train, or with ``plan`` only check, a LoRA adapter; see `studio.train_image_lora`."""
+    from training.images.config import load_config
     from training.images.folder import read_folder
-    from training.images.lora import load_config, main
+    from training.images.lora import main
+    from workspace.progress import Progress, Remark, TrainingStep
 
     wanted = load_config(config)
     folder = (out or settings.home / "training" / wanted.name).expanduser()
@@ -25,14 +27,15 @@ def image_lora(
         shown = wanted.model_dump(mode="json") | {"pictures": str(wanted.pictures)}
         seen = wanted.steps * wanted.batch * wanted.accumulate
         return {**shown, "picture_count": count, "epochs": round(seen / count, 2), "out": str(folder)}
-    file = main(wanted, settings.home, folder, listener)
-    return {
-        "adapter": str(file),
-        "trigger": wanted.trigger,
-        "loss": str(folder / "loss.png"),
-        "metrics": str(folder / "metrics.jsonl"),
-        "use": f"painter.adapter = {file.parent}",
-    }
+
+    def tell(event: Progress) -> None:
+        if listener and isinstance(event, TrainingStep):
+            listener(event.model_dump(exclude_none=True))
+        elif listener and isinstance(event, Remark):
+            listener({"remark": event.text})
+
+    made = main(wanted, settings.home, folder, tell)
+    return made.model_dump(mode="json") | {"use": f"painter.adapter = {made.adapter.parent}"}
 
 
 def corpus(

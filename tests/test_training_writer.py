@@ -21,6 +21,7 @@ from agents.knowledge import principles
 from agents.programs import render, shipped
 from models.decoder.lora import fold_adapter
 from tests.fixtures_local import trained_llama, word_tokenizer
+from training.embedded.writer import adapter as adapters
 from training.embedded.writer import train as writer
 from training.embedded.writer.branches import Tree, lay_out, log_likelihoods
 from training.embedded.writer.data import HELD_OUT, design, main, pattern, row, tables, wishes
@@ -201,7 +202,7 @@ def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(
 ) -> None:
     recipe = writer.Recipe(steps=4, dpo_steps=2, batch=1, rank=4)
     whole = load_file(writer.main(base, tmp_path / "whole", recipe) / "adapter_model.safetensors")
-    monkeypatch.setattr(writer, "_SAVE_EVERY", 1)
+    monkeypatch.setattr(adapters, "SAVE_EVERY", 1)
     for killed_at in (3, 5):
         with monkeypatch.context() as patched:
             _kill_after(patched, killed_at)
@@ -228,5 +229,5 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 ) -> None:
     recipe = writer.Recipe(steps=3, dpo_steps=0, batch=1, rank=4)
     monkeypatch.setattr(writer, "log_likelihoods", lambda *_: torch.full((4,), float("nan"), requires_grad=True))
-    with pytest.raises(DataError, match="sft loss is nan at step 0"):
+    with pytest.raises(DataError, match="sft loss is nan at step 1 of 3; no checkpoint was written yet"):
         writer.main(base, tmp_path, recipe)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line
 
 KINDS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 PLACEHOLDER = "[trigger]"
@@ -105,7 +105,7 @@ def _look(path: Path) -> None:
                     raise DataError(f"{path.name} is {picture.width}x{picture.height}; 16 pixels a side are the least")
                 picture.load()
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as fault:
-        raise DataError(f"{path.name} cannot be read as a picture: {' '.join(str(fault).split())[:120]}") from None
+        raise DataError(f"{path.name} cannot be read as a picture: {one_line(fault, 120)}") from None
 
 
 def square(path: Path, size: int, flip: bool = False) -> np.ndarray[Any, Any]:
