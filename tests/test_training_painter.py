@@ -211,7 +211,7 @@ def test_an_unchanged_pipeline_paints_with_the_result(trained, encoder_folder):
 def test_captions_in_other_wordings_are_read_anew_to_the_same_codes(trained, encoder_folder, tmp_path, monkeypatch):
     shutil.copytree(trained, tmp_path / "out")
     before, _ = load_tensors(tmp_path / "out" / "codes.safetensors")
-    monkeypatch.setattr(painter_data, "told", lambda seed, number, captions, share: [f"leaf {number % 3}"] * captions)
+    monkeypatch.setattr(painter_data, "captions_of", lambda _, number, captions, __: [f"leaf {number % 3}"] * captions)
     painter.main(PainterConfig(**TINY), encoder_folder, tmp_path / "out")
     after, _ = load_tensors(tmp_path / "out" / "codes.safetensors")
     assert torch.equal(before["vectors"], after["vectors"])

@@ -70,9 +70,9 @@ def test_the_rows_file_is_lines_of_json(tmp_path: Path) -> None:
 def test_conversations_ask_what_the_programs_ask(name: str) -> None:
     made = row(1, 0)
     asked = render(shipped()[name], Brief(text=made["brief"], target=made["target"]), made["inspirations"])
-    said = turns(made, name)
-    assert said[0] == {"role": "system", "content": asked.system}
-    assert [one["content"] for one in said if one["role"] == "user"] == list(asked.turns)
+    spoken = turns(made, name)
+    assert spoken[0] == {"role": "system", "content": asked.system}
+    assert [one["content"] for one in spoken if one["role"] == "user"] == list(asked.turns)
 
 
 def test_a_changed_program_changes_the_conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,12 +102,12 @@ def test_every_target_has_a_program() -> None:
 
 def test_conversations_learn_every_answer_and_nothing_else() -> None:
     tokenizer = word_tokenizer()
-    said = turns(row(1, 4), "relate-and-design")
-    tree = conversation(said, tokenizer)
+    spoken = turns(row(1, 4), "relate-and-design")
+    tree = conversation(spoken, tokenizer)
     whole = [*tree.stem, *(token for tokens, _ in tree.branches[0] for token in tokens)]
-    assert whole == tokenizer.apply_chat_template(said, return_dict=False)[: len(whole)]
+    assert whole == tokenizer.apply_chat_template(spoken, return_dict=False)[: len(whole)]
     learned = [tokenizer.decode(tokens) for tokens, told in tree.branches[0] if told]
-    assert learned == [one["content"] + tokenizer.eos_token for one in said if one["role"] == "assistant"]
+    assert learned == [one["content"] + tokenizer.eos_token for one in spoken if one["role"] == "assistant"]
 
 
 def test_fields_are_asked_as_the_engineer_asks() -> None:

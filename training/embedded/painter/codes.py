@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from models.encoders.clauses import FIRST_SHARE
-from training.embedded.microstructures.drawing import Microstructure, asked
+from training.embedded.microstructures.drawing import Microstructure, spec_of
 from training.embedded.microstructures.wordings import (
     DENSITIES,
     DIRECTIONS,
@@ -59,7 +59,8 @@ def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path,
         if note.get("captions") == digest:
             embedder.requires_grad_(False)
             return
-    wanted = wishes([asked(config.seed, number, config.hybrids) for number in range(config.pictures - config.held_out)])
+    usable = range(config.pictures - config.held_out)
+    wanted = wishes([spec_of(config.seed, number, config.hybrids) for number in usable])
     known = pooled[: len(wanted) * config.captions]
     vectors = kept.get("vectors")
     if vectors is None:

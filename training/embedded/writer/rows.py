@@ -160,9 +160,9 @@ def _wrong(document: Mapping[str, Any], other: Mapping[str, Any], path: Path_, r
         rows = [{**one, "basis": _praise(rng)} for one in document["properties"]]
         return told({"properties": rows}, path)
     if first in ("mechanisms", "fabrication", "risks") and rng.random() < 0.5:
-        said = document[first]
+        lines = document[first]
         return told(
-            {first: [said[0], said[0], *said[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in said]}, path
+            {first: [lines[0], lines[0], *lines[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in lines]}, path
         )
     if first == "summary" and rng.random() < 0.4:
         return told({"summary": _praise(rng)}, path)
