@@ -19,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agents.documents import Brief
 from agents.knowledge import facts
 from agents.templates import TemplateFault, check, fill
+from workspace.settings import FlowSettings
 from workspace.errors import DataError, StorageError, UsageError, first_fault, pydantic_fault, unknown
 
+DEFAULT = FlowSettings().program
 LIBRARY = Path(__file__).parent / "library"
 VARIABLES = frozenset({"brief", "inspirations", "first", "second", "target", "known"})
 _MAX_BYTES = 100_000

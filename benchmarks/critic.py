@@ -63,15 +63,13 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
     """The schema, messages, hints and examples with which the critic is asked of a picture and a brief."""
     from langchain_core.messages import HumanMessage, SystemMessage
 
-    from agents.experience import shots
-    from agents.roles.critic import RATINGS, answered_by, checklist, critique_schema
+    from agents.roles.critic import RATINGS, answered_by, checklist, critique_examples, critique_schema
     from agents.templates import prompt
     from agents.vocabulary import Vocabulary
-    from training.embedded.critic.rows import NONE, called, coloured, prompt_of
+    from training.embedded.critic.rows import NONE, called, coloured, made_of, prompt_of
     from training.embedded.microstructures.wordings import FAMILIES, PALETTES
 
-    motifs, palette = [called(name) for name in wanted.families], coloured(wanted.palette)
-    made = {"short": prompt_of(wanted, rng), "motifs": motifs, "palette": palette}
+    made = {"short": prompt_of(wanted, rng), **made_of(wanted)}
     questions = checklist({"inspirations": []}, made, "material microstructure")
     file = io.BytesIO()
     image.save(file, "PNG")
@@ -88,12 +86,12 @@ def asked_of(truth: Any, wanted: Any, image: Any, rng: Any) -> tuple[Any, Any, A
         "sees.second": [*names, NONE],
         "sees.palette": [coloured(name) for name in PALETTES],
     }
-    told = shots("critique", made["short"], " and ".join(motifs), f"Colours are {palette}.")
+    examples = critique_examples(made)
     words = Vocabulary(
         tuple(row.biological for row in FAMILIES.values()), tuple(row.words for row in PALETTES.values())
     )
     schema = critique_schema(questions, answered_by(questions, words))
-    return schema, [SystemMessage(prompt("critic")), HumanMessage(blocks)], hints, told
+    return schema, [SystemMessage(prompt("critic")), HumanMessage(blocks)], hints, examples
 
 
 def right(sees: Any, truth: Any) -> list[bool]:

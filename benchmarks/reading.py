@@ -31,7 +31,7 @@ def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
     from diffusers import FluxTransformer2DModel
 
     from models.encoders.minilm import load_minilm
-    from training.embedded.microstructures.drawing import asked, told
+    from training.embedded.microstructures.drawing import captions_of, spec_of
     from training.embedded.painter.codes import wishes
 
     model = FluxTransformer2DModel.from_pretrained(weights / "transformer", torch_dtype=torch.float32)
@@ -47,9 +47,9 @@ def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
         return torch.cat(parts)
 
     seed = 43
-    learned = wishes([asked(seed, number) for number in range(captions)])
-    said = answers([told(seed, number, 1)[0] for number in range(captions)])
-    vectors = torch.linalg.lstsq(learned, said, driver="gelsd").solution
+    learned = wishes([spec_of(seed, number) for number in range(captions)])
+    found = answers([captions_of(seed, number, 1)[0] for number in range(captions)])
+    vectors = torch.linalg.lstsq(learned, found, driver="gelsd").solution
 
     def read(lines: Sequence[str]) -> Any:
         return torch.linalg.lstsq(vectors.T, answers(lines).T, driver="gelsd").solution.T

@@ -19,8 +19,7 @@ from workspace.options import checked
 if TYPE_CHECKING:
     from pipelines.corpus.report import CorpusReport
     from training.distil.report import DistilResult
-    from training.images.folder import ImageLoraPlan
-    from training.images.lora import ImageLoraResult
+    from training.images.config import ImageLoraPlan, TrainedImageLora
     from training.language.plan import Plan
 
 
@@ -95,7 +94,7 @@ def _config(config: Path | str, options: ImageLoraCall) -> None:
 
 
 @job(ImageLoraCall, check=_config, at_once=lambda options: options.plan)
-def train_image_lora(config: Path | str, options: ImageLoraCall) -> ImageLoraResult | ImageLoraPlan:
+def train_image_lora(config: Path | str, options: ImageLoraCall) -> TrainedImageLora | ImageLoraPlan:
     """Train a LoRA adapter of a painter on a folder of captioned pictures.
 
     The same call goes on where it was stopped.

@@ -11,8 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.documents import Brief
-from agents.programs import Program, load_program, parse, render, shipped
-from studio.runs.request import DesignOptions
+from agents.programs import DEFAULT, Program, load_program, parse, render, shipped
 from workspace.errors import DataError, UsageError
 
 FEW = settings(deadline=None, max_examples=60)
@@ -34,7 +33,7 @@ turns:
 def test_four_programs_are_shipped_and_render() -> None:
     programs = shipped()
     assert set(programs) == {"relate-and-design", "microstructure", "architecture", "city"}
-    assert DesignOptions().program in programs
+    assert DEFAULT in programs
     for name, program in programs.items():
         assert program.name == name
         for inspirations in (["silk"], ["silk", "collagen"], ["silk", "collagen", "leaves"]):

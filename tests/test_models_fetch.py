@@ -16,7 +16,7 @@ import pytest
 
 from models.catalogue import lock
 from models.catalogue.download import download
-from models.catalogue.fetch import fetch, fingerprint, locate, verify
+from models.catalogue.fetch import fetch, fingerprint, locate, verify, weights_folder
 from models.catalogue.table import MODELS
 from tests.fixtures_shelf import Shelf, TinyWheel
 from workspace.errors import DataError, ServiceError, StorageError, Unfinished, UsageError
@@ -250,3 +250,9 @@ def test_a_refusal_is_one_line(shelf: Shelf, tmp_path: Path, status: int) -> Non
 def test_bad_addresses(tmp_path: Path, shelf: Shelf, url: str, said: str) -> None:
     with pytest.raises(ServiceError, match=said):
         download(url, tmp_path / "a")
+
+
+def test_weights_that_come_along_are_found_by_name() -> None:
+    assert weights_folder("studio-judge") == ROOT / "models" / "weights" / "studio-judge"
+    with pytest.raises(ServiceError, match="weights 'no-such' are not in this installation"):
+        weights_folder("no-such")

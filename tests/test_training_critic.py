@@ -12,8 +12,10 @@ import torch
 from pydantic import BaseModel, Field
 from safetensors.torch import load_file
 
+from agents import experience
 from agents.documents import Check, Sight, Verdict
 from agents.experience import shots
+from agents.roles import critic as role
 from agents.roles.critic import checklist
 from agents.roles.scores import rubric
 from models.chat.vision import VisionChat
@@ -78,6 +80,27 @@ def test_rows_ask_as_the_critic_asks() -> None:
     assert checklist(design, made, "city")[0] in told[-1]
     learned = [tokenizer.decode(tokens) for tokens, learns in tree.branches[-1] if learns]
     assert set(learned) <= {" yes\n", " no\n"} and len(learned) >= 3
+
+
+def test_a_changed_question_changes_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    truth = Truth.of(sample(rng))
+    wanted = wanted_of(truth, rng, matching=True)
+    before = critique(truth, wanted, np.random.default_rng(5))["checks"]
+    monkeypatch.setattr(role, "shows", lambda motif: f"Is there any {motif} in sight?")
+    monkeypatch.setattr(role, "_coloured", lambda palette: f"Is it painted in {palette}?")
+    monkeypatch.setattr(experience, "about", lambda wanted, after, notes: f"Title: {wanted}")
+    after = critique(truth, wanted, np.random.default_rng(5))["checks"]
+    assert [one["answer"] for one in after] == [one["answer"] for one in before]
+    motifs = len(wanted.families)
+    asked = [f"Is there any {called(name)} in sight?" for name in wanted.families]
+    assert [one["question"] for one in after[: motifs + 1]] == [*asked, f"Is it painted in {coloured(wanted.palette)}?"]
+    assert after[motifs + 1 :] == before[motifs + 1 :]
+    tokenizer = word_tokenizer()
+    tree = critic_rows.tree(truth, wanted, rng, tokenizer, 0)
+    assert tokenizer.decode(tree.stem).startswith("Title: ")
+    learned = "".join(tokenizer.decode(tokens) for tokens, _ in tree.branches[-1])
+    assert all(f"Question: {question}" in learned for question in asked)
 
 
 SMALL = Shape(size=128, patch=32, width=16, layers=1, heads=2, hidden=24, tokens=4, words=64)

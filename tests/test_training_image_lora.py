@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ from pipelines.pictures.painter import Painter
 from tests.fixtures_flux import MicroFlux
 from training.embedded.microstructures import leaf_pictures
 from training.images import lora as image_lora
+from training.images.config import ImageLoraConfig, load_config
 from training.images.folder import read_folder, same_caption, square
-from training.images.lora import ImageLoraConfig, load_config, main
-from training.loop.checkpoints import Trainee, load_tensors
+from training.images.lora import main
+from training.loop.checkpoints import load_tensors
+from training.loop.trainee import Trainee
 from workspace.errors import DataError
+from workspace.progress import Progress, StageFinished, StageStarted, TrainingStep
 from workspace.settings import PainterSettings
 
 pytest_plugins = ["tests.fixtures_flux"]
@@ -54,14 +59,19 @@ def test_the_adapter_is_loaded_by_the_painter_and_changes_its_pictures(
     kind: str, micro_flux: MicroFlux, flux_folder: Path, home: Path, pictures: Path, tmp_path: Path
 ) -> None:
     folder, home = (micro_flux.folder, micro_flux.home) if kind == "micro" else (flux_folder, home)
-    told: list[dict[str, Any]] = []
+    events: list[Progress] = []
     plan = config(folder, pictures, samples=("a [trigger] web",), sample_every=3, sample_steps=1, accumulate=2)
-    file = main(plan, home, tmp_path / "out", told.append)
-    assert [row["step"] for row in told] == [1, 2, 3, 4, 5, 6]
+    made = main(plan, home, tmp_path / "out", events.append)
+    steps = [event for event in events if isinstance(event, TrainingStep)]
+    assert [event.step for event in steps] == [1, 2, 3, 4, 5, 6] and steps[0].pictures_s
+    assert [event.doing for event in events if isinstance(event, StageStarted)] == ["encoding pictures", "training"]
+    assert events[-1] == StageFinished()
+    assert made.trigger == TRIGGER and made.loss.is_file() and made.metrics.is_file()
     assert sorted(path.name for path in (tmp_path / "out" / "samples").iterdir()) == ["000003-0.png", "000006-0.png"]
 
     def pixels(scale: float) -> bytes:
-        settings = PainterSettings(model=str(folder), adapter=str(file.parent), adapter_scale=scale, size=64, steps=2)
+        adapter = str(made.adapter.parent)
+        settings = PainterSettings(model=str(folder), adapter=adapter, adapter_scale=scale, size=64, steps=2)
         painter = Painter.load(settings, home)
         assert painter.trigger == TRIGGER
         return painter.paint([painter.spec("leaf", seed=1)])[0].tobytes()
@@ -79,8 +89,8 @@ def test_alpha_is_folded_in_so_that_every_loader_reads_the_same(
         (twice / name).write_bytes((tmp_path / "a" / name).read_bytes())
     noted = json.loads((twice / "training.json").read_text()) | {"alpha": 4.0}
     (twice / "training.json").write_text(json.dumps(noted))
-    double = tensors(main(config(micro_flux.folder, pictures, alpha=4), micro_flux.home, twice))
-    for name, weight in tensors(plain).items():
+    double = tensors(main(config(micro_flux.folder, pictures, alpha=4), micro_flux.home, twice).adapter)
+    for name, weight in tensors(plain.adapter).items():
         assert torch.allclose(double[name], weight * (2 if "lora_B" in name else 1), rtol=1e-2)
     assert not any("alpha" in name for name in double)
 
@@ -89,20 +99,20 @@ def test_a_killed_training_resumes_to_the_same_adapter(
     micro_flux: MicroFlux, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = config(micro_flux.folder, pictures)
-    whole = tensors(main(plan, micro_flux.home, tmp_path / "whole"))
+    whole = tensors(main(plan, micro_flux.home, tmp_path / "whole").adapter)
     update = Trainee.update
 
-    def die(self: Trainee, loss: torch.Tensor, share: float) -> None:
+    def die(self: Trainee, share: float) -> None:
         if self.step == 5:
             raise KeyboardInterrupt
-        update(self, loss, share)
+        update(self, share)
 
     monkeypatch.setattr(Trainee, "update", die)
     with pytest.raises(KeyboardInterrupt):
         main(plan, micro_flux.home, tmp_path / "cut")
     monkeypatch.setattr(Trainee, "update", update)
     assert load_tensors(tmp_path / "cut" / "checkpoint.safetensors")[1]["step"] == 4
-    resumed = tensors(main(plan, micro_flux.home, tmp_path / "cut"))
+    resumed = tensors(main(plan, micro_flux.home, tmp_path / "cut").adapter)
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
@@ -116,7 +126,7 @@ def test_a_loss_that_is_no_number_stops_and_says_the_step(
         return honest(*given) * (float("nan") if len(calls) == 4 else 1.0)
 
     monkeypatch.setattr(image_lora.functional, "mse_loss", poisoned)
-    with pytest.raises(DataError, match=r"loss is nan at step 4; the last good checkpoint"):
+    with pytest.raises(DataError, match=r"the loss is nan at step 4 of 6; the checkpoint of step 2 .*lower the rate"):
         main(config(micro_flux.folder, pictures), micro_flux.home, tmp_path / "out")
     assert load_tensors(tmp_path / "out" / "checkpoint.safetensors")[1]["step"] == 2
 
@@ -187,6 +197,7 @@ class TestFolder:
         ("name: x1\nbase: b\npictures: p\nrnak: 4", r"unknown key 'rnak'; did you mean 'rank'"),
         ("name: x1\nbase: b\npictures: p\nrank: 0", "rank: Input should be greater"),
         ("name: x1\nbase: b", "pictures: Field required"),
+        ("- a list", "should be a valid dictionary"),
     ],
 )
 def test_a_faulty_config_is_refused_by_key(tmp_path: Path, text: str, fault: str) -> None:
@@ -209,3 +220,16 @@ def test_leaf_pictures_are_a_folder_to_train_from(tmp_path: Path) -> None:
     first = (tmp_path / "0000.png").read_bytes()
     leaf_pictures.main(tmp_path, 1, 64, 7)
     assert (tmp_path / "0000.png").read_bytes() == first
+
+
+def test_every_field_of_the_config_says_what_it_is_and_has_bounds() -> None:
+    for name, field in ImageLoraConfig.model_fields.items():
+        assert field.description, name
+        if field.annotation in (int, float):
+            assert {"Ge", "Gt"} & {type(one).__name__ for one in field.metadata}, name
+            assert "Le" in {type(one).__name__ for one in field.metadata}, name
+
+
+def test_the_config_is_read_without_torch() -> None:
+    code = "import sys, training.images.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

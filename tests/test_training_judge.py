@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from training.embedded.critic import picture_judge as judge
+from training.loop.metrics import read_rows
 from workspace.errors import DataError
 
 
@@ -22,10 +23,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judge, "_WIDTHS", (8, 8, 16, 16))
         patch.setattr(judge, "_HELD_OUT", 6)
-        losses: list[float] = []
-        patch.setattr(judge, "_told", lambda step, loss, seconds: losses.append(loss))
+        patch.setattr(judge, "_LOG_EVERY", 1)
         judge.main(out, count=20, steps=24, batch=8, rate=5e-3)
-    return out, losses
+    return out, [row["loss"] for row in read_rows(out / "metrics.jsonl")]
 
 
 def test_the_judge_learns(trained: tuple[Path, list[float]]) -> None:
@@ -36,8 +36,8 @@ def test_the_judge_learns(trained: tuple[Path, list[float]]) -> None:
 
 def test_the_judge_is_read_back_and_judges(trained: tuple[Path, list[float]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "_WIDTHS", (8, 8, 16, 16))
-    told = json.loads((trained[0] / "judge" / "config.json").read_text())
-    assert told["families"] == list(judge.NAMES) and 0 <= told["held_out_top1"] <= 1
+    card = json.loads((trained[0] / "judge" / "config.json").read_text())
+    assert card["families"] == list(judge.NAMES) and 0 <= card["held_out_top1"] <= 1
     images = [Image.fromarray(judge.drawn(number)[0]) for number in range(3)] + [Image.new("RGB", (300, 200))]
     families, style = judge.judged(judge.load_judge(trained[0] / "judge"), images)
     assert families.shape == (4, len(judge.NAMES)) and style.shape == (4,)

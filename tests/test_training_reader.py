@@ -62,7 +62,7 @@ def test_a_loss_that_is_no_number_stops_it(
 ) -> None:
     monkeypatch.setattr(reader, "_HELD_OUT", 4)
     monkeypatch.setattr(reader, "vectors_of", lambda embedder, wanted, pooled: torch.full((wanted.shape[1], 32), 1e38))
-    with pytest.raises(DataError, match=r"the loss is .* at step 0"):
+    with pytest.raises(DataError, match=r"reader loss is .* at step 1 of 2; no checkpoint was written yet"):
         reader.main(trained / "weights", encoder_folder, tmp_path, count=20, steps=2, batch=4)
 
 
@@ -72,8 +72,8 @@ def test_a_painter_is_trained_on_with_its_reader(taught: Path, trained: Path, en
     assert painter_data.read_by(trained / "weights", states, pooled)[1] is pooled
     (taught.parent / "painter").mkdir()
     start = taught.rename(taught.parent / "painter" / READER).parent
-    told = painter_data.read_by(start, states, pooled)[1]
+    pooled = painter_data.read_by(start, states, pooled)[1]
     encoder, tokenizer = load_minilm(encoder_folder, max_length=16, painter=start)
-    line = painter_data.told(config.seed, 0, 1)
+    line = painter_data.captions_of(config.seed, 0, 1)
     ids = tokenizer(line, padding="max_length", truncation=True, max_length=16, return_tensors="pt").input_ids
-    assert torch.allclose(told[0].float(), encoder(ids).pooler_output[0], atol=0.02)
+    assert torch.allclose(pooled[0].float(), encoder(ids).pooler_output[0], atol=0.02)

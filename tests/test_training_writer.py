@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from agents import experience, programs
 from agents.documents import Brief, MaterialDesign
 from agents.experience import shots
+from agents.knowledge import principles
 from agents.programs import render, shipped
 from models.decoder.lora import fold_adapter
 from tests.fixtures_local import trained_llama, word_tokenizer
+from training.embedded.writer import adapter as adapters
 from training.embedded.writer import train as writer
 from training.embedded.writer.branches import Tree, lay_out, log_likelihoods
 from training.embedded.writer.data import HELD_OUT, design, main, pattern, row, tables, wishes
-from training.embedded.writer.rows import conversation, fields, pairs, turns
+from training.embedded.writer.rows import conversation, fields, pairs, picture, program_of, turns
 from workspace.atlas import atlas
 from workspace.errors import DataError
 
@@ -66,24 +70,49 @@ def test_the_rows_file_is_lines_of_json(tmp_path: Path) -> None:
 def test_conversations_ask_what_the_programs_ask(name: str) -> None:
     made = row(1, 0)
     asked = render(shipped()[name], Brief(text=made["brief"], target=made["target"]), made["inspirations"])
-    said = turns(made, name)
-    assert said[0] == {"role": "system", "content": asked.system}
-    assert [one["content"] for one in said if one["role"] == "user"] == list(asked.turns)
+    spoken = turns(made, name)
+    assert spoken[0] == {"role": "system", "content": asked.system}
+    assert [one["content"] for one in spoken if one["role"] == "user"] == list(asked.turns)
+
+
+def test_a_changed_program_changes_the_conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = row(1, 0)
+    before = turns(made, programs.DEFAULT)
+    shutil.copytree(programs.LIBRARY, tmp_path / "library")
+    file = tmp_path / "library" / f"{programs.DEFAULT}.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("We want to design this:", "Wish of {{ target }}:"))
+    monkeypatch.setattr(programs, "LIBRARY", tmp_path / "library")
+    after = turns(made, programs.DEFAULT)
+    assert f"Wish of {made['target']}: {made['brief']}" in after[1]["content"]
+    assert [one for one in after if one["role"] == "assistant"] == [one for one in before if one["role"] == "assistant"]
+
+
+def test_a_changed_question_changes_the_rows_of_documents_and_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, tokenizer = row(1, 4), word_tokenizer()
+    monkeypatch.setattr(experience, "about", lambda wanted, after, notes: f"Title: {wanted}")
+    assert tokenizer.decode(fields(made, tokenizer).stem) == f"Title: {made['brief']}\n"
+    assert tokenizer.decode(picture(made, tokenizer).stem).startswith(f"Title: {made['target']}: ")
+
+
+def test_every_target_has_a_program() -> None:
+    for number in range(40):
+        made = row(1, number)
+        assert shipped()[program_of(made, np.random.default_rng(number))].target == made["target"]
 
 
 def test_conversations_learn_every_answer_and_nothing_else() -> None:
     tokenizer = word_tokenizer()
-    said = turns(row(1, 4), "relate-and-design")
-    tree = conversation(said, tokenizer)
+    spoken = turns(row(1, 4), "relate-and-design")
+    tree = conversation(spoken, tokenizer)
     whole = [*tree.stem, *(token for tokens, _ in tree.branches[0] for token in tokens)]
-    assert whole == tokenizer.apply_chat_template(said, return_dict=False)[: len(whole)]
+    assert whole == tokenizer.apply_chat_template(spoken, return_dict=False)[: len(whole)]
     learned = [tokenizer.decode(tokens) for tokens, told in tree.branches[0] if told]
-    assert learned == [one["content"] + tokenizer.eos_token for one in said if one["role"] == "assistant"]
+    assert learned == [one["content"] + tokenizer.eos_token for one in spoken if one["role"] == "assistant"]
 
 
 def test_fields_are_asked_as_the_engineer_asks() -> None:
     made, tokenizer = row(1, 4), word_tokenizer()
-    notes = " ".join([*made["principles"], made["answers"][-1]])
+    notes = f"{principles(made['inspirations'])} {made['answers'][-1]}"
     asked = shots("design", made["brief"], ", ".join(made["inspirations"]), notes)
     tree = fields(made, tokenizer)
     assert tokenizer.decode(tree.stem) == asked.about + "\n"
@@ -173,7 +202,7 @@ def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(
 ) -> None:
     recipe = writer.Recipe(steps=4, dpo_steps=2, batch=1, rank=4)
     whole = load_file(writer.main(base, tmp_path / "whole", recipe) / "adapter_model.safetensors")
-    monkeypatch.setattr(writer, "_SAVE_EVERY", 1)
+    monkeypatch.setattr(adapters, "SAVE_EVERY", 1)
     for killed_at in (3, 5):
         with monkeypatch.context() as patched:
             _kill_after(patched, killed_at)
@@ -200,5 +229,5 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 ) -> None:
     recipe = writer.Recipe(steps=3, dpo_steps=0, batch=1, rank=4)
     monkeypatch.setattr(writer, "log_likelihoods", lambda *_: torch.full((4,), float("nan"), requires_grad=True))
-    with pytest.raises(DataError, match="sft loss is nan at step 0"):
+    with pytest.raises(DataError, match="sft loss is nan at step 1 of 3; no checkpoint was written yet"):
         writer.main(base, tmp_path, recipe)

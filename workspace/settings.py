@@ -143,6 +143,7 @@ class PainterSettings(_Section):
 class FlowSettings(_Section):
     """How long a design goes on."""
 
+    program: Words = Field("relate-and-design", description="A program's name (see `studio programs`) or file")
     images: int = Field(2, ge=1, le=64, description="Pictures a round")
     rounds: int = Field(1, ge=1, le=10, description="Rounds of pictures at most")
     review: bool = Field(False, description="Whether the draft design is reviewed")

@@ -9,7 +9,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import Field, create_model, field_validator, model_validator
@@ -21,6 +21,7 @@ from agents.roles.scores import rubric, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary
+from models.filling.shots import Shots
 from workspace.events import CritiqueReady
 
 MOST_QUESTIONS = 8
@@ -31,14 +32,35 @@ WIDE = 10
 MICROMETRES = {"nanometre": 1e-3, "micrometre": 1.0, "millimetre": 1e3, "centimetre": 1e4}
 
 
-def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Asked:
+    """What a question of the checklist is about: the numbered motif or inspiration, the palette, or the target."""
+
+    subject: Literal["motif", "palette", "inspiration", "target"]
+    number: int = 0
+
+
+def questions_about(design: Json, made: Json, target: str) -> dict[str, Asked]:
     """The yes/no questions about a picture: motifs, palette, the inspirations' features, the target."""
-    questions = [shows(motif) for motif in made["motifs"]]
-    questions += [_coloured(made["palette"])]
-    questions += [f"{_has(source['feature'])} {source['name']}?" for source in design["inspirations"]]
-    questions += [f"Does the picture look like a {target}?"]
-    short = [question if len(question) <= 200 else f"{question[:198].rstrip()}?" for question in questions]
-    return tuple(dict.fromkeys(short))[:MOST_QUESTIONS]
+    asked = [(shows(motif), Asked("motif", number)) for number, motif in enumerate(made["motifs"])]
+    asked += [(_coloured(made["palette"]), Asked("palette"))]
+    for number, source in enumerate(design["inspirations"]):
+        asked += [(f"{_has(source['feature'])} {source['name']}?", Asked("inspiration", number))]
+    asked += [(f"Does the picture look like a {target}?", Asked("target"))]
+    found: dict[str, Asked] = {}
+    for question, about in asked:
+        found.setdefault(question if len(question) <= 200 else f"{question[:198].rstrip()}?", about)
+    return dict(list(found.items())[:MOST_QUESTIONS])
+
+
+def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
+    """The questions alone, in order."""
+    return tuple(questions_about(design, made, target))
+
+
+def critique_examples(made: Json) -> Shots:
+    """Worked examples, and what a critique of a picture painted from a prompt is about."""
+    return shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
 
 
 def _coloured(palette: str) -> str:
@@ -172,8 +194,7 @@ def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tupl
         {"type": "image_url", "image_url": {"url": url}},
     ]
     messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
-    made = state["prompts"][-1]
-    examples = shots("critique", made["short"], " and ".join(made["motifs"]), f"Colours are {made['palette']}.")
+    examples = critique_examples(state["prompts"][-1])
     words = Vocabulary.of(kit.painter.vocabulary())
     hints = {"checks.question": questions, "fit": RATINGS, **_choices(words)}
     schema = critique_schema(questions, answered_by(questions, words))

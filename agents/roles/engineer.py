@@ -16,6 +16,7 @@ from agents.knowledge import principles
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
+from models.filling.shots import Shots
 from workspace.events import DesignReady
 
 
@@ -47,8 +48,7 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     ]
     required = tuple(name for name in names[:4] if len(name) <= 80)
     hints = _known(kit, brief, required, notes)
-    known = " ".join([principles(names), *notes[-1:]])
-    examples = shots("design", brief.text, ", ".join(names), known)
+    examples = design_examples(brief.text, names, notes)
 
     def write() -> Json:
         filled = kit.document("engineer", key, design_schema(required), messages, hints, examples)
@@ -60,6 +60,11 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     made = kit.step("engineer", key, "Writing the design down", write, kind="design", summary=title)
     kit.emit(DesignReady(design=made["design"], repairs=made["repairs"]))
     return {"design": made["design"], "repairs": made["repairs"], "draft": draft}
+
+
+def design_examples(wanted: str, names: Sequence[str], notes: Sequence[str]) -> Shots:
+    """Worked examples, and what a design is about: the wish, its sources, and the last of the Scientist's answers."""
+    return shots("design", wanted, ", ".join(names), " ".join([principles(names), *notes[-1:]]))
 
 
 def _known(kit: Kit, brief: Brief, names: Sequence[str], notes: Sequence[str]) -> dict[str, list[str]]:

@@ -112,11 +112,16 @@ def missing(state: DesignState) -> list[str]:
 
 def _examples(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> Shots:
     """Worked examples, and what this picture is about, for a model that learns from them."""
-    design = state["design"]
-    colours = f"Colours are {hints['palette'][0]}." if hints.get("palette") else ""
-    patterns = list(shapes) or list(hints.get("motifs", [])) or [source["feature"] for source in design["inspirations"]]
-    notes = f"{state['change']} {design['architecture']['description']} {colours}"
-    return shots("picture", f"{wish(kit, state).target}: {design['title']}", " and ".join(patterns), notes)
+    patterns = list(shapes) or list(hints.get("motifs", []))
+    palette = (hints.get("palette") or [""])[0]
+    return picture_examples(state["design"], wish(kit, state).target, patterns, palette, state["change"])
+
+
+def picture_examples(design: Json, target: str, patterns: Sequence[str], palette: str, change: str = "") -> Shots:
+    """Worked examples, and what a picture is about; without patterns it is about the inspirations' features."""
+    shown = patterns or [source["feature"] for source in design["inspirations"]]
+    notes = f"{change} {design['architecture']['description']} {f'Colours are {palette}.' if palette else ''}"
+    return shots("picture", f"{target}: {design['title']}", " and ".join(shown), notes)
 
 
 def _task(kit: Kit, state: DesignState, hints: Hints, shapes: Sequence[str]) -> list[BaseMessage]:

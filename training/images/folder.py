@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from workspace.errors import DataError
+from training.images.config import ImageLoraConfig, ImageLoraPlan
+from workspace.errors import DataError, one_line
 
 KINDS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 PLACEHOLDER = "[trigger]"
@@ -69,6 +70,17 @@ def read_folder(folder: Path, trigger: str) -> list[Captioned]:
     return found
 
 
+def plan(config: ImageLoraConfig, out: Path) -> ImageLoraPlan:
+    """Check a training's folder of pictures, and say what it would do.
+
+    Raises:
+        DataError: As `read_folder`.
+    """
+    count = len(read_folder(config.pictures, config.trigger))
+    seen = config.steps * config.batch * config.accumulate
+    return ImageLoraPlan(**config.model_dump(), picture_count=count, epochs=round(seen / count, 2), out=out)
+
+
 def same_caption(pictures: Sequence[Captioned]) -> str | None:
     """A remark if several pictures have one caption, from which an adapter cannot learn what tells them apart."""
     caption, count = Counter(picture.caption for picture in pictures).most_common(1)[0]
@@ -105,7 +117,7 @@ def _look(path: Path) -> None:
                     raise DataError(f"{path.name} is {picture.width}x{picture.height}; 16 pixels a side are the least")
                 picture.load()
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as fault:
-        raise DataError(f"{path.name} cannot be read as a picture: {' '.join(str(fault).split())[:120]}") from None
+        raise DataError(f"{path.name} cannot be read as a picture: {one_line(fault, 120)}") from None
 
 
 def square(path: Path, size: int, flip: bool = False) -> np.ndarray[Any, Any]:

@@ -11,27 +11,28 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional
 
 from models.catalogue.fetch import fingerprint, locate
 from pipelines.pictures.flux import assemble, choose_device, choose_dtype, enough_memory, has_encoders, place, read_card
-from training.images.folder import Captioned, read_folder, same_caption, square
-from training.loop.checkpoints import Trainee, load_tensors, own, save_tensors
+from training.images.config import ImageLoraConfig, TrainedImageLora
+from training.images.encoded import encode
+from training.images.folder import Captioned, read_folder, same_caption
+from training.loop.checkpoints import note_recipe
+from training.loop.metrics import read_rows
 from training.loop.plots import plot_loss
-from workspace.errors import DataError, unknown
+from training.loop.schedule import rise_then_fall
+from training.loop.steps import METRICS, TrainingPlan, train
+from training.loop.trainee import Trainee
 from workspace.files import publish
+from workspace.progress import Remark, StageStarted, Tell, silent
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 _ATTENTION = r"attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
@@ -41,142 +42,53 @@ TARGETS = {
     "all": rf".*transformer_blocks\.\d+\.({_ATTENTION}|{_FORWARD})",
 }
 
-Told = Callable[[dict[str, Any]], None]
 
-
-class ImageLoraConfig(BaseModel):
-    """The YAML file's shape; relative paths are read from where the file lies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,60}$", description="what the adapter is called")
-    base: str = Field(description="a painter of the catalogue, or a folder in diffusers' layout")
-    pictures: Path = Field(description="folder of pictures, each with a .txt caption of the same name")
-    trigger: str = Field("", max_length=80, description="stands for [trigger] in captions")
-    size: int = Field(512, ge=64, le=2048, multiple_of=16, description="pixels")
-    flip: bool = Field(False, description="learn from mirrored pictures too")
-    rank: int = Field(16, ge=1, le=256)
-    alpha: float | None = Field(None, gt=0, description="rank if not given")
-    targets: Literal["attention", "all"] = "all"
-    steps: int = Field(1000, ge=1, le=200_000)
-    batch: int = Field(1, ge=1, le=256)
-    accumulate: int = Field(1, ge=1, le=256, description="batches a step")
-    rate: float = Field(1e-4, gt=0, le=1)
-    warmup: int = Field(20, ge=0, description="steps")
-    caption_dropout: float = Field(0.05, ge=0, le=1)
-    guidance: float = Field(1.0, ge=0, description="told to a model with guidance embedded")
-    device: str = "auto"
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    checkpointing: bool = Field(False, description="recompute activations: slower, a third of the memory")
-    eight_bit: bool = Field(False, description="8-bit Adam, where bitsandbytes is installed and there is a GPU")
-    seed: int = Field(42, ge=0)
-    log_every: int = Field(10, ge=1)
-    save_every: int = Field(100, ge=1)
-    sample_every: int = Field(250, ge=0, description="steps between sample pictures; 0 for none")
-    samples: tuple[str, ...] = Field((), max_length=16, description="prompts; may say [trigger]")
-    sample_steps: int | None = Field(None, ge=1, le=200)
-
-
-def load_config(path: Path) -> ImageLoraConfig:
-    """Read a training file.
-
-    Raises:
-        DataError: If it is missing, not YAML, or has an unknown key (with the nearest) or a value out of range.
-    """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config = ImageLoraConfig.model_validate(data)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise DataError(f"training file {path} cannot be read: {' '.join(str(fault).split())[:200]}") from None
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        if first["type"] == "extra_forbidden":
-            raise DataError(f"{path}: {unknown('key', key, ImageLoraConfig.model_fields)}") from None
-        raise DataError(f"{path}: {key}: {first['msg']}") from None
-    pictures = config.pictures.expanduser()
-    return config.model_copy(update={"pictures": pictures if pictures.is_absolute() else path.parent / pictures})
-
-
-def main(config: ImageLoraConfig, home: Path, out: Path, told: Told | None = None) -> Path:
+def main(config: ImageLoraConfig, home: Path, out: Path, tell: Tell = silent) -> TrainedImageLora:
     """Train the adapter.
 
     Args:
         config: What to train.
         home: STUDIO_HOME, where fetched models lie.
         out: Folder for the cache, the checkpoint, samples, metrics and the result; the same folder resumes.
-        told: Takes a dictionary at every logged step: ``step``, ``of``, ``loss``, ``pictures_s``, ``left_s``.
+        tell: Takes the events of progress.
 
     Returns:
-        The adapter's file, ``out/adapter/pytorch_lora_weights.safetensors``.
+        Where the adapter, ``out/adapter/pytorch_lora_weights.safetensors``, and the rest lie.
 
     Raises:
         DataError: The folder of pictures does not hold, the checkpoint belongs to another training, or the loss stops
             being a number.
         ServiceError: The base is not fetched, or there is not enough memory.
     """
-    tell = told or (lambda row: None)
     pictures = read_folder(config.pictures, config.trigger)
     if remark := same_caption(pictures):
-        tell({"remark": remark})
+        tell(Remark(text=remark))
     folder = locate(config.base, home, kind="painter")
     card = read_card(folder)
     encoder = None if has_encoders(folder) else locate(card.text_encoder, home)
-    _own(out, config, pictures, folder)
+    _note(out, config, pictures, folder)
     device = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device, folder)
     pipe = assemble(folder, encoder, card, device, dtype, "model" if device.type == "cuda" else "none")
     prompts = [text.replace("[trigger]", config.trigger) for text in config.samples]
-    cache = _encode(pipe, config, card.max_sequence_length, pictures, prompts, out)
+    tell(StageStarted(doing="encoding pictures"))
+    cache = encode(pipe, config, card.max_sequence_length, pictures, prompts, out)
     _drop_encoders(pipe, device)
     with enough_memory(f"training {config.name} with {config.batch} pictures of {config.size} pixels a batch"):
         trainee = _train(pipe, config, cache, out, tell, card)
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    plot_loss(rows, out / "loss.png", config.name)
-    return _publish(trainee, config, folder, pictures, out)
+    metrics, plot = out / METRICS, out / "loss.png"
+    plot_loss(read_rows(metrics), plot, config.name)
+    adapter = _publish(trainee, config, folder, pictures, out)
+    return TrainedImageLora(adapter=adapter, trigger=config.trigger, loss=plot, metrics=metrics)
 
 
-def _own(out: Path, config: ImageLoraConfig, pictures: list[Captioned], folder: Path) -> None:
+def _note(out: Path, config: ImageLoraConfig, pictures: list[Captioned], folder: Path) -> None:
     """Note what is trained in a folder; refuse one where something else was begun."""
     aside = {"steps", "log_every", "save_every", "sample_every", "samples", "sample_steps", "device", "pictures"}
     recipe = config.model_dump(mode="json", exclude=aside)
     recipe["base_fingerprint"] = fingerprint(folder)
     recipe["data"] = hashlib.sha256("".join(picture.fingerprint for picture in pictures).encode()).hexdigest()
-    own(out, recipe, name="training.json")
-
-
-@torch.no_grad()
-def _encode(
-    pipe: Any, config: ImageLoraConfig, length: int, pictures: list[Captioned], prompts: list[str], out: Path
-) -> dict[str, torch.Tensor]:
-    """Encode everything once, into ``out/cache.safetensors``.
-
-    Latents (pictures, tokens, 64), mirrored pictures after the others; states and pooled states of every caption, then
-    of the empty one, then of the sample prompts.
-    """
-    path, key = out / "cache.safetensors", hashlib.sha256("\n".join(prompts).encode()).hexdigest()
-    if path.is_file():
-        tensors, note = load_tensors(path)
-        if note.get("prompts") == key:
-            return tensors
-    device = pipe._execution_device
-    latents = []
-    for mirrored in (False, True)[: 1 + config.flip]:
-        for picture in pictures:
-            pixels = torch.from_numpy(square(picture.path, config.size, mirrored).copy()).permute(2, 0, 1)[None]
-            encoded = pipe.vae.encode((pixels.float() / 127.5 - 1).to(device, pipe.vae.dtype))
-            latent = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
-            shift = pipe.vae.config.shift_factor or 0.0
-            latent = (latent - shift) * pipe.vae.config.scaling_factor
-            latents.append(pipe._pack_latents(latent, *latent.shape).float().cpu())
-    states, pooled = [], []
-    for text in [*(picture.caption for picture in pictures), "", *prompts]:
-        wide, short, _ = pipe.encode_prompt(prompt=text, prompt_2=text, max_sequence_length=length)
-        states.append(wide.float().cpu())
-        pooled.append(short.float().cpu())
-    tensors = {"latents": torch.cat(latents), "states": torch.cat(states).bfloat16(), "pooled": torch.cat(pooled)}
-    save_tensors(path, tensors, {"prompts": key})
-    return tensors
+    note_recipe(out, recipe, name="training.json")
 
 
 def _drop_encoders(pipe: Any, device: torch.device) -> None:
@@ -191,73 +103,55 @@ def _drop_encoders(pipe: Any, device: torch.device) -> None:
 
 
 def _train(
-    pipe: Any, config: ImageLoraConfig, cache: dict[str, torch.Tensor], out: Path, tell: Told, card: Any
+    pipe: Any, config: ImageLoraConfig, cache: dict[str, torch.Tensor], out: Path, tell: Tell, card: Any
 ) -> Trainee:
     """Rectified flow on the cached latents: the transformer predicts noise minus picture.
 
     Times are logit-normal, moved towards noise as the base's schedule is for this size (Esser et al., 2024).
     """
+    adapted, checkpoint = _adapted(pipe.transformer, config), out / "checkpoint.safetensors"
+    trainee = Trainee(adapted, config.rate, 0.98, checkpoint, eight_bit=config.eight_bit)
+    batch_loss, parts = _loss_of(pipe, config, cache), config.accumulate
+    plan = TrainingPlan(
+        stage="",
+        steps=config.steps,
+        schedule=rise_then_fall(config.steps, config.warmup, 0.1),
+        log_every=config.log_every,
+        save_every=config.save_every,
+        pictures=config.batch * parts,
+    )
+
+    def loss_at(step: int) -> Iterator[torch.Tensor]:
+        return (batch_loss(step * parts + part) / parts for part in range(parts))
+
+    def sample(step: int) -> None:
+        if config.sample_every and step % config.sample_every == 0:
+            _sample(pipe, config, cache, out, step, card)
+
+    train(trainee, plan, loss_at, out, tell, after_step=sample)
+    trainee.use_average()
+    return trainee
+
+
+def _adapted(transformer: Any, config: ImageLoraConfig) -> torch.nn.Module:
+    """The transformer with a fresh adapter on it, whose weights alone are trained, in float32."""
     from peft import LoraConfig
 
-    transformer = pipe.transformer
     torch.manual_seed(config.seed)
-    alpha = config.alpha or float(config.rank)
-    transformer.add_adapter(
-        LoraConfig(
-            r=config.rank,
-            lora_alpha=alpha,
-            init_lora_weights="gaussian",
-            target_modules=TARGETS[config.targets],
-        )
+    shape = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha or float(config.rank),
+        init_lora_weights="gaussian",
+        target_modules=TARGETS[config.targets],
     )
+    transformer.add_adapter(shape)
     for weight in transformer.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
     if config.checkpointing:
         transformer.enable_gradient_checkpointing()
-    trainee = Trainee(
-        transformer.train(), config.rate, 0.98, out / "checkpoint.safetensors", eight_bit=config.eight_bit
-    )
-    loss_at = _loss_of(pipe, config, cache)
-    began, since, recent = time.monotonic(), trainee.step, []
-    while trainee.step < config.steps:
-        step, total = trainee.step, 0.0
-        for part in range(config.accumulate):
-            loss = loss_at(step * config.accumulate + part) / config.accumulate
-            total += float(loss.detach())
-            if part + 1 < config.accumulate:
-                loss.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(total):
-            raise DataError(
-                f"the loss is {total} at step {step + 1}; the last good checkpoint is kept in {trainee.path}",
-                hint="lower rate and run the same command again",
-            )
-        trainee.update(loss, _share(step, config))
-        recent.append(total)
-        if trainee.step % config.log_every == 0 or trainee.step == config.steps:
-            spent = time.monotonic() - began
-            done = trainee.step - since
-            row = {"step": trainee.step, "of": config.steps, "loss": round(float(np.mean(recent)), 5)}
-            row["pictures_s"] = round(done * config.batch * config.accumulate / spent, 2)
-            row["left_s"] = round(spent / done * (config.steps - trainee.step))
-            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            tell(row)
-            recent = []
-        if trainee.step % config.save_every == 0 or trainee.step == config.steps:
-            trainee.save()
-        if config.sample_every and trainee.step % config.sample_every == 0:
-            _sample(pipe, config, cache, out, trainee.step, card)
-    trainee.use_average()
-    return trainee
-
-
-def _share(step: int, config: ImageLoraConfig) -> float:
-    """Share of the rate: up over the warm-up, then down a cosine to a tenth."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    along = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * along))
+    adapted: torch.nn.Module = transformer.train()
+    return adapted
 
 
 def _loss_of(pipe: Any, config: ImageLoraConfig, cache: dict[str, torch.Tensor]) -> Callable[[int], torch.Tensor]:
@@ -315,7 +209,7 @@ def _sample(
     device, empty = pipe._execution_device, first - 1
     pipe.transformer.eval()
     for number in range(len(config.samples)):
-        told = {
+        given = {
             name: cache[part][place : place + 1].to(device, torch.bfloat16)
             for name, part, place in (
                 ("prompt_embeds", "states", first + number),
@@ -325,9 +219,9 @@ def _sample(
             )
         }
         if card.true_cfg <= 1:
-            told = {name: value for name, value in told.items() if not name.startswith("negative")}
+            given = {name: value for name, value in given.items() if not name.startswith("negative")}
         image = pipe(
-            **told,
+            **given,
             width=config.size,
             height=config.size,
             num_inference_steps=config.sample_steps or card.steps,

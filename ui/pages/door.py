@@ -66,8 +66,7 @@ class FrontDoor:
         """Say what the form offers."""
         programs = {name: program.description for name, program in studio.programs(settings=self._settings).items()}
         flow = self._settings.flow
-        usual = str(studio.design.kind.model_fields["program"].default)
-        return Choices(programs, usual, flow.images, flow.rounds)
+        return Choices(programs, flow.program, flow.images, flow.rounds)
 
     def submit(self, brief: str, **options: Any) -> str:
         """Queue a design for a worker process and return its run id."""

@@ -18,7 +18,9 @@ from PIL import Image
 
 from training.embedded.microstructures.drawing import Microstructure, caption, sample
 from training.embedded.painter.contact_sheet import load_painter, paint
+from training.loop.terminal import show
 from workspace.files import publish
+from workspace.progress import Remark, Tell, silent
 
 SIZE = 128
 CHUNK = 25
@@ -32,7 +34,7 @@ def spec_of(number: int) -> tuple[Microstructure, str]:
     return spec, caption(spec, rng)
 
 
-def main(weights: Path, text_encoder: Path, out: Path, count: int, steps: int) -> Path:
+def main(weights: Path, text_encoder: Path, out: Path, count: int, steps: int, tell: Tell = silent) -> Path:
     """Paint ``count`` pictures; they are kept at the size that the critic looks at.
 
     Returns:
@@ -51,7 +53,7 @@ def main(weights: Path, text_encoder: Path, out: Path, count: int, steps: int) -
         ]
         small = np.stack([np.asarray(one.resize((SIZE, SIZE), Image.Resampling.BOX)) for one in pictures])
         publish(file, lambda staged, small=small: _save(staged, small))  # type: ignore[misc]
-        print(f"painted {start + len(pictures)} of {count}", flush=True)
+        tell(Remark(stage="painted", text=f"painted {start + len(pictures)} of {count}"))
     return out
 
 
@@ -74,5 +76,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=12)
-    told = parser.parse_args()
-    print(main(told.weights, told.text_encoder, told.out, told.count, told.steps))
+    chosen = parser.parse_args()
+    print(main(chosen.weights, chosen.text_encoder, chosen.out, chosen.count, chosen.steps, show))

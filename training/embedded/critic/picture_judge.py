@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,25 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+from models.catalogue.fetch import weights_folder
 from training.embedded.microstructures import leaf_pictures
 from training.embedded.microstructures.drawing import draw, sample
 from training.embedded.microstructures.wordings import FAMILIES
-from training.loop.checkpoints import Trainee, flushed
-from workspace.errors import DataError
+from training.loop.schedule import falling
+from training.loop.steps import TrainingPlan, train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
+from workspace.errors import DataError, one_line
 from workspace.files import publish
+from workspace.progress import Remark, Tell, silent
 
 SIZE = 128
 NAMES = tuple(FAMILIES)
-SHIPPED = Path(__file__).parents[3] / "models" / "weights" / "studio-judge"
 _WIDTHS = (32, 64, 96, 160)
 _STYLED = 0.1
 _MIXED = 0.4
 _HELD_OUT = 400
+_LOG_EVERY = 25
 _SEED = 2_000_003
 
 
@@ -58,8 +62,8 @@ class Judge(nn.Module):
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Judge a batch."""
         seen = self.stages(pictures)
-        told = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1)
-        return self.families(told), self.style(told)[:, 0]
+        pooled = torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1)
+        return self.families(pooled), self.style(pooled)[:, 0]
 
 
 class _Block(nn.Module):
@@ -79,17 +83,18 @@ def as_input(images: Sequence[Image.Image]) -> torch.Tensor:
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def load_judge(folder: Path = SHIPPED) -> Judge:
-    """The trained judge.
+def load_judge(folder: Path | None = None) -> Judge:
+    """The judge of a folder; the one that comes with Studio if none is named.
 
     Raises:
         DataError: Its weights are missing or of other families than there are now.
     """
+    folder = folder or weights_folder("studio-judge")
     judge, path = Judge(), folder / "judge.safetensors"
     try:
         judge.load_state_dict({name: one.float() for name, one in load_file(path).items()})
     except (OSError, RuntimeError) as fault:
-        raise DataError(f"the judge in {folder} cannot be read: {' '.join(str(fault).split())[:200]}") from None
+        raise DataError(f"the judge in {folder} cannot be read: {one_line(fault)}") from None
     return judge.eval()
 
 
@@ -97,7 +102,7 @@ def load_judge(folder: Path = SHIPPED) -> Judge:
 def judged(judge: Judge, images: Sequence[Image.Image]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """The probability of each family (n, families), in the order of `NAMES`, and of the leaf style (n,)."""
     parts = [judge(as_input(images[start : start + 64])) for start in range(0, len(images), 64)]
-    families, style = (torch.cat(told) for told in zip(*parts, strict=True))
+    families, style = (torch.cat(part) for part in zip(*parts, strict=True))
     return families.softmax(-1).numpy(), style.sigmoid().numpy()
 
 
@@ -115,16 +120,17 @@ def drawn(number: int) -> tuple[np.ndarray[Any, Any], list[int], bool]:
 
 
 def _data(out: Path, count: int) -> tuple[np.ndarray[Any, Any], list[tuple[list[int], bool]]]:
-    pixels, told = out / "pictures.npy", out / "told.json"
-    if not told.is_file():
+    """Every training picture, and the numbers of its families with whether it is in the leaf style; drawn once."""
+    pixels, truths = out / "pictures.npy", out / "truths.json"
+    if not truths.is_file():
         canvas = np.lib.format.open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3))
         rows = []
         for number in range(count):
             canvas[number], shown, styled = drawn(number)
             rows.append((shown, styled))
         canvas.flush()
-        publish(told, json.dumps(rows))
-    return np.load(pixels, mmap_mode="r"), json.loads(told.read_text(encoding="utf-8"))
+        publish(truths, json.dumps(rows))
+    return np.load(pixels, mmap_mode="r"), json.loads(truths.read_text(encoding="utf-8"))
 
 
 def distorted(pictures: torch.Tensor, source: torch.Generator) -> torch.Tensor:
@@ -153,14 +159,30 @@ def distorted(pictures: torch.Tensor, source: torch.Generator) -> torch.Tensor:
     return pictures * draw_one(0.7, 1.1) + draw_one(-0.15, 0.15) + rough
 
 
-def _told(step: int, loss: float, seconds: float) -> None:
-    if step % 25 == 0:
-        print(f"step {step} loss {loss:.3f} {seconds:.0f} s", flush=True)
+@dataclass(frozen=True)
+class HeldOut:
+    """How the judge does on drawings it was not trained on.
+
+    Attributes:
+        top1: Share of single structures whose family it puts first.
+        hybrid_top3: Share of hybrids both of whose families are among its first three.
+        style: Share whose style it tells rightly.
+    """
+
+    top1: float
+    hybrid_top3: float
+    style: float
 
 
 @flushed()
 def main(
-    out: Path, count: int = 12000, steps: int = 1800, batch: int = 48, rate: float = 2e-3, start: Path | None = None
+    out: Path,
+    count: int = 12000,
+    steps: int = 1800,
+    batch: int = 48,
+    rate: float = 2e-3,
+    start: Path | None = None,
+    tell: Tell = silent,
 ) -> Path:
     """Train the judge and publish it; ``start`` is the folder of a judge to train on.
 
@@ -171,54 +193,50 @@ def main(
         DataError: The loss stops being a number.
     """
     out.mkdir(parents=True, exist_ok=True)
-    pictures, told = _data(out, count)
+    pictures, truths = _data(out, count)
     torch.manual_seed(0)
     judge = Judge() if start is None else load_judge(start).train()
     trainee = Trainee(judge, rate, 0.998, out / "checkpoint.safetensors")
     wanted = torch.zeros(count, len(NAMES))
-    for number, (shown, _) in enumerate(told):
+    for number, (shown, _) in enumerate(truths):
         wanted[number, shown] = 1 / len(shown)
-    styles = torch.tensor([float(styled) for _, styled in told])
-    usable, began = count - _HELD_OUT, time.monotonic()
-    while trainee.step < steps:
-        source = torch.Generator().manual_seed(trainee.step)
+    styles = torch.tensor([float(styled) for _, styled in truths])
+    usable = count - _HELD_OUT
+
+    def loss_at(step: int) -> torch.Tensor:
+        source = torch.Generator().manual_seed(step)
         chosen = torch.randint(usable, (batch,), generator=source)
         real = torch.from_numpy(pictures[chosen.numpy()]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
         halves = [distorted(half, source) for half in real.chunk(4)]
         with torch.autocast("cpu", torch.bfloat16):
             families, style = judge(torch.cat(halves).contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(families.float(), wanted[chosen], label_smoothing=0.05)
-        loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(style.float(), styles[chosen])
-        if not math.isfinite(float(loss.detach())):
-            raise DataError(f"the loss is {float(loss.detach())} at step {trainee.step}", hint="lower --rate")
-        trainee.update(loss, min(1, (trainee.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
-        _told(trainee.step, float(loss.detach()), time.monotonic() - began)
-        if trainee.step % 50 == 0 or trainee.step == steps:
-            trainee.save()
+        return loss + 0.5 * functional.binary_cross_entropy_with_logits(style.float(), styles[chosen])
+
+    train(trainee, TrainingPlan("judge", steps, falling(steps, 50), _LOG_EVERY, 50), loss_at, out, tell)
     trainee.use_average()
-    judge.eval()
-    last = [Image.fromarray(np.array(one)) for one in pictures[usable:]]
-    families, style = judged(judge, last)
-    single = [place for place in range(len(last)) if len(told[usable + place][0]) == 1]
-    right = np.mean([families[place].argmax() == told[usable + place][0][0] for place in single])
-    styled = np.mean([(style[place] > 0.5) == told[usable + place][1] for place in range(len(last))])
-    mixed = [place for place in range(len(last)) if len(told[usable + place][0]) == 2]
-    both = np.mean([set(told[usable + place][0]) <= set(np.argsort(-families[place])[:3]) for place in mixed])
-    figures = {
-        "held_out_top1": round(float(right), 4),
-        "held_out_hybrid_top3": round(float(both), 4),
-        "held_out_style": round(float(styled), 4),
-    }
-    print(json.dumps(figures))
+    found = held_out(judge.eval(), pictures[usable:], truths[usable:])
+    tell(Remark(stage="judge", text=json.dumps(asdict(found))))
 
     def write(staged: Path) -> None:
         staged.mkdir()
         weights = {name: one.contiguous().bfloat16() for name, one in judge.state_dict().items()}
         save_file(weights, staged / "judge.safetensors")
+        figures = {f"held_out_{name}": share for name, share in asdict(found).items()}
         (staged / "config.json").write_text(json.dumps({"families": NAMES, **figures}, indent=1) + "\n")
 
     publish(out / "judge", write)
     return out / "judge"
+
+
+def held_out(judge: Judge, pictures: np.ndarray[Any, Any], truths: Sequence[tuple[list[int], bool]]) -> HeldOut:
+    """Judge drawings whose truth is known."""
+    families, styles = judged(judge, [Image.fromarray(np.array(one)) for one in pictures])
+    rows = list(zip(families, styles, truths, strict=True))
+    right = [chances.argmax() == shown[0] for chances, _, (shown, _) in rows if len(shown) == 1]
+    both = [set(shown) <= set(np.argsort(-chances)[:3]) for chances, _, (shown, _) in rows if len(shown) == 2]
+    styled = [(chance > 0.5) == is_styled for _, chance, (_, is_styled) in rows]
+    return HeldOut(*(round(float(np.mean(hits)), 4) for hits in (right, both, styled)))
 
 
 if __name__ == "__main__":
@@ -228,5 +246,5 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--start", type=Path, help="folder of a judge to train on, instead of from nothing")
-    told = parser.parse_args()
-    print(main(told.out, told.count, told.steps, rate=told.rate, start=told.start))
+    chosen = parser.parse_args()
+    print(main(chosen.out, chosen.count, chosen.steps, rate=chosen.rate, start=chosen.start, tell=show))

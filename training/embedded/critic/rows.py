@@ -1,7 +1,8 @@
 """What the embedded critic learns to say: a picture's truth and a brief, which may be another picture's, to a critique.
 
 A `Truth` is what a picture shows; a `Wanted` what it was asked to show. `critique` puts both together into the
-document that the critic is asked for, in the same words; `tree` lays it out as the critic writes it.
+document that the critic is asked for; `tree` lays it out as the critic writes it. The checklist, the rubric and the
+prompt are the roles' own; only the answers stand here.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from models.filling.shots import about
-from models.filling.shots import field_text as told
-from models.filling.shots import text_ahead as told_ahead
+from agents.documents import ImagePrompt
+from agents.programs import DEFAULT, load_program, shipped
+from agents.roles.critic import critique_examples, questions_about
+from agents.roles.illustrator import composed
+from agents.roles.scores import rubric
+from models.filling.shots import field_text, text_ahead
 from training.embedded.microstructures.drawing import Microstructure
 from training.embedded.microstructures.families import Rng
 from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES
@@ -31,7 +33,6 @@ _DENSE = {
 }
 _GRADED = {"none": "", "linear": ", growing thicker to one side", "radial": ", growing thicker to the centre"}
 _KEYS = {"cork": "foam"}
-_TARGETS = ("material microstructure", "material microstructure", "material microstructure", "building", "city")
 
 
 @dataclass(frozen=True)
@@ -86,31 +87,35 @@ def wanted_of(truth: Truth, rng: Rng, matching: bool) -> Wanted:
 
 
 def score(truth: Truth, wanted: Wanted) -> int:
-    """How well a picture fits, 1 to 10: three quarters for the patterns wanted, a quarter for the colours."""
+    """How well a picture fits by the rubric, 1 to 10; one less where it shows a pattern that was not asked for."""
     shown = sum(name in truth.families for name in wanted.families) / len(wanted.families)
     strange = any(name not in wanted.families for name in truth.families)
-    fit = 1 + 9 * (0.75 * shown + 0.25 * (wanted.palette == truth.palette)) - strange
-    return int(np.clip(round(fit), 1, 10 if shown else 3))
+    return max(1, round(rubric(shown, wanted.palette == truth.palette) - strange))
 
 
-def _questions(truth: Truth, wanted: Wanted, rng: Rng) -> list[dict[str, str]]:
-    rows = [(f"Does the picture show {called(name)}?", name in truth.families) for name in wanted.families]
-    rows += [(f"Are the main colours {coloured(wanted.palette)}?", wanted.palette == truth.palette)]
-    for name in wanted.families:
-        feature, source = _source(name, rng)
-        rows.append((f"Can you see {feature} as in {source}?", name in truth.families))
-    target = str(_one(rng, _TARGETS))
-    rows.append((f"Does the picture look like a {target}?", target == _TARGETS[0]))
-    return [{"question": text[:200], "answer": "yes" if yes else "no"} for text, yes in rows]
+def _checks(truth: Truth, wanted: Wanted, rng: Rng) -> list[dict[str, str]]:
+    """The critic's checklist for a design of the wanted patterns, answered by what the picture shows."""
+    sources = [_source(name, rng) for name in wanted.families]
+    drawn = load_program(DEFAULT).target  # what every picture drawn for training looks like
+    others = sorted({program.target for program in shipped().values()} - {drawn})
+    target = str(_one(rng, (drawn, drawn, drawn, *others)))
+    shown = [name in truth.families for name in wanted.families]
+    answers = {"motif": shown, "palette": [wanted.palette == truth.palette]}
+    answers |= {"inspiration": shown, "target": [target == drawn]}
+    asked = questions_about({"inspirations": sources}, made_of(wanted), target)
+    return [
+        {"question": text, "answer": "yes" if answers[about.subject][about.number] else "no"}
+        for text, about in asked.items()
+    ]
 
 
-def _source(family: str, rng: Rng) -> tuple[str, str]:
-    """A feature and a material that has it, as a design names them."""
+def _source(family: str, rng: Rng) -> dict[str, str]:
+    """An inspiration as a design names it: a material and a feature that it has."""
     row, key = FAMILIES[family], _KEYS.get(family, family)
     known = [one for one in atlas().values() if one.id not in HELD_OUT and pattern(one) == key]
     source = str(_one(rng, _one(rng, known).calls)).lower() if known else _one(rng, row.biological)
     features = (*row.geometric, *(tables()[key]["features"] if rng.random() < 0.5 else ()))
-    return str(_one(rng, features)), source
+    return {"name": source, "feature": str(_one(rng, features))}
 
 
 def _change(truth: Truth, wanted: Wanted, rng: Rng) -> str:
@@ -151,42 +156,43 @@ def critique(truth: Truth, wanted: Wanted, rng: Rng) -> dict[str, Any]:
             "gradient": GRADIENTS[truth.gradient],
         },
         "seen": seen,
-        "checks": _questions(truth, wanted, rng),
+        "checks": _checks(truth, wanted, rng),
         "fit": score(truth, wanted),
         "change": _change(truth, wanted, rng),
     }
 
 
 def prompt_of(wanted: Wanted, rng: Rng) -> str:
-    """A short prompt that asks for a brief, as the Illustrator opens it."""
-    text = f"{' combined with '.join(called(name) for name in wanted.families)}, {coloured(wanted.palette)}"
-    tail = (
-        _one(rng, tables()[_KEYS.get(wanted.families[0], wanted.families[0])]["visual"]) if rng.random() < 0.7 else ""
-    )
-    return f"{text}, {str(tail)[:1].lower()}{str(tail)[1:]}".rstrip(", .")[:200]
+    """A short prompt that asks for a brief, as the Illustrator composes it; seven in ten go on with what one sees."""
+    made, visual = made_of(wanted), tables()[_KEYS.get(wanted.families[0], wanted.families[0])]["visual"]
+    goes_on = rng.random() < 0.7
+    seen = str(_one(rng, visual) if goes_on else visual[0])
+    written = ImagePrompt(short=seen, long=seen, **made)
+    known = {} if goes_on else {"motifs": made["motifs"], "palette": [made["palette"]]}
+    return composed(written, known, (), None).short
 
 
-def stem(prompt: str, motifs: Sequence[str], palette: str) -> str:
-    """What a critique is about, as text; the picture stands before it."""
-    return about(prompt, " and ".join(motifs), f"Colours are {palette}.")
+def made_of(wanted: Wanted) -> dict[str, Any]:
+    """Motifs and palette of an image prompt that asks for a brief, in the painter's own names."""
+    return {"motifs": [called(name) for name in wanted.families], "palette": coloured(wanted.palette)}
 
 
 def tree(truth: Truth, wanted: Wanted, rng: Rng, tokenizer: Any, tokens: int) -> Tree:
     """A critique as the critic writes it, behind ``tokens`` places for the picture."""
     document = critique(truth, wanted, rng)
-    lead = stem(prompt_of(wanted, rng), [called(name) for name in wanted.families], coloured(wanted.palette))
+    lead = critique_examples({"short": prompt_of(wanted, rng), **made_of(wanted)}).about
 
     def ids(text: str) -> list[int]:
         found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return found
 
     def piece(path: tuple[str, ...]) -> list[Piece]:
-        first = told_ahead(document, path)
-        return [*([(ids(first), False)] if first else []), (ids(told(document, path) + "\n"), True)]
+        first = text_ahead(document, path)
+        return [*([(ids(first), False)] if first else []), (ids(field_text(document, path) + "\n"), True)]
 
     paths = [("sees", name) for name in document["sees"]]
     branches = [piece(path) for path in (*paths, ("seen",), ("fit",), ("change",))]
-    branches.append([(ids(told_ahead(document, ("checks",))), False), *_answers(document["checks"], ids)])
+    branches.append([(ids(text_ahead(document, ("checks",))), False), *_answers(document["checks"], ids)])
     return Tree([0] * tokens + ids(lead + "\n"), branches)
 
 

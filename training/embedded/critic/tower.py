@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,9 +31,13 @@ from training.embedded.critic import painted
 from training.embedded.critic.rows import Truth
 from training.embedded.microstructures.drawing import draw, sample
 from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, GRADIENTS, PALETTES
-from training.loop.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from workspace.errors import DataError
+from training.loop.checkpoints import load_tensors, save_tensors
+from training.loop.schedule import falling
+from training.loop.steps import TrainingPlan, train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
 from workspace.files import publish
+from workspace.progress import Remark, Tell, silent
 
 NAMES = tuple(FAMILIES)
 _TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -59,8 +62,8 @@ class Heads(nn.Module):
 
     def forward(self, states: torch.Tensor) -> list[torch.Tensor]:
         """Tell what is seen."""
-        told = self.norm(states)
-        return [out(told) for out in self.out]
+        normal = self.norm(states)
+        return [out(normal) for out in self.out]
 
 
 class Seer(nn.Module):
@@ -73,8 +76,8 @@ class Seer(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """(n, 3, size, size) in -1..1 to the heads' logits."""
-        told: list[torch.Tensor] = self.heads(self.eyes.look(pictures))
-        return told
+        logits: list[torch.Tensor] = self.heads(self.eyes.look(pictures))
+        return logits
 
 
 def drawn(size: int, number: int) -> tuple[np.ndarray[Any, Any], Truth]:
@@ -98,13 +101,13 @@ def data(out: Path, count: int, size: int, folder: Path | None) -> tuple[np.ndar
     pixels, rows = out / "pictures.npy", out / "truths.json"
     if not rows.is_file():
         canvas = np.lib.format.open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
-        told = []
+        drawn_truths = []
         with ProcessPoolExecutor(max(1, torch.get_num_threads()), mp_context=get_context("spawn")) as hands:
             for number, (picture, truth) in enumerate(hands.map(partial(drawn, size), range(count), chunksize=32)):
                 canvas[number] = picture
-                told.append(truth.__dict__)
+                drawn_truths.append(truth.__dict__)
         canvas.flush()
-        publish(rows, json.dumps(told))
+        publish(rows, json.dumps(drawn_truths))
     pictures = np.load(pixels, mmap_mode="r")
     truths = [
         Truth(**{**row, "families": tuple(row["families"])}) for row in json.loads(rows.read_text(encoding="utf-8"))
@@ -158,6 +161,7 @@ def main(
     matrix: float = 6e-3,
     shape: Shape = _USUAL,
     start: Path | None = None,
+    tell: Tell = silent,
 ) -> Path:
     """Train the tower; ``start`` is the folder of a critic whose tower is trained on, under fresh heads.
 
@@ -180,33 +184,29 @@ def main(
     trainee = Trainee(seer, rate, 0.998, out / "tower.safetensors", matrices, matrix)
     usable = torch.cat([torch.arange(drawn_count - _HELD_OUT), torch.arange(drawn_count, len(truths))])
     odds = torch.cat([torch.ones(drawn_count - _HELD_OUT), torch.full((len(truths) - drawn_count,), 2.0)])
-    began = time.monotonic()
-    while trainee.step < steps:
-        source = torch.Generator().manual_seed(trainee.step)
+
+    def loss_at(step: int) -> torch.Tensor:
+        source = torch.Generator().manual_seed(step)
         chosen = usable[torch.multinomial(odds, batch, replacement=True, generator=source)]
         real = to_input(pictures[chosen.numpy()])
-        told = seer(torch.cat([disturbed(part, source) for part in real.chunk(6)]).bfloat16())
-        loss = losses(told, [one[chosen] for one in wanted])
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(f"the loss is {value} at step {trainee.step}; {trainee.path} is kept", hint="lower --rate")
-        trainee.update(loss, min(1, (trainee.step + 1) / 60) * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
-        if trainee.step % 50 == 0 or trainee.step == steps:
-            print(f"step {trainee.step} loss {value:.3f} {time.monotonic() - began:.0f} s", flush=True)
-            trainee.save()
+        logits = seer(torch.cat([disturbed(part, source) for part in real.chunk(6)]).bfloat16())
+        return losses(logits, [one[chosen] for one in wanted])
+
+    train(trainee, TrainingPlan("tower", steps, falling(steps, 60), 50, 50), loss_at, out, tell)
     trainee.use_average()
     seer = seer.float().eval()
     save_tensors(out / "seer.safetensors", seer.state_dict(), {"shape": shape.model_dump()})
     held = torch.arange(drawn_count - _HELD_OUT, drawn_count)
-    print(json.dumps(figures(seer, pictures[held.numpy()], [truths[number] for number in held.tolist()])))
+    found = shares_right(seer, pictures[held.numpy()], [truths[number] for number in held.tolist()])
+    tell(Remark(stage="tower", text=json.dumps(asdict(found))))
     return out / "seer.safetensors"
 
 
-def losses(told: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> torch.Tensor:
+def losses(logits: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> torch.Tensor:
     """Families by binary cross-entropy (a picture may show two), the rest by cross-entropy."""
-    families = functional.binary_cross_entropy_with_logits(told[0].float(), wanted[0]) * 6
+    families = functional.binary_cross_entropy_with_logits(logits[0].float(), wanted[0]) * 6
     return families + sum(
-        (functional.cross_entropy(one.float(), right) for one, right in zip(told[1:], wanted[1:], strict=True)),
+        (functional.cross_entropy(one.float(), right) for one, right in zip(logits[1:], wanted[1:], strict=True)),
         start=torch.zeros(()),
     )
 
@@ -219,23 +219,33 @@ def load_seer(path: Path) -> Seer:
     return seer.eval()
 
 
+@dataclass(frozen=True)
+class SharesRight:
+    """The share of pictures of which the heads tell each rightly; families: all of them and no other."""
+
+    families: float
+    density: float
+    palette: float
+    gradient: float
+
+
 @torch.no_grad()
-def figures(seer: Seer, pictures: np.ndarray[Any, Any], truths: Sequence[Truth]) -> dict[str, float]:
-    """The share of pictures whose families (all and no other), density, palette and gradient the heads tell rightly."""
+def shares_right(seer: Seer, pictures: np.ndarray[Any, Any], truths: Sequence[Truth]) -> SharesRight:
+    """How the heads do on pictures whose truth is known."""
     parts = [seer.eyes.look(to_input(pictures[start : start + 64])) for start in range(0, len(pictures), 64)]
-    told = verdicts(seer, torch.cat(parts))
-    found = {"families": [set(one.families) == set(truth.families) for one, truth in zip(told, truths, strict=True)]}
+    pairs = list(zip(verdicts(seer, torch.cat(parts)), truths, strict=True))
+    found = {"families": [set(one.families) == set(truth.families) for one, truth in pairs]}
     for name, _ in _TABLES:
-        found[name] = [getattr(one, name) == getattr(truth, name) for one, truth in zip(told, truths, strict=True)]
-    return {name: round(sum(hits) / len(hits), 3) for name, hits in found.items()}
+        found[name] = [getattr(one, name) == getattr(truth, name) for one, truth in pairs]
+    return SharesRight(**{name: round(sum(hits) / len(hits), 3) for name, hits in found.items()})
 
 
 @torch.no_grad()
 def verdicts(seer: Seer, states: torch.Tensor) -> list[Truth]:
     """What the heads tell of the tower's states (n, 2 * width): the plainest family first, a second if it is seen."""
-    told = seer.heads(states.float())
+    logits = seer.heads(states.float())
     rows = []
-    for families, *rest in zip(told[0].sigmoid(), *(one.argmax(-1).tolist() for one in told[1:]), strict=True):
+    for families, *rest in zip(logits[0].sigmoid(), *(one.argmax(-1).tolist() for one in logits[1:]), strict=True):
         first, second = families.topk(2).indices.tolist()
         names = (NAMES[first], NAMES[second]) if families[second] > _SEEN else (NAMES[first],)
         rows.append(Truth(names, *(table[place] for (_, table), place in zip(_TABLES, rest, strict=True))))
@@ -249,5 +259,5 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=14000, help="drawn pictures")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--start", type=Path, help="folder of a critic whose tower is trained on")
-    told = parser.parse_args()
-    print(main(told.out, told.painted, told.count, told.steps, start=told.start))
+    chosen = parser.parse_args()
+    print(main(chosen.out, chosen.painted, chosen.count, chosen.steps, start=chosen.start, tell=show))

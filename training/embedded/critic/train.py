@@ -17,8 +17,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,15 @@ import torch
 from models.encoders.eyes import Eyes, lay_eyes
 from training.embedded.critic.rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.embedded.critic.tower import NAMES, Seer, data, load_seer, to_input, verdicts
-from training.embedded.writer.adapter import lay_adapter, load, noted, train
+from training.embedded.writer.adapter import add_options, lay_adapter, load, plan, recipe_note
 from training.embedded.writer.branches import Laid, lay_out, log_likelihoods
-from training.loop.checkpoints import Trainee, flushed, load_tensors, own, save_tensors
+from training.loop.checkpoints import load_tensors, note_recipe, save_tensors
+from training.loop.fit import fit
+from training.loop.steps import train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
 from workspace.files import publish
+from workspace.progress import Remark, Tell, silent
 
 LONGEST = 512
 _HELD_OUT = 400
@@ -101,24 +106,26 @@ def introduce(
     """
     known, places = torch.unique(spelled, return_inverse=True)
     table = words[known].float()
-    spread, losses = table[places[:2000]].var((0, 1)).mean(), []
-    optimizer = torch.optim.AdamW(connector.parameters(), lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(2, steps))
-    for step in range(steps):
+    spread = table[places[:2000]].var((0, 1)).mean()
+
+    def loss_at(step: int) -> torch.Tensor:
         chosen = torch.randint(len(states), (256,), generator=torch.Generator().manual_seed(step))
-        loss = (connector(states[chosen].float()) - table[places[chosen]]).square().mean() / spread
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(float(loss.detach()))
-    left = sum(losses[-50:]) / len(losses[-50:])
-    print(json.dumps({"introduced": round(left, 4)}), flush=True)
-    return left
+        return torch.as_tensor((connector(states[chosen].float()) - table[places[chosen]]).square().mean() / spread)
+
+    last = fit(connector, steps, loss_at)[-50:]
+    return sum(last) / len(last)
 
 
 @flushed()
-def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recipe, start: Path | None = None) -> Path:
+def main(
+    base: Path,
+    tower: Path,
+    painted: Path | None,
+    out: Path,
+    recipe: Recipe,
+    start: Path | None = None,
+    tell: Tell = silent,
+) -> Path:
     """Train connector and adapter and publish the critic.
 
     Args:
@@ -128,6 +135,7 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
         out: Folder for checkpoints, metrics.jsonl and the result; the same folder resumes.
         recipe: How.
         start: Folder of a critic whose adapter is trained on.
+        tell: Takes the events of progress.
 
     Returns:
         The folder ``out/critic``: eyes, adapter and what it was taught.
@@ -136,21 +144,24 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
         DataError: If the loss stops being a number, the adapter in ``start`` does not fit, or ``out`` holds another
             training.
     """
-    own(out, noted(recipe, start), free=("steps",))
+    note_recipe(out, recipe_note(recipe, start), free=("steps",))
     seer = load_seer(tower / "seer.safetensors")
     pictures, truths, drawn = data(tower, recipe.count, seer.eyes.shape.size, painted)
     eyes = hashlib.sha256((tower / "seer.safetensors").read_bytes()).hexdigest()[:12]
     states = looked_at(seer, pictures, out / f"states-{eyes}-{len(pictures)}.safetensors")
     sure = believable(seer, states, truths, drawn)
-    print(json.dumps({"drawn": drawn, "painted": len(truths) - drawn, "painted_believable": len(sure)}), flush=True)
+    counts = f"{drawn} drawn pictures, {len(truths) - drawn} painted ones of which {len(sure)} are believable"
+    tell(Remark(stage="critic", text=counts))
     seen = verdicts(seer, states)
     truths = list(map(in_order, truths, seen))
     model, tokenizer = load(base, recipe.rank, recipe.seed, start)
     tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
     connector = seer.eyes.connector.requires_grad_(True)
     if not (checkpoint := out / "critic.safetensors").is_file():
-        told = torch.tensor([spelled(seen[number], tokenizer, tokens) for number in usable])
-        introduce(connector, states[usable], told, model.get_input_embeddings().weight.detach(), recipe.introduction)
+        verdict = torch.tensor([spelled(seen[number], tokenizer, tokens) for number in usable])
+        words = model.get_input_embeddings().weight.detach()
+        left = introduce(connector, states[usable], verdict, words, recipe.introduction)
+        tell(Remark(stage="critic", text=f"{left:.4f} of the embeddings' variance is left to the connector"))
     trainee = Trainee(Speaker(connector.bfloat16(), model), recipe.rate, 0.98, checkpoint)
     weights = torch.tensor(WEIGHTS)
 
@@ -165,17 +176,14 @@ def main(base: Path, tower: Path, painted: Path | None, out: Path, recipe: Recip
             made.append((number, lay_out(tree(truth, wanted, rng, tokenizer, tokens), LONGEST)))
         return made
 
-    def losses(step: int) -> list[Callable[[], torch.Tensor]]:
+    def loss_at(step: int) -> Iterator[torch.Tensor]:
         made = rows(step)
         total = sum(float(weights[laid.branch].sum()) for _, laid in made)
-
-        def one(number: int, laid: Laid) -> torch.Tensor:
+        for number, laid in made:
             picture = connector(states[number].bfloat16())
-            return -(log_likelihoods(model, laid, picture) * weights[laid.branch]).sum() / total
+            yield -(log_likelihoods(model, laid, picture) * weights[laid.branch]).sum() / total
 
-        return [lambda number=number, laid=laid: one(number, laid) for number, laid in made]  # type: ignore[misc]
-
-    train(trainee, "critic", recipe.steps, losses, out)
+    train(trainee, plan("critic", recipe.steps), loss_at, out, tell)
     trainee.use_average()
     return write(model, seer.eyes, out / "critic")
 
@@ -199,13 +207,7 @@ if __name__ == "__main__":
     parser.add_argument("--painted", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="folder of a critic whose adapter is trained on")
-    for field in fields(Recipe):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
-            default=field.default,
-            help=str(field.default),
-        )
-    told = vars(parser.parse_args())
-    base, tower, painted, out, start = (told.pop(name) for name in ("base", "tower", "painted", "out", "start"))
-    print(main(base, tower, painted, out, Recipe(**told), start))
+    add_options(parser, Recipe)
+    options = vars(parser.parse_args())
+    base, tower, painted, out, start = (options.pop(name) for name in ("base", "tower", "painted", "out", "start"))
+    print(main(base, tower, painted, out, Recipe(**options), start, show))

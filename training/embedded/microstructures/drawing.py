@@ -183,8 +183,8 @@ def _subject(spec: Microstructure, rng: Rng) -> str:
     if spec.second is None or spec.join is None:
         both = f"{_pick(first.biological, rng)}, {_pick(first.geometric, rng)}"
         return _FIRST.format(both if rng.random() < 0.12 else name(spec.family))
-    told = _pick(JOINS[spec.join], rng), _FIRST.format(name(spec.family)), _SECOND.format(name(spec.second))
-    return _WHOLE.format(told[0].format(a=told[1], b=told[2]))
+    join = _pick(JOINS[spec.join], rng)
+    return _WHOLE.format(join.format(a=_FIRST.format(name(spec.family)), b=_SECOND.format(name(spec.second))))
 
 
 def caption(spec: Microstructure, rng: np.random.Generator) -> str:
@@ -233,8 +233,8 @@ def _marked(spec: Microstructure, rng: Rng) -> str:
     _check(spec)
     palette = _pick(PALETTES[spec.palette].words, rng)
     extras = []
-    if (said := rng.random()) < 0.85:
-        known = said < 0.4
+    if (chance := rng.random()) < 0.85:
+        known = chance < 0.4
         extras.append(expand(_pick((DENSITIES if known else DENSITY_PHRASES)[spec.density], rng), rng))
     if rng.random() < 0.4 or spec.scale != USUAL_SCALE:
         extras.append(_pick(SCALES[spec.scale][1], rng))
@@ -244,8 +244,8 @@ def _marked(spec: Microstructure, rng: Rng) -> str:
     if spec.gradient != "none":
         extras.append(_pick(GRADIENTS[spec.gradient], rng))
     rng.shuffle(extras)
-    opening = _pick(("", "", "", "a microstructure of ", "a material pattern of ", "close-up of "), rng)
-    parts = [opening + _subject(spec, rng), *extras]
+    lead = _pick(("", "", "", "a microstructure of ", "a material pattern of ", "close-up of "), rng)
+    parts = [lead + _subject(spec, rng), *extras]
     if rng.random() < 0.92:
         parts.insert(int(rng.choice([1, len(parts)])), palette)
     return ", ".join(parts)
@@ -279,14 +279,14 @@ def numbered(seed: int, number: int, size: int, hybrids: float = HYBRIDS) -> NDA
     return draw(sample(rng, hybrids), size, rng)
 
 
-def asked(seed: int, number: int, hybrids: float = HYBRIDS) -> Microstructure:
+def spec_of(seed: int, number: int, hybrids: float = HYBRIDS) -> Microstructure:
     """What a training set's numbered picture shows."""
     return sample(np.random.default_rng([seed, number]), hybrids)
 
 
-def told(seed: int, number: int, captions: int, hybrids: float = HYBRIDS) -> list[str]:
+def captions_of(seed: int, number: int, captions: int, hybrids: float = HYBRIDS) -> list[str]:
     """The captions of a training set's numbered picture."""
-    spec, words = asked(seed, number, hybrids), np.random.default_rng([seed, number, 1])
+    spec, words = spec_of(seed, number, hybrids), np.random.default_rng([seed, number, 1])
     return [caption(spec, words) for _ in range(captions)]
 
 
@@ -305,5 +305,5 @@ def odds_of(seed: int, count: int, emphasis: Mapping[str, float], hybrids: float
     for name in emphasis:
         if name not in FAMILIES and name not in JOINS:
             raise DataError(f"flow.emphasis: {unknown('family', name, [*FAMILIES, *JOINS])}")
-    drawn = (asked(seed, number, hybrids) for number in range(count))
+    drawn = (spec_of(seed, number, hybrids) for number in range(count))
     return [max(emphasis.get(name or "", 1.0) for name in (one.family, one.second, one.join)) for one in drawn]

@@ -19,8 +19,8 @@ _CHOICE = re.compile(r"\[([^\]]*)\]")
 
 
 def _read() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    told = yaml.safe_load((Path(__file__).parent / "phrases.yaml").read_text(encoding="utf-8"))
-    families, densities = ({key: tuple(row) for key, row in told[part].items()} for part in ("families", "densities"))
+    tables = yaml.safe_load((Path(__file__).parent / "phrases.yaml").read_text(encoding="utf-8"))
+    families, densities = ({key: tuple(row) for key, row in tables[part].items()} for part in ("families", "densities"))
     return families, densities
 
 

@@ -47,12 +47,12 @@ class TrainingAttention:
         words = 0
         if encoder_hidden_states is not None:
             words = encoder_hidden_states.shape[1]
-            said = attn.norm_added_q(attn.add_q_proj(encoder_hidden_states).unflatten(-1, (attn.heads, -1)))
-            query = torch.cat([said, query], dim=1)
-            said = attn.norm_added_k(attn.add_k_proj(encoder_hidden_states).unflatten(-1, (attn.heads, -1)))
-            key = torch.cat([said, key], dim=1)
-            said = attn.add_v_proj(encoder_hidden_states).unflatten(-1, (attn.heads, -1))
-            value = torch.cat([said, value], dim=1)
+            added = attn.norm_added_q(attn.add_q_proj(encoder_hidden_states).unflatten(-1, (attn.heads, -1)))
+            query = torch.cat([added, query], dim=1)
+            added = attn.norm_added_k(attn.add_k_proj(encoder_hidden_states).unflatten(-1, (attn.heads, -1)))
+            key = torch.cat([added, key], dim=1)
+            added = attn.add_v_proj(encoder_hidden_states).unflatten(-1, (attn.heads, -1))
+            value = torch.cat([added, value], dim=1)
         scale = query.shape[-1] ** -0.5
         query = (_turned(query, image_rotary_emb) * scale).transpose(1, 2).flatten(0, 1)
         key = _turned(key, image_rotary_emb).transpose(1, 2).flatten(0, 1)

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from models.encoders.clauses import FIRST_SHARE
-from training.embedded.microstructures.drawing import Microstructure, asked
+from training.embedded.microstructures.drawing import Microstructure, spec_of
 from training.embedded.microstructures.wordings import (
     DENSITIES,
     DIRECTIONS,
@@ -28,6 +28,8 @@ from training.embedded.microstructures.wordings import (
 )
 from training.embedded.painter.config import PainterConfig
 from training.loop.checkpoints import load_tensors, save_tensors
+from training.loop.fit import fit
+from workspace.progress import Remark, Tell, silent
 
 _TABLES: Mapping[str, Sequence[str]] = {
     "palette": list(PALETTES),
@@ -38,10 +40,10 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "join": [*JOINS],
 }
 _BATCH = 1024
-_STRENGTH = 1.5  # of a wish's own vectors beside what the embedder said of it before
+_STRENGTH = 1.5  # of a wish's own vectors beside what the embedder answered before
 
 
-def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path) -> None:
+def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path, tell: Tell = silent) -> None:
     """Teach the text embedder what captions ask for; it is not trained any more after that.
 
     Captions in other wordings teach it anew, and what it says of a wish stays the same: the flow need not learn again.
@@ -57,13 +59,15 @@ def learn(embedder: Any, config: PainterConfig, pooled: torch.Tensor, out: Path)
         if note.get("captions") == digest:
             embedder.requires_grad_(False)
             return
-    every = wishes([asked(config.seed, number, config.hybrids) for number in range(config.pictures - config.held_out)])
-    known = pooled[: len(every) * config.captions]
+    usable = range(config.pictures - config.held_out)
+    wanted = wishes([spec_of(config.seed, number, config.hybrids) for number in usable])
+    known = pooled[: len(wanted) * config.captions]
     vectors = kept.get("vectors")
     if vectors is None:
-        vectors = codes(embedder, every.repeat_interleave(config.captions, 0), known, config.seed)
-    losses = teach(embedder, every, vectors, known, pooled[-1], steps)
-    print(f"reading: {losses[-1]:.3f} of the wishes' variance is left after {steps} steps", flush=True)
+        vectors = codes(embedder, wanted.repeat_interleave(config.captions, 0), known, config.seed)
+    losses = teach(embedder, wanted, vectors, known, pooled[-1], steps)
+    left = f"{losses[-1]:.3f} of the wishes' variance is left after {steps} steps"
+    tell(Remark(stage="text embedder", text=left))
     save_tensors(path, {**embedder.state_dict(), "vectors": vectors}, {"captions": digest})
 
 
@@ -93,14 +97,14 @@ def codes(embedder: Any, wanted: torch.Tensor, pooled: torch.Tensor, seed: int) 
         pooled: Sentence vectors of those captions, (n, 384).
         seed: Of the own vectors, which are at right angles to each other.
     """
-    said, best = embedder(pooled.float()), torch.arange(len(wanted))
+    answers, best = embedder(pooled.float()), torch.arange(len(wanted))
     for _ in range(3):  # trimmed least squares: wordings it cannot read yet must not water down those it can
         rows = wanted[best]
-        usual = torch.linalg.solve(rows.T @ rows + 1e-4 * len(rows) * torch.eye(rows.shape[1]), rows.T @ said[best])
-        best = (said - wanted @ usual).square().sum(1).argsort()[: len(wanted) // 2]
+        usual = torch.linalg.solve(rows.T @ rows + 1e-4 * len(rows) * torch.eye(rows.shape[1]), rows.T @ answers[best])
+        best = (answers - wanted @ usual).square().sum(1).argsort()[: len(wanted) // 2]
     source = torch.Generator().manual_seed(seed)
-    own = torch.nn.init.orthogonal_(torch.empty(wanted.shape[1], said.shape[1]), generator=source)
-    size = (said - said.mean(0)).norm(dim=1).mean()
+    own = torch.nn.init.orthogonal_(torch.empty(wanted.shape[1], answers.shape[1]), generator=source)
+    size = (answers - answers.mean(0)).norm(dim=1).mean()
     return torch.as_tensor(usual + _STRENGTH * size * own)
 
 
@@ -118,25 +122,21 @@ def teach(
         steps: Of a thousand captions each.
 
     Returns:
-        The loss at every step: the squared error's share of the codes' variance.
+        At every step the squared error's share of the codes' variance.
     """
     wordings = len(pooled) // len(wanted)
     targets = wanted @ vectors
     spread = targets.var(0).sum()
     with torch.no_grad():
         nothing = embedder(empty.float()[None])
-    optimizer = torch.optim.AdamW(embedder.parameters(), lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(2, steps))
-    losses = []
-    for step in range(steps):
-        source = torch.Generator().manual_seed(step)
-        chosen = torch.randint(len(pooled), (_BATCH,), generator=source)
+    faults: list[float] = []
+
+    def loss_at(step: int) -> torch.Tensor:
+        chosen = torch.randint(len(pooled), (_BATCH,), generator=torch.Generator().manual_seed(step))
         fault = (embedder(pooled[chosen].float()) - targets[chosen // wordings]).square().sum(1).mean() / spread
-        loss = fault + functional.mse_loss(embedder(empty.float()[None]), nothing)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(float(fault.detach()))
+        faults.append(float(fault.detach()))
+        return torch.as_tensor(fault + functional.mse_loss(embedder(empty.float()[None]), nothing))
+
+    fit(embedder, steps, loss_at)
     embedder.requires_grad_(False)
-    return losses
+    return faults

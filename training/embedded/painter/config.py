@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.embedded.microstructures.drawing import HYBRIDS
-from workspace.errors import DataError
+from workspace.errors import DataError, one_line, pydantic_fault
 
 
 class _Section(BaseModel):
@@ -88,6 +88,8 @@ def load_config(path: Path) -> PainterConfig:
         DataError: If it is missing, not YAML, or has an unknown field or a value out of range.
     """
     try:
-        return PainterConfig.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
-    except (OSError, yaml.YAMLError, ValidationError) as fault:
-        raise DataError(f"training file {path} cannot be used: {fault}") from None
+        return PainterConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        raise DataError(f"training file {path} cannot be read: {one_line(fault)}") from None
+    except ValidationError as fault:
+        raise DataError(f"{path}: {pydantic_fault(fault, PainterConfig)}") from None

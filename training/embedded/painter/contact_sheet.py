@@ -31,18 +31,18 @@ MARGIN, LINE, SIDE = 4, 11, 192
 def prompts() -> dict[str, list[str]]:
     """Five prompts a family: named biologically, drawn geometrically, two other palettes, and two hybrids."""
     names, colours = list(FAMILIES), [row.words[0] for row in PALETTES.values()]
-    asked: dict[str, list[str]] = {}
+    wanted: dict[str, list[str]] = {}
     for number, (name, row) in enumerate(FAMILIES.items()):
         colour = [colours[(number + shift) % len(colours)] for shift in range(5)]
         other = FAMILIES[names[(number + 3) % len(names)]]
-        asked[name] = [
+        wanted[name] = [
             f"{row.biological[0]}, {colour[0]}",
             f"{row.geometric[0]}, {colour[1]}, fine",
             f"{row.biological[1]}, {colour[2]}, coarse, dense with thick walls",
             JOINS["over"][0].format(a=row.biological[0], b=other.biological[0]) + f", {colour[3]}",
             JOINS["into"][0].format(a=row.biological[0], b=other.biological[0]) + f", {colour[4]}",
         ]
-    return asked
+    return wanted
 
 
 def load_painter(weights: Path, text_encoder: Path) -> tuple[Any, dict[str, Any]]:
@@ -55,24 +55,24 @@ def load_painter(weights: Path, text_encoder: Path) -> tuple[Any, dict[str, Any]
     return pipeline, card
 
 
-def paint(pipeline: Any, card: Mapping[str, Any], asked: list[str], seed: int) -> list[Image.Image]:
+def paint(pipeline: Any, card: Mapping[str, Any], wanted: list[str], seed: int) -> list[Image.Image]:
     """One picture a prompt; picture ``n`` has the seed ``seed + n``."""
     room = card["max_sequence_length"]
-    states, pooled, _ = pipeline.encode_prompt(prompt=asked, prompt_2=asked, max_sequence_length=room)
-    texts = zip(asked, states.split(1), pooled.split(1), strict=True)
+    states, pooled, _ = pipeline.encode_prompt(prompt=wanted, prompt_2=wanted, max_sequence_length=room)
+    texts = zip(wanted, states.split(1), pooled.split(1), strict=True)
     mixes = [mix_of(pipeline, prompt, (one, other)) for prompt, one, other in texts]
     with mixing(pipeline.transformer, pooled, mixes):
         answer = pipeline(
             prompt_embeds=states,
             pooled_prompt_embeds=pooled,
-            negative_prompt=[card["negative_prompt"]] * len(asked),
+            negative_prompt=[card["negative_prompt"]] * len(wanted),
             true_cfg_scale=card["true_cfg"],
             guidance_scale=card["guidance"],
             height=card["size"],
             width=card["size"],
             num_inference_steps=card["steps"],
             max_sequence_length=room,
-            generator=[torch.Generator().manual_seed(seed + number) for number in range(len(asked))],
+            generator=[torch.Generator().manual_seed(seed + number) for number in range(len(wanted))],
         )
     return list(answer.images)
 
@@ -98,8 +98,8 @@ def main(weights: Path, text_encoder: Path, out: Path, seed: int = 0) -> Path:
     """Paint every prompt of `prompts` and write the sheet as a PNG, whole or not at all."""
     pipeline, card = load_painter(weights, text_encoder)
     rows = {}
-    for number, (name, asked) in enumerate(prompts().items()):
-        rows[name] = list(zip(asked, paint(pipeline, card, asked, seed + 100 * number), strict=True))
+    for number, (name, wanted) in enumerate(prompts().items()):
+        rows[name] = list(zip(wanted, paint(pipeline, card, wanted, seed + 100 * number), strict=True))
     buffer = io.BytesIO()
     sheet(rows).quantize(256).save(buffer, "PNG", optimize=True)  # a third of the size, and nobody sees it
     publish(out, buffer.getvalue())

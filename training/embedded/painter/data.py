@@ -19,7 +19,7 @@ import torch
 from diffusers import AutoencoderTiny, FluxPipeline
 
 from models.encoders.minilm import READER, load_minilm, load_reader
-from training.embedded.microstructures.drawing import numbered, told
+from training.embedded.microstructures.drawing import captions_of, numbered
 from training.embedded.painter.config import PainterConfig
 from training.loop.checkpoints import load_tensors, save_tensors
 
@@ -74,7 +74,7 @@ def encode_pictures(
 def encode_captions(config: PainterConfig, text_encoder: Path, out: Path) -> Any:
     """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384)."""
     numbers, share = range(config.pictures), config.hybrids
-    lines = [line for number in numbers for line in told(config.seed, number, config.captions, share)] + [""]
+    lines = [line for number in numbers for line in captions_of(config.seed, number, config.captions, share)] + [""]
     path = out / f"texts-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]}.safetensors"
     if not path.is_file():
         encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens)

@@ -23,7 +23,7 @@ _CERTAIN = 3.0  # how far a fixed query or key outweighs what a token holds
 
 
 @torch.no_grad()
-def open_with_places(model: FluxTransformer2DModel, side: int) -> FluxTransformer2DModel:
+def start_with_places(model: FluxTransformer2DModel, side: int) -> FluxTransformer2DModel:
     """Set the biases of queries and keys in place.
 
     Args:

@@ -16,9 +16,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +28,13 @@ from models.encoders.minilm import READER, Reader, load_minilm
 from training.embedded.microstructures.drawing import caption, sample
 from training.embedded.microstructures.wordings import JOINS
 from training.embedded.painter.codes import wishes
-from training.loop.checkpoints import Trainee, flushed, load_tensors, save_tensors
-from workspace.errors import DataError
+from training.loop.checkpoints import load_tensors, save_tensors
+from training.loop.schedule import falling
+from training.loop.steps import TrainingPlan, train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
 from workspace.files import publish
+from workspace.progress import Remark, Tell, silent
 
 _SEED = 9_000_003
 _TOKENS = 48
@@ -57,12 +58,12 @@ def encoded(lines: list[str], text_encoder: Path, out: Path) -> dict[str, torch.
     path = out / f"states-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]}.safetensors"
     if not path.is_file():
         encoder, tokenizer = load_minilm(text_encoder, max_length=_TOKENS)
-        told = tokenizer(lines, padding="longest", truncation=True, max_length=_TOKENS, return_tensors="pt")
+        read = tokenizer(lines, padding="longest", truncation=True, max_length=_TOKENS, return_tensors="pt")
         parts = []
-        for batch in told.input_ids.split(128):
+        for batch in read.input_ids.split(128):
             with torch.autocast("cpu", torch.bfloat16):
                 parts.append(encoder(batch).last_hidden_state.half())
-        save_tensors(path, {"states": torch.cat(parts), "mask": told.attention_mask.to(torch.uint8)})
+        save_tensors(path, {"states": torch.cat(parts), "mask": read.attention_mask.to(torch.uint8)})
     return load_tensors(path)[0]
 
 
@@ -73,21 +74,21 @@ def vectors_of(embedder: Any, wanted: torch.Tensor, pooled: torch.Tensor) -> tor
     Fitted to single structures, then a join's to what hybrids have beyond their parts. The wordings that the embedder
     reads worst are left out, so that they do not water down the rest.
     """
-    said, joins = embedder(pooled), len(JOINS)
+    answers, joins = embedder(pooled), len(JOINS)
     hybrid = wanted[:, -joins:].any(1)
-    vectors = torch.zeros(wanted.shape[1], said.shape[1])
-    _fit(vectors[:-joins], wanted[~hybrid, :-joins], said[~hybrid])
-    _fit(vectors[-joins:], wanted[hybrid, -joins:], said[hybrid] - wanted[hybrid] @ vectors)
+    vectors = torch.zeros(wanted.shape[1], answers.shape[1])
+    _fit(vectors[:-joins], wanted[~hybrid, :-joins], answers[~hybrid])
+    _fit(vectors[-joins:], wanted[hybrid, -joins:], answers[hybrid] - wanted[hybrid] @ vectors)
     return vectors
 
 
-def _fit(vectors: torch.Tensor, wanted: torch.Tensor, said: torch.Tensor) -> None:
-    """Put into ``vectors`` the trimmed least squares of ``said`` by ``wanted``."""
+def _fit(vectors: torch.Tensor, wanted: torch.Tensor, answers: torch.Tensor) -> None:
+    """Put into ``vectors`` the trimmed least squares of ``answers`` by ``wanted``."""
     best = torch.arange(len(wanted))
     for _ in range(3):
         some = wanted[best]
-        vectors.copy_(torch.linalg.solve(some.T @ some + 1e-3 * torch.eye(some.shape[1]), some.T @ said[best]))
-        best = (said - wanted @ vectors).square().sum(1).argsort()[: max(1, int(0.7 * len(wanted)))]
+        vectors.copy_(torch.linalg.solve(some.T @ some + 1e-3 * torch.eye(some.shape[1]), some.T @ answers[best]))
+        best = (answers - wanted @ vectors).square().sum(1).argsort()[: max(1, int(0.7 * len(wanted)))]
 
 
 def _lesson(
@@ -102,46 +103,21 @@ def _lesson(
     return known, embedder, wanted @ vectors_of(embedder, wanted, means[:-1])
 
 
-def study(
-    trainee: Trainee, steps: int, loss_at: Callable[[int], torch.Tensor], out: Path, rise: int, every: int
-) -> None:
-    """Step until done, the rate up over ``rise`` steps and down a cosine to nothing; log and save every so often.
-
-    Args:
-        trainee: What learns; it goes on from its own step.
-        steps: In all.
-        loss_at: The loss of a step by its number.
-        out: Folder for metrics.jsonl.
-        rise: Steps in which the rate rises.
-        every: Steps from one line and checkpoint to the next.
-
-    Raises:
-        DataError: The loss stops being a number.
-    """
-    began = time.monotonic()
-    while trainee.step < steps:
-        loss = loss_at(trainee.step)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(f"the loss is {value} at step {trainee.step}; {trainee.path} is kept")
-        share = min(1.0, (trainee.step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * trainee.step / steps))
-        trainee.update(loss, share)
-        if trainee.step % every == 0 or trainee.step == steps:
-            row = {"step": trainee.step, "of": steps, "loss": round(value, 4)}
-            row["seconds"] = round(time.monotonic() - began)
-            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
-            trainee.save()
-
-
 def _mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The mean state of one line's tokens."""
     return states[mask.bool()].float().mean(0)
 
 
 @flushed()
-def main(painter: Path, text_encoder: Path, out: Path, count: int = 40000, steps: int = 2000, batch: int = 192) -> Path:
+def main(
+    painter: Path,
+    text_encoder: Path,
+    out: Path,
+    count: int = 40000,
+    steps: int = 2000,
+    batch: int = 192,
+    tell: Tell = silent,
+) -> Path:
     """Train the reader.
 
     Args:
@@ -151,6 +127,7 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 40000, steps
         count: Captions.
         steps: Of ``batch`` captions each.
         batch: Captions a step.
+        tell: Takes the events of progress.
 
     Returns:
         The file ``out/reader.safetensors``, which belongs into the painter's folder.
@@ -179,11 +156,11 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 40000, steps
         short = reader(states[empty, :2].float(), mask[empty, :2])
         return torch.as_tensor(fault(chosen) + 0.1 * (embedder(short) - nothing).square().sum() / spread)
 
-    study(trainee, steps, loss_at, out, rise=100, every=_EVERY)
+    train(trainee, TrainingPlan("reader", steps, falling(steps, 100), _EVERY, _EVERY), loss_at, out, tell)
     trainee.use_average()
     with torch.no_grad():
         left = float(torch.stack([fault(part) for part in torch.split(torch.arange(usable, count), 250)]).mean())
-    print(json.dumps({"variance_left_on_held_out_captions": round(left, 4)}))
+    tell(Remark(stage="reader", text=f"{left:.4f} of the variance is left on held-out captions"))
     weights = {name: one.detach().bfloat16().contiguous() for name, one in reader.state_dict().items()}
     publish(out / READER, lambda staged: save_file(weights, staged))
     return out / READER
@@ -196,5 +173,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=40000)
     parser.add_argument("--steps", type=int, default=2000)
-    told = parser.parse_args()
-    print(main(told.painter, told.text_encoder, told.out, told.count, told.steps))
+    chosen = parser.parse_args()
+    print(main(chosen.painter, chosen.text_encoder, chosen.out, chosen.count, chosen.steps, tell=show))

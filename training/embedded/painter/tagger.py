@@ -27,14 +27,20 @@ from training.embedded.microstructures.drawing import parted, sample
 from training.embedded.microstructures.wordings import FAMILIES
 from training.embedded.microstructures.wordings import JOINS as NAMED
 from training.embedded.painter.codes import wishes
-from training.embedded.painter.reader import study, vectors_of
-from training.loop.checkpoints import Trainee, flushed, load_tensors, save_tensors
+from training.embedded.painter.reader import vectors_of
+from training.loop.checkpoints import load_tensors, save_tensors
+from training.loop.schedule import falling
+from training.loop.steps import TrainingPlan, train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
 from workspace.files import publish
+from workspace.progress import Remark, Tell, silent
 
 _SEED = 11_000_003
 _TOKENS = 48
 _HELD_OUT = 500
 _BARE = 0.25  # of the captions name structures and nothing else
+_EVERY = 100
 _UNKNOWN = -100  # a label that teaches nothing
 
 
@@ -83,7 +89,7 @@ def lesson(count: int, text_encoder: Path, out: Path) -> dict[str, torch.Tensor]
     path = out / f"lesson-{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}.safetensors"
     if not path.is_file():
         encoder, tokenizer = load_minilm(text_encoder, max_length=_TOKENS)
-        told = tokenizer(
+        read = tokenizer(
             texts,
             padding="longest",
             truncation=True,
@@ -91,12 +97,12 @@ def lesson(count: int, text_encoder: Path, out: Path) -> dict[str, torch.Tensor]
             return_tensors="pt",
             return_offsets_mapping=True,
         )
-        tags = torch.full(told.input_ids.shape, _UNKNOWN)
-        for row, (offsets, where, join) in enumerate(zip(told.offset_mapping, places, joins, strict=True)):
-            length = int(told.attention_mask[row].sum())
+        tags = torch.full(read.input_ids.shape, _UNKNOWN)
+        for row, (offsets, where, join) in enumerate(zip(read.offset_mapping, places, joins, strict=True)):
+            length = int(read.attention_mask[row].sum())
             tags[row, :length] = torch.tensor(_tags(offsets[:length], where, join))
         states, pooled = [], []
-        for batch in told.input_ids.split(128):
+        for batch in read.input_ids.split(128):
             with torch.autocast("cpu", torch.bfloat16):
                 answer = encoder(batch)
             states.append(answer.last_hidden_state.half())
@@ -107,7 +113,15 @@ def lesson(count: int, text_encoder: Path, out: Path) -> dict[str, torch.Tensor]
 
 
 @flushed()
-def main(painter: Path, text_encoder: Path, out: Path, count: int = 20000, steps: int = 1200, batch: int = 128) -> Path:
+def main(
+    painter: Path,
+    text_encoder: Path,
+    out: Path,
+    count: int = 20000,
+    steps: int = 1200,
+    batch: int = 128,
+    tell: Tell = silent,
+) -> Path:
     """Train the tagger.
 
     Args:
@@ -117,6 +131,7 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 20000, steps
         count: Captions.
         steps: Of ``batch`` captions each.
         batch: Captions a step.
+        tell: Takes the events of progress.
 
     Returns:
         The file ``out/clauses.safetensors``, which belongs into the painter's folder.
@@ -139,9 +154,10 @@ def main(painter: Path, text_encoder: Path, out: Path, count: int = 20000, steps
         seen = seen + 0.2 * seen.std() * torch.randn(seen.shape, generator=source)
         return functional.cross_entropy(tagger(seen).flatten(0, 1), tags[chosen].flatten(), ignore_index=_UNKNOWN)
 
-    study(trainee, steps, loss_at, out, rise=50, every=100)
+    train(trainee, TrainingPlan("tagger", steps, falling(steps, 50), _EVERY, _EVERY), loss_at, out, tell)
     trainee.use_average()
-    print(json.dumps({"held_out_whole_captions": round(_whole(tagger, states[usable:], tags[usable:]), 4)}))
+    whole = _whole(tagger, states[usable:], tags[usable:])
+    tell(Remark(stage="tagger", text=f"{whole:.4f} of held-out captions are tagged rightly as a whole"))
     weights = {name: one.detach() for name, one in tagger.state_dict().items()}
     vectors = vectors_of(embedder_of(painter), known["wishes"], known["pooled"].float())
     weights |= {"families": vectors[: len(FAMILIES)], "others": vectors[len(FAMILIES) :]}
@@ -164,5 +180,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--steps", type=int, default=1200)
-    told = parser.parse_args()
-    print(main(told.painter, told.text_encoder, told.out, told.count, told.steps))
+    chosen = parser.parse_args()
+    print(main(chosen.painter, chosen.text_encoder, chosen.out, chosen.count, chosen.steps, tell=show))

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +25,18 @@ from training.embedded.painter.attention import quicken
 from training.embedded.painter.codes import learn
 from training.embedded.painter.config import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
 from training.embedded.painter.data import encode_captions, encode_pictures, read_by, render, to_tensor
-from training.embedded.painter.initial_weights import open_with_places
+from training.embedded.painter.initial_weights import start_with_places
 from training.embedded.painter.pipeline_folder import write_pipeline
-from training.loop.checkpoints import Trainee, flushed, own
+from training.loop.checkpoints import note_recipe
+from training.loop.schedule import one_cycle
+from training.loop.steps import TrainingPlan, train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
 from workspace.errors import DataError
+from workspace.progress import Tell, silent
 
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 384
-
-
-def one_cycle(step: int, steps: int) -> float:
-    """Share of the peak learning rate at ``step``: up over the first twentieth, then down a cosine to a hundredth.
-
-    Source: Smith and Topin, "Super-convergence" (2018), with a short rise.
-    """
-    rise = max(1, steps // 20)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderTiny:
@@ -81,7 +72,9 @@ def principal(pictures: np.ndarray[Any, Any], channels: int) -> tuple[torch.Tens
     return basis.reshape(channels, 3, 8, 8), -(basis @ mean)
 
 
-def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out: Path) -> AutoencoderTiny:
+def train_autoencoder(
+    config: PainterConfig, pictures: np.ndarray[Any, Any], out: Path, tell: Tell = silent
+) -> AutoencoderTiny:
     """Train the autoencoder on random crops, its latents anchored to the principal components of the patches.
 
     Anchored latents change smoothly as a structure shifts, and fine detail is faint in them, so that the transformer
@@ -109,7 +102,7 @@ def train_autoencoder(config: PainterConfig, pictures: np.ndarray[Any, Any], out
         adrift = functional.mse_loss(latents.float(), functional.conv2d(real, weight, bias, stride=8))
         return reconstruction_loss(painted.float(), real, recipe.edges) + recipe.anchor * adrift
 
-    _train(trainee, "autoencoder", recipe.steps, loss_at, None, config, out)
+    train(trainee, _plan(config, "autoencoder", recipe.steps), loss_at, out, tell)
     trainee.use_average()
     return model.eval()
 
@@ -144,6 +137,7 @@ def train_flow(
     out: Path,
     steps: int | None = None,
     start: Path | None = None,
+    tell: Tell = silent,
 ) -> FluxTransformer2DModel:
     """Rectified flow: predict noise minus picture from a straight mix of the two, at logit-normal times.
 
@@ -155,7 +149,7 @@ def train_flow(
     recipe = config.flow
     side = config.size // 16
     states, pooled = texts
-    model, trainee = _student(config, pooled, out, start)
+    model, trainee = _student(config, pooled, out, start, tell)
     places = FluxPipeline._prepare_latent_image_ids(1, side, side, torch.device("cpu"), torch.float32)
     words = torch.zeros(config.tokens, 3)
     usable = len(latents) - config.held_out
@@ -192,21 +186,23 @@ def train_flow(
         times = (torch.arange(len(chosen)) + 0.5) / len(chosen)
         return float(loss_of(chosen, chosen * config.captions, noise, times))
 
-    _train(trainee, "flow", recipe.steps if steps is None else steps, loss_at, held_out_loss, config, out)
+    plan = _plan(config, "flow", recipe.steps if steps is None else steps)
+    train(trainee, plan, loss_at, out, tell, held_out=held_out_loss)
     trainee.use_average()
     return model.eval()
 
 
 def _student(
-    config: PainterConfig, pooled: torch.Tensor, out: Path, start: Path | None
+    config: PainterConfig, pooled: torch.Tensor, out: Path, start: Path | None, tell: Tell
 ) -> tuple[FluxTransformer2DModel, Trainee]:
     """A transformer to train, with what trains it: a fresh one, or that of a painter's folder."""
     recipe = config.flow
     torch.manual_seed(config.seed)
-    fresh = open_with_places(build_transformer(recipe), config.size // 16) if start is None else _started(start, recipe)
     if start is None:
-        learn(fresh.time_text_embed.text_embedder, config, pooled, out)
+        fresh = start_with_places(build_transformer(recipe), config.size // 16)
+        learn(fresh.time_text_embed.text_embedder, config, pooled, out, tell)
     else:
+        fresh = _started(start, recipe)
         fresh.time_text_embed.text_embedder.requires_grad_(False)  # it reads; the flow is not to learn other codes
     model = quicken(fresh.bfloat16())
     matrices = frozenset(name for name, weight in model.named_parameters() if _in_block(name) and weight.ndim == 2)
@@ -229,43 +225,17 @@ def _in_block(name: str) -> bool:
     return "transformer_blocks." in name and ".norm" not in name
 
 
-def _train(
-    trainee: Trainee,
-    stage: str,
-    steps: int,
-    loss_at: Callable[[int], torch.Tensor],
-    held_out: Callable[[], float] | None,
-    config: PainterConfig,
-    out: Path,
-) -> None:
-    """Step until done; log a line of JSON and save a checkpoint every so often; stop at a loss that is no number."""
-    began, recent = time.monotonic(), []
-    while trainee.step < steps:
-        loss = loss_at(trainee.step)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(
-                f"{stage} loss is {value} at step {trainee.step}; the last good checkpoint is kept at {trainee.path}",
-                hint=f"lower {stage}.rate",
-            )
-        trainee.update(loss, one_cycle(trainee.step, steps))
-        recent.append(value)
-        saving = trainee.step % config.save_every == 0 or trainee.step == steps
-        if trainee.step % config.log_every == 0 or saving:
-            row = {"stage": stage, "step": trainee.step, "of": steps, "loss": round(float(np.mean(recent)), 5)}
-            row["seconds"] = round(time.monotonic() - began, 1)
-            if saving and held_out is not None:
-                row["held_out"] = round(held_out(), 5)
-            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            recent = []
-        if saving:
-            trainee.save()
+def _plan(config: PainterConfig, stage: str, steps: int) -> TrainingPlan:
+    return TrainingPlan(stage, steps, one_cycle(steps), config.log_every, config.save_every)
 
 
 def main(
-    config: PainterConfig, text_encoder: Path, out: Path, publish_only: bool = False, start: Path | None = None
+    config: PainterConfig,
+    text_encoder: Path,
+    out: Path,
+    publish_only: bool = False,
+    start: Path | None = None,
+    tell: Tell = silent,
 ) -> Path:
     """Train everything and publish it.
 
@@ -276,6 +246,7 @@ def main(
             ``flow.steps`` trains on, by another ``flow.emphasis`` if need be.
         publish_only: Do not train the flow; publish the newest checkpoint's average.
         start: Folder of a painter to train on: its autoencoder is kept, its transformer is where training begins.
+        tell: Takes the events of progress.
 
     Returns:
         The folder ``out/weights``, loadable by `FluxPipeline.from_pretrained` with MiniLM in both text places.
@@ -285,15 +256,16 @@ def main(
     """
     recipe = config.model_dump(mode="json", exclude={"sampling", "log_every", "save_every"})
     flow = recipe.pop("flow")  # more steps train on; the emphasis only says on what
-    own(out, recipe | {f"flow.{key}": flow[key] for key in flow}, free=("flow.steps", "flow.emphasis"))
+    note_recipe(out, recipe | {f"flow.{key}": flow[key] for key in flow}, free=("flow.steps", "flow.emphasis"))
     if start is not None:
         vae = AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32).eval()
     else:
-        vae = train_autoencoder(config, render(config, out, config.autoencoder.size, config.autoencoder.pictures), out)
+        drawn = render(config, out, config.autoencoder.size, config.autoencoder.pictures)
+        vae = train_autoencoder(config, drawn, out, tell)
     pictures = render(config, out, config.size, config.pictures)
     latents, normal = encode_pictures(config, vae, pictures, out, start)
     texts = read_by(start, *encode_captions(config, text_encoder, out))
-    transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start)
+    transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start, tell)
     sampling = sampling_defaults(config)
     return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling, start)
 
@@ -319,4 +291,4 @@ if __name__ == "__main__":
     parser.add_argument("--start", type=Path, help="folder of a painter to train on, instead of from nothing")
     parser.add_argument("--publish-only", action="store_true", help="publish the newest checkpoint as it stands")
     chosen = parser.parse_args()
-    print(main(load_config(chosen.config), chosen.text_encoder, chosen.out, chosen.publish_only, chosen.start))
+    print(main(load_config(chosen.config), chosen.text_encoder, chosen.out, chosen.publish_only, chosen.start, show))

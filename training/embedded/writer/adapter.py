@@ -1,27 +1,25 @@
-"""An adapter of the embedded writer or critic: laid on its base, trained by steps, noted, written."""
+"""An adapter of the embedded writer or critic: laid on its base, its training planned and noted, written."""
 
 from __future__ import annotations
 
+import argparse
 import json
-import math
-import time
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
-from training.loop.checkpoints import Trainee
+from training.loop.schedule import falling
+from training.loop.steps import TrainingPlan
 from workspace.errors import DataError
 from workspace.files import sha256
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-
-
-_SAVE_EVERY = 20
+SAVE_EVERY = 20
+"""Steps from one checkpoint to the next."""
 
 
 def load(base: Path, rank: int, seed: int, start: Path | None = None) -> tuple[Any, Any]:
@@ -53,37 +51,13 @@ def load(base: Path, rank: int, seed: int, start: Path | None = None) -> tuple[A
     return model, tokenizer
 
 
-def train(
-    trainee: Trainee, stage: str, steps: int, losses: Callable[[int], list[Callable[[], torch.Tensor]]], out: Path
-) -> None:
-    """Step until done, with a line of JSON a step and a checkpoint every so often; stop at a loss that is no number."""
-    began = time.monotonic()
-    while trainee.step < steps:
-        parts = losses(trainee.step)
-        value = 0.0
-        for place, part in enumerate(parts):
-            loss = part()
-            value += float(loss.detach())
-            if place < len(parts) - 1:
-                loss.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(value):
-            raise DataError(
-                f"{stage} loss is {value} at step {trainee.step}; the last good checkpoint is kept at {trainee.path}",
-                hint="lower the rate",
-            )
-        share = min(1.0, (trainee.step + 1) / 15) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * trainee.step / steps)))
-        trainee.update(loss, share)
-        row = {"stage": stage, "step": trainee.step, "of": steps, "loss": round(value, 4)}
-        row["seconds"] = round(time.monotonic() - began, 1)
-        with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-        if trainee.step % _SAVE_EVERY == 0 or trainee.step == steps:
-            trainee.save()
+def plan(stage: str, steps: int) -> TrainingPlan:
+    """How an adapter is trained: a row a step, and a rate that falls to a twentieth."""
+    return TrainingPlan(stage, steps, falling(steps, 15, 0.05), log_every=1, save_every=SAVE_EVERY)
 
 
-def noted(recipe: Any, start: Path | None) -> dict[str, Any]:
-    """A recipe and the adapter that is trained on, as a training folder notes them."""
+def recipe_note(recipe: Any, start: Path | None) -> dict[str, Any]:
+    """A recipe and the adapter that is trained on, as a training's folder notes them."""
     return asdict(recipe) | {"start": sha256(start / "adapter_model.safetensors") if start else None}
 
 
@@ -92,5 +66,12 @@ def lay_adapter(model: Any, folder: Path) -> None:
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / "adapter_config.json"
-    told = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": BASE}
-    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": BASE}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def add_options(parser: argparse.ArgumentParser, recipe: type[Any]) -> None:
+    """Give a command an option for every field of a recipe."""
+    for field in fields(recipe):
+        name, default = f"--{field.name.replace('_', '-')}", field.default
+        parser.add_argument(name, type=type(default), default=default, help=str(default))

@@ -55,9 +55,9 @@ def lay_out(tree: Tree, longest: int) -> Laid:
     branches: list[int] = []
     for number, pieces in enumerate(tree.branches):
         last, place = len(tree.stem) - 1, len(tree.stem)
-        for tokens, told in pieces:
+        for tokens, learns in pieces:
             for token in tokens[: max(0, longest - place)]:
-                if told:
+                if learns:
                     before.append(last)
                     learned.append(token)
                     branches.append(number)
@@ -91,8 +91,8 @@ def attend(
     """Grouped attention in the model's own precision: on a CPU, with a backward pass, a third faster than the usual."""
     _, heads, tokens, width = query.shape
     groups = key.shape[1]
-    asked = (query * scaling).reshape(groups, -1, width)
-    near = torch.bmm(asked, key[0].transpose(1, 2)).view(groups, -1, tokens, tokens) + attention_mask[0]
+    scaled = (query * scaling).reshape(groups, -1, width)
+    near = torch.bmm(scaled, key[0].transpose(1, 2)).view(groups, -1, tokens, tokens) + attention_mask[0]
     seen = torch.bmm(near.softmax(-1).view(groups, -1, tokens), value[0])
     return seen.view(1, heads, tokens, width).transpose(1, 2).contiguous(), None
 

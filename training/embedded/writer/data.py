@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from agents.experience import quantities
 from training.embedded.microstructures.families import Rng
 from training.embedded.microstructures.wordings import FAMILIES, PALETTES
 from workspace.atlas import Material, atlas
@@ -114,8 +114,7 @@ def wishes() -> Sequence[Mapping[str, Any]]:
 
 @cache
 def _ranges() -> Mapping[str, tuple[str, float, float]]:
-    path = Path(__file__).parents[3] / "agents" / "quantities.yaml"
-    return {row["name"]: (row["unit"], row["low"], row["high"]) for row in yaml.safe_load(path.read_text("utf-8"))}
+    return {row.name: (row.unit, row.low, row.high) for row in quantities()}
 
 
 def pattern(material: Material) -> str:
@@ -170,7 +169,7 @@ def _plain_feature(text: str) -> bool:
 
 
 def design(rng: Rng, wish: Mapping[str, Any], materials: Sequence[Material]) -> dict[str, Any]:
-    """One row: brief, inspirations, target, known facts, the three answers, the document and the picture's prompt."""
+    """One row: brief, inspirations, target, the three answers, the document and the picture's prompt."""
     sources = [_Source(rng, material) for material in materials]
     a, b = sources
     parts = _components(rng, sources)
@@ -206,8 +205,6 @@ def design(rng: Rng, wish: Mapping[str, Any], materials: Sequence[Material]) -> 
         "target": wish["target"],
         "inspirations": [one.name for one in sources],
         "materials": [one.material.id for one in sources],
-        "known": [f"{_upper(one.name)}: {one.material.summary}" for one in sources],
-        "principles": [one.material.mechanisms[0] for one in sources],
         "answers": [_relate(rng, sources, effects), _describe(rng, wish, sources, document), _sum_up(rng, document)],
         "document": document,
         "picture": _picture(rng, sources),
@@ -271,19 +268,19 @@ def _scale(rng: Rng, target: str, arrangement: str) -> str:
 
 
 def _properties(rng: Rng, needs: Sequence[str], sources: Sequence[_Source]) -> list[dict[str, Any]]:
-    told: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for one in _pick(rng, sources, 2):
         for row in _pick(rng, one.table["bases"], 99):
             if row["property"] in _ranges():
-                told.setdefault(row["property"], row["sentence"])
-    chosen = [need for need in needs if need in told]
-    chosen += [name for name in _pick(rng, sorted(told), 99) if name not in chosen]
+                reasons.setdefault(row["property"], row["sentence"])
+    chosen = [need for need in needs if need in reasons]
+    chosen += [name for name in _pick(rng, sorted(reasons), 99) if name not in chosen]
     rows = []
     for name in chosen[:3]:
         unit, low, high = _ranges()[name]
         middle, spread = np.log(low * high) / 2, np.log(high / low) / 6
         value = float(f"{np.exp(rng.normal(middle, spread)):.1g}")
-        rows.append({"name": name, "value": value, "unit": unit, "basis": told[name]})
+        rows.append({"name": name, "value": value, "unit": unit, "basis": reasons[name]})
     return rows
 
 

@@ -1,31 +1,25 @@
 """Training rows for the embedded writer, in the very shapes in which it is asked, as trees that share what is common.
 
 One row of a design is its conversation in the model's chat template, with every answer learned; the others are its
-document's and its picture's fields as a small model continues them. The programs' prompts are read from their files.
+document's and its picture's fields as a small model continues them. What is asked is worded by the programs and roles
+themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from models.filling.shots import about
-from models.filling.shots import field_text as told
+from agents.documents import Brief
+from agents.programs import DEFAULT, load_program, render, shipped
+from agents.roles.engineer import design_examples
+from agents.roles.illustrator import picture_examples
+from models.filling.shots import field_text
 from training.embedded.writer.branches import Piece, Tree
 from training.embedded.writer.data import row
 
-LIBRARY = Path(__file__).parents[3] / "agents" / "library"
-_PROGRAMS = {
-    "material microstructure": ("relate-and-design", "relate-and-design", "microstructure"),
-    "building": ("architecture",),
-    "city": ("city",),
-}
 _MARK = "\u241e"
 Path_ = tuple[str | int, ...]
 FIELDS: Sequence[Path_] = (
@@ -59,36 +53,21 @@ EMPTY = (
 PICTURE: Sequence[Path_] = (("short",), ("long",))
 
 
-@cache
-def _program(name: str) -> Mapping[str, Any]:
-    loaded: Mapping[str, Any] = yaml.safe_load((LIBRARY / f"{name}.yaml").read_text(encoding="utf-8"))
-    return loaded
-
-
-def _rendered(text: str, design: Mapping[str, Any]) -> str:
-    names = design["inspirations"]
-    values = {"brief": design["brief"], "inspirations": names, "first": names[0], "second": names[-1]}
-    values |= {"target": design["target"], "known": design["known"]}
-    return _jinja().from_string(text).render(values).strip()
-
-
-@cache
-def _jinja() -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-
-
 def program_of(design: Mapping[str, Any], rng: np.random.Generator) -> str:
-    """The name of a program that designs such a thing."""
-    programs = _PROGRAMS[design["target"]]
+    """The name of a shipped program that designs such a thing; the default one twice as often as another."""
+    programs = [name for name, program in shipped().items() if program.target == design["target"]]
+    if DEFAULT in programs:
+        programs = [DEFAULT, DEFAULT, *(name for name in programs if name != DEFAULT)]
     return programs[int(rng.integers(len(programs)))]
 
 
 def turns(design: Mapping[str, Any], program: str) -> list[dict[str, str]]:
     """The whole conversation of a design as messages."""
-    script = _program(program)
-    messages = [{"role": "system", "content": _rendered(script["system"], design)}]
-    for turn, answer in zip(script["turns"], design["answers"], strict=True):
-        messages.append({"role": "user", "content": _rendered(turn["text"], design)})
+    brief = Brief(text=design["brief"], target=design["target"])
+    script = render(load_program(program), brief, design["inspirations"])
+    messages = [{"role": "system", "content": script.system}]
+    for question, answer in zip(script.turns, design["answers"], strict=True):
+        messages.append({"role": "user", "content": question})
         messages.append({"role": "assistant", "content": answer})
     return messages
 
@@ -111,20 +90,18 @@ def fields(design: Mapping[str, Any], tokenizer: Any) -> Tree:
 
 
 def _about(design: Mapping[str, Any]) -> str:
-    notes = " ".join([*design["principles"], design["answers"][-1]])
-    return about(design["brief"], ", ".join(design["inspirations"]), notes)
+    return design_examples(design["brief"], design["inspirations"], design["answers"]).about
 
 
 def picture(design: Mapping[str, Any], tokenizer: Any) -> Tree:
     """A design's picture in words, from its title, patterns, arrangement and colours."""
     document, drawn = design["document"], design["picture"]
-    notes = f" {document['architecture']['description']} Colours are {drawn['palette']}."
-    stem = about(f"{design['target']}: {document['title']}", " and ".join(drawn["motifs"]), notes)
+    stem = picture_examples(document, design["target"], drawn["motifs"], drawn["palette"]).about
     return _tree(stem, drawn, PICTURE, tokenizer)
 
 
 def _tree(stem: str, document: Mapping[str, Any], paths: Sequence[Path_], tokenizer: Any) -> Tree:
-    branches = [[(_ids(tokenizer, told(document, path) + "\n"), True)] for path in paths]
+    branches = [[(_ids(tokenizer, field_text(document, path) + "\n"), True)] for path in paths]
     return Tree(_ids(tokenizer, stem + "\n"), branches)
 
 
@@ -161,8 +138,8 @@ def pairs(seed: int, number: int, tokenizer: Any) -> Tree:
     for place in rng.permutation(len(FIELDS))[:8]:
         path = FIELDS[int(place)]
         wrong = _wrong(document, other, path, rng)
-        if wrong != told(document, path):
-            for text in (told(document, path), wrong):
+        if wrong != field_text(document, path):
+            for text in (field_text(document, path), wrong):
                 branches.append([(_ids(tokenizer, text + "\n"), True)])
     return Tree(_ids(tokenizer, stem + "\n"), branches)
 
@@ -172,24 +149,24 @@ def _wrong(document: Mapping[str, Any], other: Mapping[str, Any], path: Path_, r
     if first == "inspirations":
         ours, theirs = document["inspirations"], document["inspirations"][::-1]
         mixed = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(ours, theirs, strict=True)]
-        return told({"inspirations": mixed}, path)
+        return field_text({"inspirations": mixed}, path)
     if first == "components":
         parts = document["components"]
         if path[-1] == "name":
-            return told({"components": [parts[0], *parts[:-1]]}, path)
+            return field_text({"components": [parts[0], *parts[:-1]]}, path)
         strange = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(parts, other["components"], strict=False)]
-        return told({"components": strange}, path)
+        return field_text({"components": strange}, path)
     if first == "properties":
         rows = [{**one, "basis": _praise(rng)} for one in document["properties"]]
-        return told({"properties": rows}, path)
+        return field_text({"properties": rows}, path)
     if first in ("mechanisms", "fabrication", "risks") and rng.random() < 0.5:
-        said = document[first]
-        return told(
-            {first: [said[0], said[0], *said[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in said]}, path
+        lines = document[first]
+        return field_text(
+            {first: [lines[0], lines[0], *lines[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in lines]}, path
         )
     if first == "summary" and rng.random() < 0.4:
-        return told({"summary": _praise(rng)}, path)
-    return told(other, path)
+        return field_text({"summary": _praise(rng)}, path)
+    return field_text(other, path)
 
 
 def _praise(rng: np.random.Generator) -> str:

@@ -13,19 +13,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from training.embedded.writer.adapter import lay_adapter, load, noted, train
+from training.embedded.writer.adapter import add_options, lay_adapter, load, plan, recipe_note
 from training.embedded.writer.branches import lay_out, log_likelihoods
 from training.embedded.writer.rows import pairs, rows
-from training.loop.checkpoints import Trainee, flushed, load_tensors, own, save_tensors
+from training.loop.checkpoints import load_tensors, note_recipe, save_tensors
+from training.loop.steps import train
+from training.loop.terminal import show
+from training.loop.trainee import Trainee, flushed
 from workspace.files import publish
+from workspace.progress import Tell, silent
 
 LONGEST = 1024
 
@@ -45,22 +49,23 @@ class Recipe:
 
 
 @flushed()
-def sft(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
+def sft(model: Any, tokenizer: Any, out: Path, recipe: Recipe, tell: Tell = silent) -> None:
     """Learn the answers, fields and picture words of new designs at every step; the model ends with the average."""
     trainee, batch = Trainee(model, recipe.rate, 0.98, out / "sft.safetensors"), recipe.batch
 
-    def losses(step: int) -> list[Callable[[], torch.Tensor]]:
+    def loss_at(step: int) -> Iterator[torch.Tensor]:
         trees = [tree for n in range(batch) for tree in rows(recipe.seed, step * batch + n, tokenizer)]
         laid = [lay_out(tree, LONGEST) for tree in trees]
         total = sum(len(one.learned) for one in laid)
-        return [lambda one=one: -log_likelihoods(model, one).sum() / total for one in laid]  # type: ignore[misc]
+        for one in laid:
+            yield -log_likelihoods(model, one).sum() / total
 
-    train(trainee, "sft", recipe.steps, losses, out)
+    train(trainee, plan("sft", recipe.steps), loss_at, out, tell)
     trainee.use_average()
 
 
 @flushed()
-def dpo(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
+def dpo(model: Any, tokenizer: Any, out: Path, recipe: Recipe, tell: Tell = silent) -> None:
     """Prefer a design's own sentences to plausible wrong ones; the reference is the model as it comes in.
 
     Source: Rafailov et al., "Direct preference optimization" (2023), with the chosen answers' own loss added at a
@@ -83,10 +88,10 @@ def dpo(model: Any, tokenizer: Any, out: Path, recipe: Recipe) -> None:
         chosen = found[laid[number].branch % 2 == 0].mean()
         return (-functional.logsigmoid(recipe.beta * (gain[:, 0] - gain[:, 1])).mean() - 0.1 * chosen) / batch
 
-    def losses(step: int) -> list[Callable[[], torch.Tensor]]:
-        return [lambda number=step * batch + n: loss_of(number) for n in range(batch)]  # type: ignore[misc]
+    def loss_at(step: int) -> Iterator[torch.Tensor]:
+        return (loss_of(step * batch + n) for n in range(batch))
 
-    train(trainee, "dpo", recipe.dpo_steps, losses, out)
+    train(trainee, plan("dpo", recipe.dpo_steps), loss_at, out, tell)
     trainee.use_average()
 
 
@@ -95,7 +100,7 @@ def _by_branch(found: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
     return torch.zeros(int(branch.max()) + 1).index_add(0, branch, found)
 
 
-def main(base: Path, out: Path, recipe: Recipe, start: Path | None = None) -> Path:
+def main(base: Path, out: Path, recipe: Recipe, start: Path | None = None, tell: Tell = silent) -> Path:
     """Train the adapter and publish it.
 
     Args:
@@ -103,6 +108,7 @@ def main(base: Path, out: Path, recipe: Recipe, start: Path | None = None) -> Pa
         out: Folder for checkpoints, metrics.jsonl and the adapters; the same folder resumes.
         recipe: How.
         start: Folder of a writer's adapter to train on.
+        tell: Takes the events of progress.
 
     Returns:
         The adapter's folder, ``out/adapter``; the one after SFT alone is ``out/sft-adapter``.
@@ -112,12 +118,12 @@ def main(base: Path, out: Path, recipe: Recipe, start: Path | None = None) -> Pa
             training.
     """
     referred = (out / "reference.safetensors").is_file()  # to the model after so many steps
-    own(out, noted(recipe, start), free=("dpo_steps",) if referred else ("steps", "dpo_steps"))
+    note_recipe(out, recipe_note(recipe, start), free=("dpo_steps",) if referred else ("steps", "dpo_steps"))
     model, tokenizer = load(base, recipe.rank, recipe.seed, start)
-    sft(model, tokenizer, out, recipe)
+    sft(model, tokenizer, out, recipe, tell)
     write(model, out / "sft-adapter")
     if recipe.dpo_steps:
-        dpo(model, tokenizer, out, recipe)
+        dpo(model, tokenizer, out, recipe, tell)
     return write(model, out / "adapter")
 
 
@@ -137,13 +143,7 @@ if __name__ == "__main__":
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="folder of a writer's adapter to train on")
-    for field in fields(Recipe):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
-            default=field.default,
-            help=str(field.default),
-        )
-    told = vars(parser.parse_args())
-    base, out, start = (told.pop(name) for name in ("base", "out", "start"))
-    print(main(base, out, Recipe(**told), start))
+    add_options(parser, Recipe)
+    options = vars(parser.parse_args())
+    base, out, start = (options.pop(name) for name in ("base", "out", "start"))
+    print(main(base, out, Recipe(**options), start, show))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers.models.embeddings import PixArtAlphaTextProjection
 
-from training.embedded.microstructures.drawing import Microstructure, asked
+from training.embedded.microstructures.drawing import Microstructure, spec_of
 from training.embedded.microstructures.wordings import FAMILIES, PALETTES
 from training.embedded.painter.codes import codes, teach, wishes
 
@@ -17,7 +17,7 @@ WORDINGS = 3
 @pytest.fixture
 def lesson() -> tuple[torch.Tensor, torch.Tensor]:
     """Wishes, and sentence vectors that a linear map of each wish explains but for some noise."""
-    every = wishes([asked(5, number) for number in range(400)])
+    every = wishes([spec_of(5, number) for number in range(400)])
     source = torch.Generator().manual_seed(0)
     clean = every @ torch.randn(every.shape[1], 384, generator=source) / 20
     spoken = clean.repeat_interleave(WORDINGS, 0)
@@ -44,10 +44,10 @@ def test_wordings_of_one_wish_come_to_one_code(lesson: tuple[torch.Tensor, torch
     vectors = codes(embedder, every.repeat_interleave(WORDINGS, 0), spoken, 3)
     losses = teach(embedder, every, vectors, spoken, empty, 300)
     assert losses[-1] < 0.25 * losses[0]
-    said = embedder(spoken).detach().unflatten(0, (-1, WORDINGS))
-    within, between = said.var(1).sum(-1).mean(), said.mean(1).var(0).sum()
+    answers = embedder(spoken).detach().unflatten(0, (-1, WORDINGS))
+    within, between = answers.var(1).sum(-1).mean(), answers.mean(1).var(0).sum()
     assert within < 0.1 * between
-    assert (embedder(empty[None]) - nothing).norm() < 0.3 * (said - said.mean((0, 1))).norm(dim=-1).mean()
+    assert (embedder(empty[None]) - nothing).norm() < 0.3 * (answers - answers.mean((0, 1))).norm(dim=-1).mean()
     assert not any(weight.requires_grad for weight in embedder.parameters())
 
 
@@ -58,5 +58,5 @@ def test_codes_keep_what_the_embedder_said_and_part_what_it_did_not(lesson: tupl
     assert vectors.shape == (every.shape[1], 64)
     assert np.array_equal(vectors, codes(embedder, every.repeat_interleave(WORDINGS, 0), spoken, 3).numpy())
     apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1) + 9 * np.eye(len(vectors))
-    said = embedder(spoken).detach()
-    assert apart.min() > float((said - said.mean(0)).norm(dim=1).mean())
+    answers = embedder(spoken).detach()
+    assert apart.min() > float((answers - answers.mean(0)).norm(dim=1).mean())

@@ -5,7 +5,7 @@ from diffusers import FluxPipeline
 
 from training.embedded.painter.attention import quicken
 from training.embedded.painter.config import FlowRecipe
-from training.embedded.painter.initial_weights import open_with_places
+from training.embedded.painter.initial_weights import start_with_places
 from training.embedded.painter.train import build_transformer
 
 RECIPE = FlowRecipe(layers=2, single_layers=1, heads=8, head_width=32, rope=(4, 14, 14))
@@ -47,7 +47,7 @@ def states_after_the_first_block(model, seed: int) -> torch.Tensor:
     return kept[0][0]
 
 
-def test_an_opened_transformer_tells_places_apart_whatever_the_noise():
+def test_a_started_transformer_tells_places_apart_whatever_the_noise():
     def recognised(model) -> float:
         one, other = (states_after_the_first_block(model, seed) for seed in (1, 2))
         one, other = one - one.mean(0), other - other.mean(0)
@@ -57,6 +57,6 @@ def test_an_opened_transformer_tells_places_apart_whatever_the_noise():
     torch.manual_seed(0)
     plain = build_transformer(RECIPE)
     torch.manual_seed(0)
-    opened = open_with_places(build_transformer(RECIPE), SIDE)
+    started = start_with_places(build_transformer(RECIPE), SIDE)
     assert recognised(plain) < 0.2
-    assert recognised(opened) > 0.6
+    assert recognised(started) > 0.6
