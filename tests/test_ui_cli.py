@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,21 @@ def test_another_package_named_agents_is_noticed(tmp_path: Path) -> None:
     )
     assert done.returncode == 69
     assert "another package of that name" in done.stderr
+
+
+EVIL = "a \x1b]0;owned\x07 \x1b[31mred\x1b[0m \x9b31m panel \x7f"
+
+
+@pytest.mark.usefixtures("scripted_studio")
+def test_no_control_character_of_a_brief_reaches_the_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("design", EVIL, "--seed", "3") == 0
+    run = studio.list_runs()[0].run_id
+    for words in (["list"], ["show", run], ["jobs", "list"], ["jobs", "show", run], ["jobs", "watch", run]):
+        assert call(*words) == 0
+        assert call(*words, *(["--json"] if words[1:2] != ["watch"] else [])) == 0
+    assert call("show", EVIL) == 2
+    shown = capsys.readouterr()
+    for text in (shown.out, shown.err):
+        assert not [
+            letter for letter in text if (ord(letter) < 32 and letter not in "\n\t") or 127 <= ord(letter) < 160
+        ]

@@ -17,7 +17,7 @@ import typer
 
 import studio
 from ui.terminal import design, installation, jobs, training
-from ui.terminal.console import Session, consoles, print_json
+from ui.terminal.console import Session, consoles, harmless, print_json
 from ui.terminal.generate import table
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
 
@@ -110,7 +110,7 @@ def _fail(error: StudioError) -> int:
         traceback.print_exception(error)
     kept = Session.run_id and isinstance(error, (DataError, ServiceError, StorageError))
     after = f"; go on with: studio resume {Session.run_id}" if kept else ""
-    sys.stderr.write(f"error: {' '.join(str(error).split())}{after}\n")
+    sys.stderr.write(harmless(f"error: {' '.join(str(error).split())}{after}") + "\n")
     if isinstance(error, Interrupted) and Session.run_id:
         sys.stderr.write(f"studio resume {Session.run_id}\n")
     if Session.json:

@@ -7,7 +7,26 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+# What a terminal would obey: all control characters but line feed and tab.
+_OBEYED = {code: "\ufffd" for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"}
+_IN_JSON = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
+
+def harmless(text: str) -> str:
+    """A text without the characters that a terminal would obey instead of showing."""
+    return text.translate(_OBEYED)
+
+
+class SafeConsole(Console):
+    """A console on which no text can move the cursor, set a title or colours: only styles do."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and take out of every text what a terminal would obey."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style, None)
 
 
 class Session:
@@ -19,12 +38,12 @@ class Session:
 
 def consoles() -> tuple[Console, Console]:
     """The console for results (stdout) and the one for everything else (stderr)."""
-    return Console(highlight=False, emoji=False), Console(stderr=True, highlight=False, emoji=False)
+    return SafeConsole(highlight=False, emoji=False), SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(data: Any) -> None:
     """Print one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(data, ensure_ascii=False).translate(_IN_JSON) + "\n")
     sys.stdout.flush()
 
 
