@@ -52,6 +52,29 @@ def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int,
     return connection
 
 
+def connect_reading(path: Path, *, version: int) -> Any | None:
+    """Open ``path`` for reading alone, which neither a full disk nor a writer hinders; nothing is made or changed.
+
+    Returns:
+        The connection, or ``None`` where the tables are of another version, or it cannot be read so.
+    """
+    for mode in ("mode=ro", "mode=ro&immutable=1"):  # where even the shared memory beside it cannot be made
+        connection = None
+        try:
+            uri = f"{path.absolute().as_uri()}?{mode}"
+            connection = dbapi2.connect(
+                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            if int(connection.execute("PRAGMA user_version").fetchone()[0]) == version:
+                return connection
+            connection.close()
+            return None
+        except (dbapi2.DatabaseError, OSError):
+            if connection is not None:
+                connection.close()
+    return None
+
+
 def _upgrade(connection: Any, path: Path, schema: str, version: int, upgrades: Mapping[int, str]) -> None:
     """Make the tables that are missing, and those of an older version into today's; within a transaction."""
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -15,16 +15,18 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from workspace.errors import DataError, StorageError, Unfinished
 
 Content = bytes | str | Callable[[Path], None]
 
 MANIFEST = "manifest.json"
+MOST_BYTES = 256_000_000
 STAGING = ".staging-"
 _WORDS = {
     errno.ENOSPC: "no space is left on the disk",
@@ -162,6 +164,39 @@ def sha256(path: Path) -> str:
     """Return the hexadecimal sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_inside(folder: Path, name: str, *, sha256: str | None = None, most: int = MOST_BYTES) -> bytes:
+    """Read a file that lies in a folder, through no link on the way.
+
+    Args:
+        folder: The folder.
+        name: The file's path within it, with slashes.
+        sha256: What the file has to be.
+        most: Bytes that it may have.
+
+    Raises:
+        DataError: The name leads out of the folder or over a link, the file is no plain one, is too large, cannot be
+            read, or is another than it was.
+    """
+    parts = PurePosixPath(name).parts
+    path = folder.joinpath(*parts)
+    if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
+        raise DataError(f"{name!r} leads out of {folder}")
+    try:
+        if any(one.is_symlink() for one in [path, *path.parents][: len(parts)]):
+            raise DataError(f"{path} is a link; only what lies in {folder} is read")
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(handle, "rb") as file:
+            kind = os.fstat(handle)
+            if not stat.S_ISREG(kind.st_mode) or kind.st_size > most:
+                raise DataError(f"{path} is no file of at most {most:,} bytes")
+            content = file.read(most + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{path} is not what was made: its sha256 is another")
+    return content
 
 
 def sweep(folder: Path) -> list[Path]:

@@ -163,6 +163,14 @@ class Jobs:
         marks = ", ".join("?" * len(wanted))
         return self._rows(f"WHERE state IN ({marks}) ORDER BY created DESC, rowid DESC LIMIT ?", *wanted, limit)
 
+    def designs(self, limit: int = 100) -> list[JobRow]:
+        """Return the latest designs, newest first (payload and result left out, as by `listed`)."""
+        return self._rows("WHERE kind = 'design' ORDER BY created DESC, rowid DESC LIMIT ?", limit, whole=False)
+
+    def listed(self, limit: int = 100) -> list[JobRow]:
+        """Return the latest jobs, newest first, without payload and result: damage to one row's does not end a list."""
+        return self._rows("ORDER BY created DESC, rowid DESC LIMIT ?", limit, whole=False)
+
     def queued(self, lane: str) -> list[JobRow]:
         """Return what waits for a worker in a lane, the next one first."""
         return self._rows(f"WHERE state = 'queued' AND lane = ? {ORDER}", lane)
@@ -237,8 +245,9 @@ class Jobs:
         names = [row.job_id for row in self.queued(self.job(job_id).lane)]
         return names.index(job_id) if job_id in names else None
 
-    def _rows(self, rest: str, *values: Any) -> list[JobRow]:
-        rows = self._ledger.read(f"SELECT {COLUMNS} FROM jobs {rest}", *values)
+    def _rows(self, rest: str, *values: Any, whole: bool = True) -> list[JobRow]:
+        columns = COLUMNS if whole else COLUMNS.replace("payload", "'{}'").replace("result", "'null'")
+        rows = self._ledger.read(f"SELECT {columns} FROM jobs {rest}", *values)
         return [self._row(row) for row in rows]
 
     def _row(self, row: tuple[Any, ...]) -> JobRow:

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from pysqlite3 import dbapi2
 
-from workspace.database import connect, faults, transaction
+from workspace.database import connect, connect_reading, faults, transaction
 from workspace.errors import DataError, UsageError, unknown
 from workspace.jobs import SCHEMA as JOBS
 from workspace.jobs import Jobs, State
@@ -99,12 +99,16 @@ class Ledger:
 
     Args:
         path: The database file; made if it is not there.
+        reading: Whether nothing will be written: then a full disk, a folder that cannot be written to, or another
+            who writes is no hindrance.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reading: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._connection = connect(path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0})
+        self._connection = connect_reading(path, version=VERSION) if reading else None
+        if self._connection is None:
+            self._connection = connect(path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0})
         self.jobs = Jobs(self)
         self._keys: dict[tuple[str, str], tuple[threading.RLock, list[int]]] = {}
         self._pending: ContextVar[list[tuple[Any, ...]] | None] = ContextVar("pending", default=None)

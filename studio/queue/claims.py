@@ -21,9 +21,9 @@ TRIES = 10  # somebody who looks holds a lock for a moment too
 POLL = 0.1
 
 
-def ledger_of(home: Path) -> Ledger:
-    """Open the home's ledger; close it or use it in a ``with``."""
-    return Ledger(home / "ledger.db")
+def ledger_of(home: Path, *, reading: bool = False) -> Ledger:
+    """Open the home's ledger, perhaps for reading alone; close it or use it in a ``with``."""
+    return Ledger(home / "ledger.db", reading=reading)
 
 
 def lock_of(home: Path, job_id: str) -> Path:

@@ -84,7 +84,7 @@ def summary(home: Path, job_id: str) -> JobSummary:
     Raises:
         UsageError: There is none of that id.
     """
-    with ledger_of(home) as ledger:
+    with ledger_of(home, reading=True) as ledger:
         row = ledger.jobs.job(job_id)
         state = true_state(home, ledger, job_id, row.state)
         return _summary(row, state, ledger.jobs.position(job_id))
@@ -95,8 +95,8 @@ def summaries(home: Path, limit: int = 50, states: frozenset[str] = frozenset(ST
     if not (home / "ledger.db").is_file():
         return []
     found: list[JobSummary] = []
-    with ledger_of(home) as ledger:
-        for row in ledger.jobs.jobs(limit if states >= set(STATES) else -1):
+    with ledger_of(home, reading=True) as ledger:
+        for row in ledger.jobs.listed(limit if states >= set(STATES) else -1):
             state = true_state(home, ledger, row.job_id, row.state)
             if state in states:
                 found.append(_summary(row, state, ledger.jobs.position(row.job_id) if state == "queued" else None))

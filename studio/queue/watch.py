@@ -34,7 +34,7 @@ def watch(job_id: str, home: Path, queue: QueueSettings, *, after_seq: int = 0) 
     Raises:
         UsageError: There is no such job.
     """
-    with ledger_of(home) as ledger:
+    with ledger_of(home, reading=True) as ledger:
         row = ledger.jobs.job(job_id)
         tail = Tail(folder_of(home, row.kind, job_id) / "events.jsonl", after_seq)
         final: Event | None = None

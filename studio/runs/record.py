@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from studio.queue.claims import ledger_of, true_state
-from workspace.errors import DataError, UsageError, pydantic_fault, unknown
-from workspace.files import publish
+from workspace.errors import DataError, UsageError, one_line, pydantic_fault, unknown
+from workspace.files import publish, read_inside
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from workspace.ledger import RunRow
 
 D = TypeVar("D", bound="BaseModel")
+PICTURE = re.compile(r"images/[0-9]+\.png")
 FILES = ("brief.json", "conversation.md", "design.json", "prompts.json", "critiques.json", "events.jsonl")
 
 
@@ -123,13 +125,13 @@ def row_of(home: Path, run_id: str) -> RunRow:
     """Find a run's row; an unknown one is a ``UsageError`` with the nearest name."""
     if not (home / "ledger.db").is_file():
         raise UsageError(unknown("run", run_id, []))
-    with ledger_of(home) as ledger:
+    with ledger_of(home, reading=True) as ledger:
         return ledger.run(run_id)
 
 
 def state_of(home: Path, row: RunRow) -> str:
     """How a run stands, seen through a process that died."""
-    with ledger_of(home) as ledger:
+    with ledger_of(home, reading=True) as ledger:
         return true_state(home, ledger, row.run_id, row.status)
 
 
@@ -137,20 +139,18 @@ def summaries(home: Path, limit: int = 50) -> list[RunSummary]:
     """List the newest runs first."""
     if not (home / "ledger.db").is_file():
         return []
-    with ledger_of(home) as ledger:
-        rows = ledger.runs(limit)
-        states = {row.run_id: true_state(home, ledger, row.run_id, row.status) for row in rows}
-    return [
-        RunSummary(
-            row.run_id,
-            states[row.run_id],
-            str(row.brief.get("text", "")),
-            row.created,
-            folder_of(home, row.run_id),
-            row.message,
-        )
-        for row in rows
-    ]
+    with ledger_of(home, reading=True) as ledger:
+        return [
+            RunSummary(
+                row.job_id,
+                true_state(home, ledger, row.job_id, row.state),
+                row.title,
+                row.created,
+                folder_of(home, row.job_id),
+                row.message,
+            )
+            for row in ledger.jobs.designs(limit)
+        ]
 
 
 def seconds_of(events: list[Event]) -> float:
@@ -165,12 +165,22 @@ def seconds_of(events: list[Event]) -> float:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_symlink() and not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    try:
+        return json.loads(read_inside(path.parent, path.name))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def picture_bytes(image: ImageInfo) -> bytes:
+    """A picture's file as it was made.
+
+    Raises:
+        DataError: It is gone, a link, or another than was made.
+    """
+    folder = image.path.parent.parent
+    return read_inside(folder, image.path.relative_to(folder).as_posix(), sha256=image.sha256)
 
 
 @dataclass
@@ -201,8 +211,11 @@ def _made(events: list[Event]) -> _Made:
 
 def _images(home: Path, row: RunRow) -> list[ImageInfo]:
     folder, a_round = folder_of(home, row.run_id), int(row.settings["settings"]["flow"]["images"])
-    with ledger_of(home) as ledger:
+    with ledger_of(home, reading=True) as ledger:
         pictures = [artifact for artifact in ledger.artifacts(row.run_id) if artifact.kind == "picture"]
+    for picture in pictures:
+        if not PICTURE.fullmatch(picture.path):
+            raise DataError(f"the ledger lists {picture.path!r} as a picture of {row.run_id}")
     return [
         ImageInfo(
             folder / picture.path,
@@ -232,13 +245,27 @@ def _prompt(data: Any) -> ImagePrompt:
 
 
 def open_run(run_id: str, home: Path) -> Design:
-    """Read a run as it stands, finished or not."""
+    """Read a run as it stands, finished or not.
+
+    Raises:
+        UsageError: There is none of that id.
+        DataError: Its row or one of its files is damaged.
+    """
+    row = row_of(home, run_id)
+    try:
+        return _opened(row, home)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DataError(f"run {run_id} is damaged: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _opened(row: RunRow, home: Path) -> Design:
     from agents.documents import Critique, MaterialDesign
     from workspace.event_log import read
 
-    row = row_of(home, run_id)
-    folder = folder_of(home, run_id)
+    run_id, folder = row.run_id, folder_of(home, row.run_id)
     log = folder / "events.jsonl"
+    if log.is_symlink():
+        raise DataError(f"{log} is a link; only what lies in {folder} is read")
     events = read(log) if log.is_file() else []
     made = _made(events)
     manifest = _read_json(folder / "manifest.json") or {}

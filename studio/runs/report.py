@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs.record import FILES, open_run, row_of, state_of
-from workspace.errors import DataError, UsageError, unknown
-from workspace.files import publish
+from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
+from workspace.errors import DataError, UsageError, one_line, unknown
+from workspace.files import publish, read_inside
 
 if TYPE_CHECKING:
     from agents.documents import MaterialDesign
@@ -44,8 +44,16 @@ def export(run_id: str, format: str, home: Path, target: Path | None = None) -> 
     return path
 
 
+_MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "[": "\\[", "]": "\\]"})
+
+
+def _plain(text: str) -> str:
+    """A text in which a renderer finds neither HTML nor a link or picture; emphasis and lists stay."""
+    return text.translate(_MARKUP)
+
+
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return _plain(" ".join(text.split())).replace("|", "\\|")
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -56,7 +64,7 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _bullets(title: str, items: Iterable[str]) -> str:
-    return f"## {title}\n\n" + "\n".join(f"- {item}" for item in items)
+    return f"## {title}\n\n" + "\n".join(f"- {_plain(item)}" for item in items)
 
 
 def _document(design: MaterialDesign) -> list[str]:
@@ -72,11 +80,11 @@ def _document(design: MaterialDesign) -> list[str]:
         ((item.name, f"{item.value:,.6g}", item.unit, item.basis) for item in design.properties),
     )
     return [
-        f"# {design.title}",
-        design.summary,
+        f"# {_plain(design.title)}",
+        _plain(design.summary),
         f"## Inspirations\n\n{inspirations}",
         f"## Components\n\n{components}",
-        f"## Architecture\n\n{design.architecture.scale}: {design.architecture.description}",
+        f"## Architecture\n\n{design.architecture.scale}: {_plain(design.architecture.description)}",
         f"## Properties\n\n{properties}",
         _bullets("Mechanisms", design.mechanisms),
         _bullets("Fabrication", design.fabrication),
@@ -85,30 +93,37 @@ def _document(design: MaterialDesign) -> list[str]:
     ]
 
 
-def _read(path: Path) -> bytes:
+def _parsed(path: Path) -> Any:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        return json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def _read(path: Path) -> bytes:
+    return read_inside(path.parent, path.name)
 
 
 def _pictures(run: Design) -> list[str]:
-    parts = []
+    parts: list[str] = []
     if run.prompt is not None:
-        parts.append(f"## Pictures\n\nLong prompt: {run.prompt.long}\n\nShort prompt: {run.prompt.short}")
+        parts.append(
+            f"## Pictures\n\nLong prompt: {_plain(run.prompt.long)}\n\nShort prompt: {_plain(run.prompt.short)}"
+        )
     for index, image in enumerate(run.images):
-        data = base64.b64encode(_read(image.path)).decode("ascii")
+        data = base64.b64encode(picture_bytes(image)).decode("ascii")
         mark = ", the best" if run.best == index and len(run.images) > 1 else ""
         parts.append(
             f"![picture {index + 1}](data:image/png;base64,{data})\n\nPicture {index + 1}{mark}: seed {image.seed}"
         )
     for critique in run.critiques:
-        checks = "\n".join(f"- {check.question} {check.answer}" for check in critique.checks)
+        checks = "\n".join(f"- {_plain(check.question)} {_plain(check.answer)}" for check in critique.checks)
         measured = figures_line(critique.measures)
-        parts.append(
-            f"### Critique of picture {critique.picture + 1}: {critique.fit} of 10\n\n{critique.seen}\n\n{checks}"
-            f"\n\nChange: {critique.change}" + (f"\n\nMeasured: {measured}" if measured else "")
-        )
+        head = f"### Critique of picture {critique.picture + 1}: {critique.fit} of 10"
+        words = [_plain(critique.seen), checks, f"Change: {_plain(critique.change)}"]
+        parts.append("
+
+".join([head, *words, *([f"Measured: {measured}"] if measured else [])]))
     return parts
 
 
@@ -130,18 +145,14 @@ def figures_line(measures: Mapping[str, Any] | None) -> str:
 
 
 def _markdown(run: Design) -> bytes:
-    brief = json.loads(_read(run.folder / "brief.json"))
+    brief = _parsed(run.folder / "brief.json")
     parts = _document(run.design) if run.design is not None else [f"# {run.run_id}", "There is no design yet."]
-    parts.insert(1, "> " + "\n> ".join(str(brief["text"]).splitlines()))
+    parts.insert(1, "> " + "\n> ".join(_plain(str(brief["text"])).splitlines()))
     parts += _pictures(run)
     conversation = run.folder / "conversation.md"
     if conversation.is_file():
-        parts.append(
-            _read(conversation)
-            .decode("utf-8")
-            .replace("\n## ", "\n### ")
-            .replace("# Conversation", "## Conversation", 1)
-        )
+        text = _plain(_read(conversation).decode("utf-8"))
+        parts.append(text.replace("\n## ", "\n### ").replace("# Conversation", "## Conversation", 1))
     parts.append(f"Run `{run.run_id}`, {run.status}, seed {run.seed}, {run.seconds:.1f} s.")
     return ("\n\n".join(part.strip() for part in parts) + "\n").encode()
 
@@ -150,7 +161,7 @@ def _json(run: Design) -> bytes:
     found: dict[str, Any] = {}
     for name in ("brief.json", "prompts.json", "manifest.json"):
         path = run.folder / name
-        found[path.stem] = json.loads(_read(path)) if path.is_file() else None
+        found[path.stem] = _parsed(path) if path.is_file() else None
     conversation = run.folder / "conversation.md"
     text = _read(conversation).decode("utf-8") if conversation.is_file() else None
     whole = run.to_json() | {"brief": found["brief"], "prompts": found["prompts"], "conversation": text}
@@ -159,9 +170,10 @@ def _json(run: Design) -> bytes:
 
 def _zip(run: Design) -> bytes:
     names = [name for name in (*FILES, "manifest.json") if (run.folder / name).is_file()]
-    names += [f"images/{image.path.name}" for image in run.images]
+    contents = {name: _read(run.folder / name) for name in names}
+    contents |= {f"images/{image.path.name}": picture_bytes(image) for image in run.images}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(zipfile.ZipInfo(f"{run.run_id}/{name}", ZIP_DATE), _read(run.folder / name))
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(f"{run.run_id}/{name}", ZIP_DATE), content)
     return buffer.getvalue()
