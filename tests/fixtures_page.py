@@ -26,6 +26,7 @@ from workspace.events import (
     StepStarted,
     Token,
 )
+from workspace.files import sha256
 
 DESIGN: dict[str, Any] = {
     "title": "Venous nacre laminate",
@@ -108,9 +109,10 @@ def story(run_id: str, brief: dict[str, Any], pictures: Path | None = None) -> l
     events += [PictureProgress(round=1, step=step, steps=8) for step in range(1, 9)]
     for index in range(2):
         name = f"{index:02}.png"
+        hashes = {"sha256": "0" * 64, "pixels_sha256": "1" * 64}
         if pictures is not None:
             _paint(pictures / name, index)
-        hashes = {"sha256": "0" * 64, "pixels_sha256": "1" * 64}
+            hashes["sha256"] = sha256(pictures / name)
         events.append(PictureReady(round=1, index=index, path=f"images/{name}", seed=700 + index, **hashes))
     events.append(RunFinished(folder="", seconds=33.0))
     return [event.model_copy(update={"run_id": run_id, "seq": i}) for i, event in enumerate(events, 1)]

@@ -416,7 +416,7 @@ def client(door: FakeDoor) -> Iterator[Any]:
 
     from ui.app import application
 
-    with TestClient(application(door)) as client:
+    with TestClient(application(door), base_url="http://127.0.0.1:7860") as client:
         yield client
 
 
@@ -449,6 +449,67 @@ def test_the_page_is_fenced_and_names_no_other_address(client: Any) -> None:
     assert "fonts.googleapis.com" not in answer.text and "cdn" not in answer.text.lower()
     config = client.get("/config").json()
     assert not [item for item in config["dependencies"] if item["api_visibility"] == "public"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "LOCALHOST", "[::1]:7860", "192.168.1.7"])
+def test_the_page_answers_to_addresses_and_localhost(client: Any, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.evil.example", ""]
+)
+def test_another_name_is_not_served(client: Any, host: str) -> None:
+    for path in ("/", "/config", "/pictures/r1/00.png"):
+        assert client.get(path, headers={"host": host}).status_code == 421
+
+
+def test_a_name_can_be_allowed(door: FakeDoor) -> None:
+    from fastapi.testclient import TestClient
+
+    from ui.app import application
+
+    with TestClient(application(door, ["Studio.lan"]), base_url="http://studio.lan") as client:
+        assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:8000"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://127.0.0.1:7860", "sec-fetch-site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_may_not_post(client: Any, headers: dict[str, str]) -> None:
+    for path in ("/gradio_api/run/predict", "/gradio_api/queue/join", "/gradio_api/upload"):
+        assert client.post(path, json={"data": []}, headers=headers).status_code == 403
+
+
+def test_a_request_is_bounded(client: Any) -> None:
+    assert client.post("/gradio_api/run/predict", content=b"x" * 1_000_001).status_code == 413
+    assert client.post("/gradio_api/run/predict", content=iter([b"x"] * 10)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path", ["/gradio_api/upload", "/upload", "/gradio_api/dev/reload", "/gradio_api/component_server"]
+)
+def test_what_gradio_leaves_open_is_closed(client: Any, path: str) -> None:
+    assert client.get(path).status_code == 404
+    assert client.post(path, json={}).status_code == 404
+
+
+def test_a_picture_that_was_exchanged_is_not_served(client: Any, door: FakeDoor) -> None:
+    run_id = door.submit("A panel")
+    door.let(run_id)
+    picture = door.home / "runs" / run_id / "images" / "00.png"
+    picture.write_bytes(b"another")
+    assert client.get(f"/pictures/{run_id}/00.png").status_code == 404
+    picture.unlink()
+    picture.symlink_to("/etc/hostname")
+    assert client.get(f"/pictures/{run_id}/00.png").status_code == 404
 
 
 def test_a_taken_port_is_a_clear_error() -> None:

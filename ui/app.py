@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,19 +69,24 @@ def theme(gr: Any) -> Any:
     )
 
 
-def application(door: Door | None = None) -> FastAPI:
-    """Make the web application: the page, and the route that serves a run's pictures."""
-    return asyncio.run(_assemble(door or FrontDoor()))
+def application(door: Door | None = None, names: Sequence[str] = ()) -> FastAPI:
+    """Make the web application: the page, and the route that serves a run's pictures.
+
+    Args:
+        door: What the page asks; by default the real front door with the resolved settings.
+        names: What this machine may be called, beside its addresses and ``localhost``.
+    """
+    return asyncio.run(_assemble(door or FrontDoor(), names))
 
 
-async def _assemble(door: Door) -> FastAPI:
+async def _assemble(door: Door, names: Sequence[str]) -> FastAPI:
     """Assemble it inside an event loop: without one Gradio makes a loop for every lock and leaves it open."""
     gr = _gradio()
     from ui.pages.server import gallery
 
     desk = Desk(door)
     return gr.mount_gradio_app(  # type: ignore[no-any-return]
-        gallery(desk.picture),
+        gallery(desk.picture, names),
         build(door, desk),
         path="/",
         theme=theme(gr),
@@ -96,17 +102,18 @@ async def _assemble(door: Door) -> FastAPI:
     )
 
 
-def serve(host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False) -> None:
+def serve(host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False, names: Sequence[str] = ()) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
         host: Address to listen on; the page has no log-in, so keep it on loopback or behind one.
         port: Port to listen on, 0 for any free one.
         open_browser: Whether to open the page in the default browser.
+        names: What this machine may be called by a browser, beside its addresses, ``localhost`` and ``host``.
 
     Raises:
         ServiceError: If the port cannot be had.
     """
     from ui.pages.server import run
 
-    run(application(), host, port, open_browser=open_browser)
+    run(application(names=[host, *names]), host, port, open_browser=open_browser)

@@ -61,12 +61,15 @@ for _name in GROUPS:
 def start_page(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7860,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name that browsers may call this machine by; may be given again.")
+    ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the default browser too.")] = False,
 ) -> None:
     """Serve the page."""
     from ui.app import serve
 
-    serve(host=host, port=port, open_browser=open_browser)
+    serve(host=host, port=port, open_browser=open_browser, names=allow_host or ())
 
 
 def _version(wanted: bool) -> None:

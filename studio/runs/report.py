@@ -121,9 +121,7 @@ def _pictures(run: Design) -> list[str]:
         measured = figures_line(critique.measures)
         head = f"### Critique of picture {critique.picture + 1}: {critique.fit} of 10"
         words = [_plain(critique.seen), checks, f"Change: {_plain(critique.change)}"]
-        parts.append("
-
-".join([head, *words, *([f"Measured: {measured}"] if measured else [])]))
+        parts.append("\n\n".join([head, *words, *([f"Measured: {measured}"] if measured else [])]))
     return parts
 
 

@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ui.pages import results
@@ -18,6 +17,7 @@ from ui.pages import status as parts
 from ui.pages.door import Door
 from ui.pages.view import Observer, View
 from workspace.errors import StudioError, UsageError
+from workspace.files import read_inside
 from workspace.jobs import STOPPED
 
 if TYPE_CHECKING:
@@ -157,13 +157,14 @@ class Desk:
         self._observer.attach(run_id)
         return replace(self._sheet(run_id, shown), stopping=False)
 
-    def picture(self, run_id: str, name: str) -> Path | None:
-        """Find a picture that the ledger lists for a run."""
+    def picture(self, run_id: str, name: str) -> bytes | None:
+        """Read a picture that the ledger lists for a run, if it is still what was made."""
         try:
             images = self._known(run_id).images
+            image = next((image for image in images if image.path.name == name), None)
+            return None if image is None else read_inside(image.path.parent, name, sha256=image.sha256)
         except StudioError:
             return None
-        return next((image.path for image in images if image.path.name == name and image.path.is_file()), None)
 
     def _known(self, run_id: str) -> Design:
         if not RUN_ID.fullmatch(run_id):

@@ -7,16 +7,18 @@ every visitor may read, stays empty. The fence forbids the browser any address b
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI, HTTPException
-from fastapi.responses import FileResponse
+from fastapi.responses import PlainTextResponse, Response
 
 from workspace.errors import ServiceError
 
@@ -43,38 +45,101 @@ HEADERS = [
 ]
 
 
-class Fence:
-    """Adds the headers that keep the page to this address."""
+LOCAL = frozenset({"localhost"})
+MOST_BODY = 1_000_000
+"""Bytes that a request may bring: a brief has 8,000 letters."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+CLOSED = re.compile(
+    r"(/gradio_api)?/(upload|dev/reload|proxy=|component_server|monitoring|stream/|vibe|deep_link|hooks)"
+)
+"""Routes that Gradio opens and this page has no use for."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not let in."""
+
+    status: int
+    why: str
+
+
+def refusal(scope: Scope, names: frozenset[str]) -> Refusal | None:
+    """Say why a request is not let in: another name for this machine, another site's page, too much, a closed route.
+
+    A page of some other site whose name was made to point here says that name as its host (DNS rebinding), so of names
+    only those given are served; an address says nothing false.
+
+    Args:
+        scope: The request as ASGI has it.
+        names: The hosts that may be named, beside addresses and ``localhost``.
+    """
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope.get("headers", [])}
+    host = headers.get("host", "")
+    name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
+    if name.lower().rstrip(".") not in names and not _is_address(name):
+        return Refusal(421, f"this page is not called {name[:100]!r}; studio ui --allow-host names another")
+    if scope.get("method", "GET") not in ("GET", "HEAD", "OPTIONS") or scope["type"] == "websocket":
+        origin = headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != host:
+            return Refusal(403, "a page of another site may not ask for this")
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            return Refusal(403, "a page of another site may not ask for this")
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MOST_BODY or "transfer-encoding" in headers:
+            return Refusal(413, f"a request may bring {MOST_BODY:,} bytes, and says how many it brings")
+    if CLOSED.match(scope.get("path", "")):
+        return Refusal(404, "there is no such route")
+    return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+class Fence:
+    """Lets in what belongs to this page alone, and adds the headers that keep the page to this address."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str] = LOCAL) -> None:
+        self._app, self._names = app, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and add the headers to what comes back."""
+        """Pass a request on, if it may, and add the headers to what comes back."""
 
         async def fenced(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
+        if scope["type"] in ("http", "websocket") and (refused := refusal(scope, self._names)) is not None:
+            answer = PlainTextResponse(refused.why, refused.status)
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": refused.why[:120]})
+                return
+            await answer(scope, receive, fenced)
+            return
         await self._app(scope, receive, fenced)
 
 
-def gallery(find: Callable[[str, str], Path | None]) -> FastAPI:
+def gallery(find: Callable[[str, str], bytes | None], names: Iterable[str] = ()) -> FastAPI:
     """Make an application with the one route that serves pictures.
 
     Args:
-        find: Gives a picture's path for a run's id and the picture's name, or nothing.
+        find: Gives a picture's PNG file for a run's id and the picture's name, or nothing.
+        names: What this machine may be called, beside its addresses and ``localhost``.
     """
     app = FastAPI(title="Studio", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Fence)
+    app.add_middleware(Fence, names=LOCAL | {name.lower() for name in names})
 
     @app.get("/pictures/{run_id}/{name}", response_model=None)
-    def picture(run_id: str, name: str) -> FileResponse:
-        path = find(run_id, name)
-        if path is None:
+    def picture(run_id: str, name: str) -> Response:
+        content = find(run_id, name)
+        if content is None:
             raise HTTPException(404, "no such picture")
-        return FileResponse(path, media_type="image/png")
+        return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=31536000"})
 
     return app
 
@@ -114,6 +179,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(app: ASGIApp, host: str, port: int, *, open_browser: bool) -> None:
     """Serve an application until Ctrl-C."""
+    if not _is_address(host) or not ip_address(host).is_loopback:
+        print(f"note: whoever reaches {host} can use this page; it has no log-in", file=sys.stderr, flush=True)
     with listen(host, port) as sock:
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{sock.getsockname()[1]}/"
