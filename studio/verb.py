@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from studio.queue.post import Listener, carry_out, in_turn
-from studio.queue.submit import enter
+from studio.queue.submit import check_room, enter
 from studio.queue.workers import start_workers
 from studio.runs.request import NOT_RECORDED, recorded
 from workspace.jobs import JobRow, Lane
@@ -171,6 +171,7 @@ class Job(Verb[S, P, R]):
 
     def _enter(self, subject: S, options: Any, settings: Settings, hold: ExitStack) -> str:
         self.check(subject, options)
+        check_room(settings.home, settings.queue)
         payload = {
             "subject": _plain(subject),
             "options": options.model_dump(mode="json", exclude_unset=True),

@@ -139,6 +139,16 @@ class TestQueue:
         assert list(studio.watch(before))[-1].type == "run_finished"
         assert made[0].status == "finished"
 
+    def test_no_more_wait_than_may(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STUDIO_QUEUE__MOST_WAITING", "2")
+        with place_claimed(home, "heavy", 1):
+            made = [studio.submit(f"panel number {number}", seed=5) for number in range(2)]
+            with pytest.raises(Unfinished, match=r"2 jobs wait already, and 2 may \(queue.most_waiting\)"):
+                studio.submit("one too many", seed=5)
+        assert len(studio.list_jobs()) == 2
+        for run_id in made:
+            assert list(studio.watch(run_id))[-1].type == "run_finished"
+
     def test_a_fault_of_a_job_is_in_its_row_and_its_events(self, home: Path) -> None:
         with pytest.raises(DataError, match="sample"):
             studio.train_corpus([home / "sample"], out=home / "corpus")

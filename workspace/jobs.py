@@ -175,6 +175,10 @@ class Jobs:
         """Return what waits for a worker in a lane, the next one first."""
         return self._rows(f"WHERE state = 'queued' AND lane = ? {ORDER}", lane)
 
+    def waiting(self) -> int:
+        """How many jobs wait for a worker, in all lanes."""
+        return int(self._ledger.read("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0])
+
     def begin(self, job_id: str, worker: str) -> bool:
         """Take a queued job for a worker; say whether it was still there to be taken."""
         update = (

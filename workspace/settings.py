@@ -160,6 +160,7 @@ class QueueSettings(_Section):
         description="Heavy jobs (designs, trainings, merges, evaluations) that run at the same time on this machine",
     )
     light_at_once: int = Field(4, ge=1, le=32, description="Downloads and other light jobs at the same time")
+    most_waiting: int = Field(500, ge=1, le=100_000, description="Jobs that may wait for their turn; more are refused")
 
 
 _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())

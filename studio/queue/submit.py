@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.queue.claims import job_claimed, ledger_of, true_state
 from studio.queue.workers import interrupt, start_workers
+from workspace.errors import Unfinished
 from workspace.jobs import STATES
 
 if TYPE_CHECKING:
@@ -58,6 +59,23 @@ def new_id(title: str, fallback: str) -> str:
     words = "-".join(re.findall(r"[a-z0-9]+", title.lower()))
     slug = words[:SLUG].rsplit("-", 1)[0] if len(words) > SLUG else words
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{slug or fallback}-{secrets.token_hex(2)}"
+
+
+def check_room(home: Path, queue: QueueSettings) -> None:
+    """Raise where as many jobs wait as may.
+
+    Raises:
+        Unfinished: The queue is full.
+    """
+    if not (home / "ledger.db").is_file():
+        return
+    with ledger_of(home, reading=True) as ledger:
+        waiting = ledger.jobs.waiting()
+    if waiting >= queue.most_waiting:
+        raise Unfinished(
+            f"{waiting} jobs wait already, and {queue.most_waiting} may (queue.most_waiting)",
+            hint="studio jobs list --state queued",
+        )
 
 
 def enter(home: Path, kind: str, title: str, payload: Mapping[str, Any], lane: Lane, hold: ExitStack) -> str:

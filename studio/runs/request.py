@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from studio.queue.claims import job_claimed, ledger_of
-from studio.queue.submit import new_id
+from studio.queue.submit import check_room, new_id
 from workspace.errors import UsageError, pydantic_fault
 from workspace.options import overrides, setting
 
@@ -147,6 +147,7 @@ def enter(
 
     settings = recorded(_rooted(settings.model_dump(mode="json", exclude={"home"})), settings.home)
     check_models(settings)
+    check_room(settings.home, settings.queue)
     drawn = secrets.randbelow(SEED_LIMIT) if seed is None else seed
     run_id = new_id(brief.text, "design")
     record = {
