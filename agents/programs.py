@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agents.documents import Brief
 from agents.knowledge import facts
 from agents.templates import TemplateFault, check, fill
-from workspace.settings import FlowSettings
 from workspace.errors import DataError, StorageError, UsageError, first_fault, pydantic_fault, unknown
+from workspace.settings import FlowSettings
 
 DEFAULT = FlowSettings().program
 LIBRARY = Path(__file__).parent / "library"
