@@ -174,6 +174,7 @@ def test_any_file_gives_settings_or_one_line_that_names_it(tmp_path_factory, tex
 )
 def test_a_broken_file_is_named_with_line_and_key(place, monkeypatch, text, words):
     monkeypatch.delenv("STUDIO_HOME")
+    monkeypatch.setenv("STUDIO_TRUST_FOLDER", str(place / "cwd"))
     path = _write(place, "cwd", text)
     with pytest.raises(UsageError, match=words) as caught:
         load_settings()
@@ -382,3 +383,42 @@ def test_an_adapter_belongs_to_one_model(place, monkeypatch):
     monkeypatch.setenv("STUDIO_CHAT__MODEL", "theirs")
     assert (load_settings().chat.model, load_settings().chat.adapter) == ("theirs", None)
     assert load_settings(overrides={"chat.adapter": "none"}).chat.adapter is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[chat]\nserver = "http://127.0.0.1:9/v1"',
+        '[chat]\napi_key_env = "AWS_SECRET_ACCESS_KEY"',
+        '[vision]\nserver = "http://127.0.0.1:9/v1"',
+        '[roles.engineer]\napi_key_env = "AWS_SECRET_ACCESS_KEY"',
+    ],
+)
+@pytest.mark.parametrize("way", ["itself", "by a home", "by a profile"])
+def test_the_working_folder_may_not_say_where_briefs_and_keys_go(place, monkeypatch, text, way):
+    cwd = place / "cwd"
+    if way == "itself":
+        _write(place, "cwd", text)
+    elif way == "by a home":
+        monkeypatch.delenv("STUDIO_HOME")
+        _write(place, "cwd", 'home = "data"')
+        (cwd / "data").mkdir()
+        (cwd / "data" / "studio.toml").write_text(text)
+    else:
+        _write(place, "cwd", 'profile = "./mine.toml"')
+        (cwd / "mine.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"is not taken from the working folder.*STUDIO_TRUST_FOLDER"):
+        load_settings()
+    monkeypatch.setenv("STUDIO_TRUST_FOLDER", f"/elsewhere:{cwd}")
+    assert "127.0.0.1:9" in str(load_settings()) or "AWS_SECRET" in str(load_settings())
+
+
+def test_a_profile_that_was_typed_is_a_yes(place):
+    (place / "cwd" / "mine.toml").write_text('[chat]\nserver = "http://127.0.0.1:9/v1"')
+    assert load_settings("mine.toml").chat.server == "http://127.0.0.1:9/v1"
+
+
+def test_the_home_itself_may_be_the_working_folder(place, monkeypatch):
+    _write(place, "home", '[chat]\nserver = "http://127.0.0.1:9/v1"')
+    monkeypatch.chdir(place / "home")
+    assert load_settings().chat.server == "http://127.0.0.1:9/v1"

@@ -251,7 +251,8 @@ def load_settings(
         cwd: The folder to look in; the working directory by default.
 
     Raises:
-        UsageError: If something is wrong, with the file and line or the variable, the key and the nearest name.
+        UsageError: If something is wrong, with the file and line or the variable, the key and the nearest name; or if
+            ``./studio.toml`` says where briefs and keys go, and ``STUDIO_TRUST_FOLDER`` does not name its folder.
     """
     cwd = cwd or Path.cwd()
     known = known_keys()
@@ -260,18 +261,43 @@ def load_settings(
     layers = [command, environment(os.environ, cwd), *toml_layer(cwd / "studio.toml")]
     for layer in layers:
         layer.check(known)
+    own = next((layer.path("home") for layer in layers[:2] if "home" in layer.values), Path("~/.studio").expanduser())
+    _check_trust(layers[2:], cwd, own)
     home = next((layer.path("home") for layer in layers if "home" in layer.values), Path("~/.studio").expanduser())
     if home != cwd:
         mine = toml_layer(home / "studio.toml")
         for layer in mine:
             layer.check(known, without=("home",))
+        if home != own:  # a home that the working folder names is no more to be trusted
+            _check_trust(mine, cwd, own)
         layers += mine
-    layers += _profile_layers(layers, known)
+    profiles = _profile_layers(layers, known)
+    if not any("profile" in layer.values for layer in layers[:2]):  # nobody has typed it
+        _check_trust([one for one in profiles if one.folder.is_relative_to(cwd)], cwd, own)
+    layers += profiles
     for section in ("chat", "vision", "painter"):
         _part_from_adapter(layers, section)
     settings = _validated(layers, home)
     settings._origins.update(_origins(settings, layers))
     return settings
+
+
+def _check_trust(layers: list[Layer], cwd: Path, home: Path) -> None:
+    """Refuse what a file that merely lies in the working folder may not say without a yes: where briefs and keys go.
+
+    Raises:
+        UsageError: It names a server or a key's variable, and the folder is neither the home nor trusted.
+    """
+    trusted = os.environ.get("STUDIO_TRUST_FOLDER", "").split(os.pathsep)
+    if cwd.absolute() in (home.absolute(), *(Path(one).expanduser().absolute() for one in trusted if one)):
+        return
+    for layer in layers:
+        for key in flatten(layer.values):
+            if key.endswith((".server", ".api_key_env")) and layer.get(key) not in ("none", ""):
+                raise UsageError(
+                    f"{layer.place(key)}: {key} is not taken from the working folder, which may be anybody's",
+                    hint=f"set it in {home / 'studio.toml'}, or say yes: export STUDIO_TRUST_FOLDER={cwd.absolute()}",
+                )
 
 
 def _part_from_adapter(layers: list[Layer], section: str) -> None:
