@@ -141,7 +141,7 @@ def test_examples_of_settings_hold(page: str, home: Path, tmp_path: Path) -> Non
     for number, text in enumerate(blocks(ROOT / page, "toml")):
         folder = tmp_path / str(number)
         folder.mkdir()
-        (folder / "studio.toml").write_text(text, encoding="utf-8")
+        (home / "studio.toml").write_text(text, encoding="utf-8")
         load_settings(cwd=folder)
         assert tomllib.loads(text)
 
