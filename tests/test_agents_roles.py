@@ -319,6 +319,7 @@ def test_the_directors_rules(
     state = _state(critiques=critiques, round=number, decisions=decisions, pictures=[{"round": number}] * 2)
     changes, goto = director.director(desk.kit(critic_enabled=True, rounds=3), state)
     assert changes["decisions"][0]["choice"] == choice and changes["best"] == best
+    assert [(event.choice, event.best) for event in desk.of("decision")] == [(choice, best)]
     assert goto == {"finish": "__end__", "repaint": "illustrator", "rethink": "scientist"}[choice]
     assert changes.get("round", number) == number + (choice != "finish")
     assert bool(changes.get("messages")) == (choice == "rethink")

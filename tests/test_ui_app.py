@@ -23,8 +23,29 @@ from ui.pages.desk import Desk, Sheet, split, whole
 from ui.pages.render import TEMPLATES, render
 from ui.pages.view import Observer, View
 from workspace.errors import DataError, StorageError, UsageError
-from workspace.events import CritiqueReady, Notice, Question, RunStarted, RunStopped, StepFinished, StepStarted, Token
+from workspace.events import (
+    CritiqueReady,
+    Decision,
+    Notice,
+    Question,
+    RunStarted,
+    RunStopped,
+    StepFinished,
+    StepStarted,
+    Token,
+)
 
+MEASURES = {
+    "solid_fraction": 0.61,
+    "pitch": 1230.4,
+    "pitch_micrometres": 1743.2,
+    "thickness": 5.1,
+    "thickness_micrometres": 720.0,
+    "orientation_degrees": 3.0,
+    "anisotropy": 0.31,
+    "pores": 412,
+    "palette": [{"name": "cream"}],
+}
 BRIEF = {"text": "A light panel that stops cracks", "inspirations": ["nacre", "leaf"]}
 
 
@@ -259,6 +280,19 @@ def test_pictures_show_seed_prompt_and_critique(told: View) -> None:
     assert html.count("<figure>") == 2
     assert "seed 700" in html and "seed 701" in html and "staggered bricks" in html
     assert html.count("fit 8 of 10") == 1
+    assert "best" not in html.lower()
+
+
+def test_the_picture_that_the_director_holds_for_the_best_is_marked(told: View) -> None:
+    for picture, fit in ((0, 6), (1, 8)):
+        checks = [{"question": "Bricks?", "answer": "yes"}]
+        critique = {"picture": picture, "seen": "Rows of bricks.", "fit": fit, "checks": checks, "measures": MEASURES}
+        told.add(CritiqueReady(critique=critique, round=1))
+    told.add(Decision(choice="finish", reason="The best picture scores 0.90.", round=1, best=1))
+    first, second = page_results.pictures(told).split("<figure>")[1:]
+    assert "fit 8 of 10, the best" in second and "<em>Best</em>" in second
+    assert "fit 6 of 10</summary>" in first and "Best" not in first
+    assert "pitch 1,230 px (1.74 mm), thickness 5.1 px (720 µm)" in first
 
 
 @pytest.mark.parametrize(
@@ -271,6 +305,18 @@ def test_the_status_line_says_what_goes_on(status: str, words: str) -> None:
     assert f"<b>{words}</b>" in html
     assert ("the disk is full" in html) == (status == "failed")
     assert ("Resume goes on" in html) == (status == "failed")
+
+
+def test_notices_are_folded_away_when_the_run_is_over(told: View) -> None:
+    view = View("r1")
+    view.add(RunStarted(brief=BRIEF, profile="p"))
+    view.add(Notice(text="waiting for another design to end"))
+    assert "waiting for another design" in page_parts.status(view)
+    view.add(StepStarted(role="scientist", key="a", label="Relating"))
+    assert "waiting for another design" not in page_parts.status(view)
+    told.add(Notice(text="the long prompt is longer than its encoder reads"))
+    html = page_parts.status(told)
+    assert html.index("<summary>1 note</summary>") < html.index("the long prompt is longer")
 
 
 def test_the_clock_counts_sessions_not_the_pause_between() -> None:

@@ -207,6 +207,8 @@ def test_every_field_has_a_name_and_pictures_have_words(page: Any, address: str,
     page.locator("#card h2").wait_for()
     for label in ("Brief", "Inspirations", "Program", "Pictures", "Rounds", "Seed"):
         assert page.locator("#ask").get_by_label(label).count() == 1
+    assert page.get_by_role("heading", level=1).all_inner_texts() == ["Studio"]
+    assert page.locator("#masthead").get_by_role("link", name="Studio").get_attribute("href") == "./"
     words = page.locator("#pictures img").evaluate_all("images => images.map(image => image.alt)")
     assert words[0].startswith("Picture 1: staggered bricks")
     page.locator("#pictures a[data-zoom]").first.click()

@@ -104,12 +104,13 @@ class CritiqueReady(Stamped):
 
 
 class Decision(Stamped):
-    """What the Director chose: ``repaint``, ``rethink`` or ``finish``, and why."""
+    """What the Director chose: ``repaint``, ``rethink`` or ``finish``, why, and which picture is the best so far."""
 
     type: Literal["decision"] = "decision"
     choice: str
     reason: str
     round: int
+    best: int | None = None
 
 
 class Question(Stamped):

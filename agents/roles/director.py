@@ -120,7 +120,7 @@ def director(kit: Kit, state: DesignState) -> tuple[Json, AfterPainting]:
 
 
 def _decided(kit: Kit, state: DesignState, choice: str, reason: str, change: str) -> Json:
-    kit.emit(Decision(choice=choice, reason=reason, round=state["round"]))
+    kit.emit(Decision(choice=choice, reason=reason, round=state["round"], best=best(state)))
     return {"decisions": [{"choice": choice, "reason": reason, "change": change, "round": state["round"]}]}
 
 

@@ -6,10 +6,11 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.runs.figures import figures_line, numeral
 from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
 from workspace.errors import DataError, UsageError, one_line, unknown
 from workspace.files import publish, read_inside
@@ -77,7 +78,7 @@ def _document(design: MaterialDesign) -> list[str]:
     )
     properties = _table(
         ("Property", "Value", "Unit", "Basis"),
-        ((item.name, f"{item.value:,.6g}", item.unit, item.basis) for item in design.properties),
+        ((item.name, numeral(item.value), item.unit, item.basis) for item in design.properties),
     )
     return [
         f"# {_plain(design.title)}",
@@ -123,23 +124,6 @@ def _pictures(run: Design) -> list[str]:
         words = [_plain(critique.seen), checks, f"Change: {_plain(critique.change)}"]
         parts.append("\n\n".join([head, *words, *([f"Measured: {measured}"] if measured else [])]))
     return parts
-
-
-def figures_line(measures: Mapping[str, Any] | None) -> str:
-    """What was measured on a picture in one line; empty where nothing was."""
-    if not measures:
-        return ""
-    parts = [f"{measures['solid_fraction']:.0%} solid"]
-    for name, key in (("pitch", "pitch"), ("thickness", "thickness")):
-        pixels, real = measures[key], measures[f"{key}_micrometres"]
-        if pixels is not None:
-            parts.append(f"{name} {pixels:.3g} px" + (f" ({real:.3g} um)" if real is not None else ""))
-    angle = measures["orientation_degrees"]
-    along = "" if angle is None else f" along {angle:.0f} degrees"
-    parts.append(f"anisotropy {measures['anisotropy']:.2f}{along}")
-    parts.append(f"{measures['pores']} pores")
-    parts.append("colours " + ", ".join(colour["name"] for colour in measures["palette"]))
-    return ", ".join(parts)
 
 
 def _markdown(run: Design) -> bytes:

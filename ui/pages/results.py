@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studio.runs.report import figures_line
+from studio.runs.figures import figures_line, numeral
 from ui.pages.render import render
 from ui.pages.view import View
 from workspace.events import PictureReady
@@ -16,12 +16,16 @@ UNITS = {"1": "", "um": "µm", "degC": "°C", "MJ/m3": "MJ/m³", "J/m2": "J/m²"
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as it is shown: its number among all of the run, the name of its file, what the critic found."""
+    """A picture as it is shown: its number among all of the run, the name of its file, what the critic found.
+
+    ``best`` marks the one of several that the Director holds for the best.
+    """
 
     number: int
     name: str
     seed: int
     critique: dict[str, Any] | None
+    best: bool
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Round:
 
 def _figure(item: Mapping[str, Any]) -> str:
     unit = str(item.get("unit", ""))
-    return f"{item.get('value', 0):,.6g} {UNITS.get(unit, unit)}".strip()
+    return f"{numeral(item.get('value', 0))} {UNITS.get(unit, unit)}".strip()
 
 
 def card(view: View) -> str:
@@ -53,11 +57,12 @@ def card(view: View) -> str:
 
 def _critique(view: View, picture: PictureReady) -> dict[str, Any] | None:
     found = [item for item in view.critiques if item.get("picture") == picture.index and item["round"] == picture.round]
-    return found[-1] | {"measured": figures_line(found[-1].get("measures"))} if found else None
+    return found[-1] | {"measured": figures_line(found[-1].get("measures"), UNITS)} if found else None
 
 
 def _picture(view: View, number: int, picture: PictureReady) -> Picture:
-    return Picture(number, picture.path.rsplit("/", 1)[-1], picture.seed, _critique(view, picture))
+    best = picture.index == view.best and bool(view.critiques) and len(view.pictures) > 1
+    return Picture(number, picture.path.rsplit("/", 1)[-1], picture.seed, _critique(view, picture), best)
 
 
 def pictures(view: View) -> str:

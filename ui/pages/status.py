@@ -110,7 +110,8 @@ def status(view: View, now: float | None = None) -> str:
         phases=_phases(view),
         step=step,
         steps=steps,
-        notices=view.notices[-3:],
+        over=view.over,
+        notices=view.notices if view.over or not view.turns else [],
     )
 
 

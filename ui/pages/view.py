@@ -76,7 +76,7 @@ class View:
     pictures: dict[str, PictureReady] = field(default_factory=dict)
     progress: tuple[int, int] = (0, 0)
     critiques: list[dict[str, Any]] = field(default_factory=list)
-    decision: str = ""
+    best: int | None = None
     notices: list[str] = field(default_factory=list)
     question: str = ""
     message: str = ""
@@ -142,7 +142,7 @@ class View:
                 self.phase = "Critique"
                 self.critiques.append({**event.critique, "round": event.round})
             case Decision():
-                self.decision = f"{event.choice}: {event.reason}"
+                self.best = event.best
 
 
 @dataclass
