@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.runs.figures import length, plain
+from studio.runs.figures import length, numeral
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from studio.runs.figures import length, plain
     [(0, "0"), (0.28, "0.28"), (0.00002, "0.00002"), (1240, "1,240"), (1_000_000, "1,000,000"), (123456.7, "123,457")],
 )
 def test_numbers_are_plain(value: float, text: str) -> None:
-    assert plain(value) == text
+    assert numeral(value) == text
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_units_are_spelled_as_asked() -> None:
 
 @given(st.floats(0, 1e12))
 def test_no_figure_is_in_powers_of_ten(value: float) -> None:
-    assert "e" not in plain(value).lower() and "e" not in length(value).lower()
+    assert "e" not in numeral(value).lower() and "e" not in length(value).lower()

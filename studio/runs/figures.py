@@ -10,7 +10,7 @@ LENGTHS = ((1e9, "km"), (1e6, "m"), (1e3, "mm"), (1.0, "um"), (1e-3, "nm"))
 """Units of length with the micrometres in each, the longest first."""
 
 
-def plain(value: float, digits: int = 6) -> str:
+def numeral(value: float, digits: int = 6) -> str:
     """Write a number with at most so many significant digits: ``1,740``, ``12.5``, ``0.00002``."""
     return f"{Decimal(f'{value:.{digits}g}'):,f}"
 
@@ -24,7 +24,7 @@ def length(micrometres: float, spelled: Mapping[str, str] | None = None) -> str:
     """
     shown = float(f"{micrometres:.3g}")
     size, unit = next((pair for pair in LENGTHS if shown >= pair[0]), LENGTHS[-1])
-    return f"{plain(shown / size, 3)} {(spelled or {}).get(unit, unit)}"
+    return f"{numeral(shown / size, 3)} {(spelled or {}).get(unit, unit)}"
 
 
 def figures_line(measures: Mapping[str, Any] | None, spelled: Mapping[str, str] | None = None) -> str:
@@ -40,7 +40,9 @@ def figures_line(measures: Mapping[str, Any] | None, spelled: Mapping[str, str] 
     for name in ("pitch", "thickness"):
         pixels, real = measures[name], measures[f"{name}_micrometres"]
         if pixels is not None:
-            parts.append(f"{name} {plain(pixels, 3)} px" + (f" ({length(real, spelled)})" if real is not None else ""))
+            parts.append(
+                f"{name} {numeral(pixels, 3)} px" + (f" ({length(real, spelled)})" if real is not None else "")
+            )
     angle = measures["orientation_degrees"]
     along = "" if angle is None else f" along {angle:.0f} degrees"
     parts.append(f"anisotropy {measures['anisotropy']:.2f}{along}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs.figures import figures_line, plain
+from studio.runs.figures import figures_line, numeral
 from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
 from workspace.errors import DataError, UsageError, one_line, unknown
 from workspace.files import publish, read_inside
@@ -78,7 +78,7 @@ def _document(design: MaterialDesign) -> list[str]:
     )
     properties = _table(
         ("Property", "Value", "Unit", "Basis"),
-        ((item.name, plain(item.value), item.unit, item.basis) for item in design.properties),
+        ((item.name, numeral(item.value), item.unit, item.basis) for item in design.properties),
     )
     return [
         f"# {_plain(design.title)}",

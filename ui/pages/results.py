@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studio.runs.figures import figures_line, plain
+from studio.runs.figures import figures_line, numeral
 from ui.pages.render import render
 from ui.pages.view import View
 from workspace.events import PictureReady
@@ -39,7 +39,7 @@ class Round:
 
 def _figure(item: Mapping[str, Any]) -> str:
     unit = str(item.get("unit", ""))
-    return f"{plain(item.get('value', 0))} {UNITS.get(unit, unit)}".strip()
+    return f"{numeral(item.get('value', 0))} {UNITS.get(unit, unit)}".strip()
 
 
 def card(view: View) -> str:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from studio.runs.figures import figures_line, plain
+from studio.runs.figures import figures_line, numeral
 
 if TYPE_CHECKING:
     from studio import Design, MaterialDesign, RunSummary
@@ -45,7 +45,7 @@ def _list(title: str, items: Iterable[str]) -> RenderableType:
 
 def figure(value: float, unit: str) -> str:
     """Write a property's value with its unit."""
-    return plain(value) if unit == "1" else f"{plain(value)} {unit}"
+    return numeral(value) if unit == "1" else f"{numeral(value)} {unit}"
 
 
 def _document(design: MaterialDesign) -> list[RenderableType]:
