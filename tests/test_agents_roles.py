@@ -14,10 +14,12 @@ from agents.documents import Brief, ImagePrompt
 from agents.experience import quantities
 from agents.kit import derive
 from agents.roles import director, illustrator
-from agents.roles import scientist as roles
 from agents.roles.critic import answered_by, checklist, critic, critique_schema, width_of
+from agents.roles.engineer import design_schema, engineer
 from agents.roles.illustrator import SHORT_WORDS, composed, cut, reworded
 from agents.roles.painter import painter
+from agents.roles.reviewer import reviewer
+from agents.roles.scientist import after_turn, scientist, to_last_sentence
 from agents.state import initial_state
 from agents.vocabulary import Vocabulary, contains, stems
 from tests.fixtures_run import VOCABULARY, Desk, InstantPainter, ScriptedChat, design, image_prompt
@@ -40,14 +42,14 @@ def test_seeds_are_stable_and_differ() -> None:
 def test_the_scientist_streams_and_goes_through_the_program(desk: Desk) -> None:
     kit = desk.kit()
     state: Any = initial_state(BRIEF)
-    changes = roles.scientist(kit, state)
+    changes = scientist(kit, state)
     asked, answer = changes["messages"]
     assert asked["role"] == "user" and "structure of leaves" in asked["content"]
     assert answer["content"] == "".join(event.text for event in desk.of("token"))
-    assert roles.after_turn(kit, state, changes) == "scientist"
+    assert after_turn(kit, state, changes) == "scientist"
     finished = desk.of("step_finished")[-1]
     assert (finished.key, finished.replayed) == ("scientist/turn-1", False)
-    again = roles.scientist(kit, state)
+    again = scientist(kit, state)
     assert again == changes
     assert desk.of("step_finished")[-1].replayed
     assert desk.computed == ["scientist/turn-1"]
@@ -58,7 +60,7 @@ def test_the_scientist_answers_comments_before_the_program(desk: Desk) -> None:
         {"role": "assistant", "name": "scientist", "content": "A draft."},
         {"role": "user", "name": "reviewer", "content": "Give a number."},
     ]
-    changes = roles.scientist(desk.kit(), _state(messages=said, turn=3))
+    changes = scientist(desk.kit(), _state(messages=said, turn=3))
     assert [message["role"] for message in changes["messages"]] == ["assistant"]
     assert changes["turn"] == 3 and desk.computed == ["scientist/turn-2"]
 
@@ -73,7 +75,7 @@ def test_the_scientist_answers_comments_before_the_program(desk: Desk) -> None:
 )
 def test_a_brief_without_inspirations_gets_some(desk: Desk, text: str, names: list[str]) -> None:
     state: Any = initial_state(Brief(text=text))
-    changes = roles.scientist(desk.kit(), state)
+    changes = scientist(desk.kit(), state)
     assert changes["inspirations"] == names
     assert ("scientist/inspirations" in desk.computed) == (names == ["bone", "bamboo"])
 
@@ -92,16 +94,14 @@ class CutOff(ScriptedChat):
 
 def test_an_empty_answer_is_a_fault_and_leaves_nothing(desk: Desk) -> None:
     with pytest.raises(ServiceError, match="empty answer at scientist/turn-1"):
-        roles.scientist(desk.kit(chat=lambda role, seed: Silent()), _state())
+        scientist(desk.kit(chat=lambda role, seed: Silent()), _state())
     assert not desk.stored
 
 
 def test_an_answer_cut_off_ends_at_its_last_sentence(desk: Desk) -> None:
-    changes = roles.scientist(desk.kit(chat=lambda role, seed: CutOff()), _state())
+    changes = scientist(desk.kit(chat=lambda role, seed: CutOff()), _state())
     assert changes["messages"][-1]["content"] == "The mesh is 2.5 mm wide. It holds."
-    assert roles.to_last_sentence("One. then a very long run without an end") == (
-        "One. then a very long run without an end"
-    )
+    assert to_last_sentence("One. then a very long run without an end") == ("One. then a very long run without an end")
 
 
 def test_the_reviewer_sends_back_or_approves(desk: Desk) -> None:
@@ -109,21 +109,21 @@ def test_the_reviewer_sends_back_or_approves(desk: Desk) -> None:
     review = {"verdict": "revise", "comments": "The draft lacks a number for toughness."}
     approval = {"verdict": "approve", "comments": "The draft now has its number."}
     kit = desk.kit(documents={"Review": [review, approval]})
-    changes = roles.reviewer(kit, _state(messages=said))
+    changes = reviewer(kit, _state(messages=said))
     assert changes["reviews"] == [review]
     assert changes["messages"][0]["role"] == "user" and "lacks a number" in changes["messages"][0]["content"]
-    assert "messages" not in roles.reviewer(kit, _state(messages=said, reviews=[review]))
+    assert "messages" not in reviewer(kit, _state(messages=said, reviews=[review]))
     assert desk.computed == ["reviewer/review-1", "reviewer/review-2"]
 
 
 def test_the_engineer_must_name_every_inspiration(desk: Desk) -> None:
     said = [{"role": "assistant", "name": "scientist", "content": "A draft."}]
-    changes = roles.engineer(desk.kit(), _state(messages=said))
+    changes = engineer(desk.kit(), _state(messages=said))
     assert [source["name"] for source in changes["design"]["inspirations"]] == ["collagen", "leaves"]
     assert desk.of("design_ready")[0].design == changes["design"]
     lacking = design([], 1) | {"inspirations": design([], 1)["inspirations"][:1]}
     with pytest.raises(ValidationError, match="does not name leaves"):
-        roles.design_schema(("collagen", "leaves")).model_validate(lacking)
+        design_schema(("collagen", "leaves")).model_validate(lacking)
 
 
 def test_the_engineer_passes_hints_on(desk: Desk) -> None:
@@ -135,7 +135,7 @@ def test_the_engineer_passes_hints_on(desk: Desk) -> None:
 
     said = [{"role": "assistant", "name": "scientist", "content": "Sheets of silk."}]
     with pytest.raises(ServiceError):
-        roles.engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
+        engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
     name, hints, seed, text = seen[0]
     assert name == "MaterialDesign" and hints["inspirations.name"] == ["spider silk", "bone"]
     quantity = next(one for one in quantities() if one.name == hints["properties.name"][0])

@@ -222,7 +222,12 @@ def test_a_missing_picture_and_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [(None, "carries no Studio settings"), ("{", "do not hold"), ('{"prompt": "a"}', "seed"), ("[]", "do not hold")],
+    [
+        (None, "carries no Studio settings"),
+        ("{", "do not hold"),
+        ('{"prompt": "a"}', "long_prompt: Field required"),
+        ("[]", "do not hold"),
+    ],
 )
 def test_settings_that_do_not_hold(text: str | None, word: str, tmp_path: Path) -> None:
     info = PngInfo()

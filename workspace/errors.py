@@ -12,13 +12,12 @@ StudioError                1   anything Studio raises on purpose
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
-    from pydantic_core import ErrorDetails
 
 LONGEST_LINE = 200
 LONGEST_VALUE = 60
@@ -105,7 +104,7 @@ def one_line(fault: BaseException | str, most: int = LONGEST_LINE) -> str:
     return line if len(line) <= most else f"{line[: most - 4].rstrip()} ..."
 
 
-def first_fault(error: ValidationError) -> ErrorDetails:
+def first_fault(error: ValidationError) -> Mapping[str, Any]:
     """What of all that pydantic found wrong is told: an unknown key, or what comes first.
 
     A key that is misspelt is one too many and one that is missing; the first of the two says what to change.

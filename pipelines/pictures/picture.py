@@ -109,7 +109,7 @@ def make_spec(**fields: object) -> PictureSpec:
     """Build a specification from a request.
 
     Raises:
-        UsageError: A field is out of range; the line names each.
+        UsageError: A field is out of range; the line names the first.
     """
     for side in ("width", "height"):
         value = fields.get(side)
