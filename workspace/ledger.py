@@ -106,7 +106,7 @@ class Ledger:
     def __init__(self, path: Path, *, reading: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._connection = connect_reading(path, version=VERSION) if reading else None
+        self._connection: Any = connect_reading(path, version=VERSION) if reading else None
         if self._connection is None:
             self._connection = connect(path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0})
         self.jobs = Jobs(self)
