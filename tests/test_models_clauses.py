@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from training.embedded.microstructures.drawing import GRADED, UNITS, caption, pa
 from training.embedded.microstructures.wordings import JOINS
 from training.embedded.painter import tagger as clauses
 from workspace.errors import DataError
+from workspace.progress import Progress, Remark
 
 __all__ = ["encoder_folder"]  # a fixture
 
@@ -147,14 +147,14 @@ def test_a_tagger_learns_where_structures_stand(
     painter: Path,
     encoder_folder: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clauses, "_HELD_OUT", 50)
     whole = []
     for steps in (1, 300):  # the second call goes on from the first
-        clauses.main(painter, encoder_folder, tmp_path, count=1200, steps=steps, batch=48)
-        whole.append(json.loads(capsys.readouterr().out.splitlines()[-1])["held_out_whole_captions"])
+        remarks: list[Progress] = []
+        clauses.main(painter, encoder_folder, tmp_path, 1200, steps, 48, remarks.append)
+        whole.append(next(float(one.text.split()[0]) for one in remarks if isinstance(one, Remark)))
     assert whole[0] < 0.2 and whole[1] > 0.25
 
 

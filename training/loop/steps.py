@@ -110,7 +110,7 @@ def _led_back(loss: Loss) -> float:
     """Lead every part of a loss back to the weights' gradients; the sum of the parts."""
     value = 0.0
     for part in (loss,) if isinstance(loss, torch.Tensor) else loss:
-        part.backward()  # type: ignore[no-untyped-call]
+        part.backward()
         value += float(part.detach())
     return value
 
