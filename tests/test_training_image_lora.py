@@ -195,7 +195,7 @@ class TestFolder:
     [
         ("rank: [", "cannot be read"),
         ("name: x1\nbase: b\npictures: p\nrnak: 4", r"unknown key 'rnak'; did you mean 'rank'"),
-        ("name: x1\nbase: b\npictures: p\nrank: 0", "rank: Input should be greater"),
+        ("name: x1\nbase: b\npictures: p\nrank: 0", "rank must be 1 to 256, not 0"),
         ("name: x1\nbase: b", "pictures: Field required"),
         ("- a list", "should be a valid dictionary"),
     ],

@@ -8,8 +8,7 @@ another picture's, laid out as the critic is asked.
 Killed at any moment, the same command goes on from its last checkpoint.
 
     python -m training.embedded.critic.train --base ~/.studio/models/smollm2-135m-instruct --tower DIR \
-        --painted DIR --out DIR
-        --start models/weights/studio-critic
+        --painted DIR --out DIR --start models/weights/studio-critic
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ import torch
 from models.encoders.eyes import Eyes, lay_eyes
 from training.embedded.critic.rows import WEIGHTS, Truth, spelled, tree, wanted_of
 from training.embedded.critic.tower import NAMES, Seer, data, load_seer, to_input, verdicts
+from training.embedded.microstructures.families import Rng
 from training.embedded.writer.adapter import add_options, lay_adapter, load, plan, recipe_note
 from training.embedded.writer.branches import Laid, lay_out, log_likelihoods
 from training.loop.checkpoints import load_tensors, note_recipe, save_tensors
@@ -116,6 +116,43 @@ def introduce(
     return sum(last) / len(last)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What the critic learns from.
+
+    Attributes:
+        states: What the tower sees of every picture, (n, 2 * width).
+        seen: The verdict of the tower's heads on each.
+        truths: What each shows, the family first that is seen most plainly.
+        drawn: Numbers of the drawn pictures, without the held-out ones.
+        painted: Numbers of the painted ones that show what was asked for.
+    """
+
+    states: torch.Tensor
+    seen: Sequence[Truth]
+    truths: Sequence[Truth]
+    drawn: Sequence[int]
+    painted: Sequence[int]
+
+    def draw(self, rng: Rng, painted_share: float) -> int:
+        """The number of a picture, drawn or painted."""
+        painted = bool(self.painted) and rng.random() < painted_share
+        numbers = self.painted if painted else self.drawn
+        return numbers[int(rng.integers(len(numbers)))]
+
+
+def lesson_of(seer: Seer, tower: Path, painted: Path | None, out: Path, count: int, tell: Tell) -> Lesson:
+    """Look at every picture and keep those whose truth is believed."""
+    pictures, truths, drawn = data(tower, count, seer.eyes.shape.size, painted)
+    eyes = hashlib.sha256((tower / "seer.safetensors").read_bytes()).hexdigest()[:12]
+    states = looked_at(seer, pictures, out / f"states-{eyes}-{len(pictures)}.safetensors")
+    sure = believable(seer, states, truths, drawn)
+    counts = f"{drawn} drawn pictures, {len(truths) - drawn} painted ones of which {len(sure)} are believable"
+    tell(Remark(stage="critic", text=counts))
+    seen = verdicts(seer, states)
+    return Lesson(states, seen, list(map(in_order, truths, seen)), range(drawn - _HELD_OUT), sure)
+
+
 @flushed()
 def main(
     base: Path,
@@ -146,41 +183,30 @@ def main(
     """
     note_recipe(out, recipe_note(recipe, start), free=("steps",))
     seer = load_seer(tower / "seer.safetensors")
-    pictures, truths, drawn = data(tower, recipe.count, seer.eyes.shape.size, painted)
-    eyes = hashlib.sha256((tower / "seer.safetensors").read_bytes()).hexdigest()[:12]
-    states = looked_at(seer, pictures, out / f"states-{eyes}-{len(pictures)}.safetensors")
-    sure = believable(seer, states, truths, drawn)
-    counts = f"{drawn} drawn pictures, {len(truths) - drawn} painted ones of which {len(sure)} are believable"
-    tell(Remark(stage="critic", text=counts))
-    seen = verdicts(seer, states)
-    truths = list(map(in_order, truths, seen))
+    lesson = lesson_of(seer, tower, painted, out, recipe.count, tell)
     model, tokenizer = load(base, recipe.rank, recipe.seed, start)
-    tokens, usable = seer.eyes.shape.tokens, [*range(drawn - _HELD_OUT), *sure]
-    connector = seer.eyes.connector.requires_grad_(True)
+    tokens, connector = seer.eyes.shape.tokens, seer.eyes.connector.requires_grad_(True)
     if not (checkpoint := out / "critic.safetensors").is_file():
-        verdict = torch.tensor([spelled(seen[number], tokenizer, tokens) for number in usable])
+        usable = [*lesson.drawn, *lesson.painted]
+        verdict = torch.tensor([spelled(lesson.seen[number], tokenizer, tokens) for number in usable])
         words = model.get_input_embeddings().weight.detach()
-        left = introduce(connector, states[usable], verdict, words, recipe.introduction)
+        left = introduce(connector, lesson.states[usable], verdict, words, recipe.introduction)
         tell(Remark(stage="critic", text=f"{left:.4f} of the embeddings' variance is left to the connector"))
     trainee = Trainee(Speaker(connector.bfloat16(), model), recipe.rate, 0.98, checkpoint)
     weights = torch.tensor(WEIGHTS)
 
-    def rows(step: int) -> list[tuple[int, Laid]]:
-        rng = np.random.default_rng([recipe.seed, step])
-        made = []
-        for _ in range(recipe.batch):
-            from_painted = bool(sure) and rng.random() < recipe.painted_share
-            number = sure[int(rng.integers(len(sure)))] if from_painted else int(rng.integers(drawn - _HELD_OUT))
-            truth = truths[number]
-            wanted = wanted_of(truth, rng, matching=rng.random() < 0.5)
-            made.append((number, lay_out(tree(truth, wanted, rng, tokenizer, tokens), LONGEST)))
-        return made
+    def row(rng: Rng) -> tuple[int, Laid]:
+        number = lesson.draw(rng, recipe.painted_share)
+        truth = lesson.truths[number]
+        wanted = wanted_of(truth, rng, matching=rng.random() < 0.5)
+        return number, lay_out(tree(truth, wanted, rng, tokenizer, tokens), LONGEST)
 
     def loss_at(step: int) -> Iterator[torch.Tensor]:
-        made = rows(step)
-        total = sum(float(weights[laid.branch].sum()) for _, laid in made)
-        for number, laid in made:
-            picture = connector(states[number].bfloat16())
+        rng = np.random.default_rng([recipe.seed, step])
+        rows = [row(rng) for _ in range(recipe.batch)]
+        total = sum(float(weights[laid.branch].sum()) for _, laid in rows)
+        for number, laid in rows:
+            picture = connector(lesson.states[number].bfloat16())
             yield -(log_likelihoods(model, laid, picture) * weights[laid.branch]).sum() / total
 
     train(trainee, plan("critic", recipe.steps), loss_at, out, tell)
