@@ -13,12 +13,7 @@ from pydantic import ValidationError
 from agents.documents import Brief, ImagePrompt
 from agents.experience import quantities
 from agents.kit import derive
-<<<<<<< HEAD
 from agents.roles import director, illustrator
-=======
-from agents.roles import director, engineer, illustrator, reviewer
-from agents.roles import scientist as roles
->>>>>>> loop
 from agents.roles.critic import answered_by, checklist, critic, critique_schema, width_of
 from agents.roles.engineer import design_schema, engineer
 from agents.roles.illustrator import SHORT_WORDS, composed, cut, reworded
@@ -114,36 +109,21 @@ def test_the_reviewer_sends_back_or_approves(desk: Desk) -> None:
     review = {"verdict": "revise", "comments": "The draft lacks a number for toughness."}
     approval = {"verdict": "approve", "comments": "The draft now has its number."}
     kit = desk.kit(documents={"Review": [review, approval]})
-<<<<<<< HEAD
     changes = reviewer(kit, _state(messages=said))
     assert changes["reviews"] == [review]
     assert changes["messages"][0]["role"] == "user" and "lacks a number" in changes["messages"][0]["content"]
     assert "messages" not in reviewer(kit, _state(messages=said, reviews=[review]))
-=======
-    changes = reviewer.reviewer(kit, _state(messages=said))
-    assert changes["reviews"] == [review]
-    assert changes["messages"][0]["role"] == "user" and "lacks a number" in changes["messages"][0]["content"]
-    assert "messages" not in reviewer.reviewer(kit, _state(messages=said, reviews=[review]))
->>>>>>> loop
     assert desk.computed == ["reviewer/review-1", "reviewer/review-2"]
 
 
 def test_the_engineer_must_name_every_inspiration(desk: Desk) -> None:
     said = [{"role": "assistant", "name": "scientist", "content": "A draft."}]
-<<<<<<< HEAD
     changes = engineer(desk.kit(), _state(messages=said))
-=======
-    changes = engineer.engineer(desk.kit(), _state(messages=said))
->>>>>>> loop
     assert [source["name"] for source in changes["design"]["inspirations"]] == ["collagen", "leaves"]
     assert desk.of("design_ready")[0].design == changes["design"]
     lacking = design([], 1) | {"inspirations": design([], 1)["inspirations"][:1]}
     with pytest.raises(ValidationError, match="does not name leaves"):
-<<<<<<< HEAD
         design_schema(("collagen", "leaves")).model_validate(lacking)
-=======
-        engineer.design_schema(("collagen", "leaves")).model_validate(lacking)
->>>>>>> loop
 
 
 def test_the_engineer_passes_hints_on(desk: Desk) -> None:
@@ -155,11 +135,7 @@ def test_the_engineer_passes_hints_on(desk: Desk) -> None:
 
     said = [{"role": "assistant", "name": "scientist", "content": "Sheets of silk."}]
     with pytest.raises(ServiceError):
-<<<<<<< HEAD
         engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
-=======
-        engineer.engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
->>>>>>> loop
     name, hints, seed, text = seen[0]
     assert name == "MaterialDesign" and hints["inspirations.name"] == ["spider silk", "bone"]
     quantity = next(one for one in quantities() if one.name == hints["properties.name"][0])

@@ -152,16 +152,10 @@ def test_a_tagger_learns_where_structures_stand(
     monkeypatch.setattr(clauses, "_HELD_OUT", 50)
     whole = []
     for steps in (1, 300):  # the second call goes on from the first
-<<<<<<< HEAD
         events: list[Progress] = []
         clauses.main(painter, encoder_folder, tmp_path, count=1200, steps=steps, batch=48, tell=events.append)
         [remark] = [event for event in events if isinstance(event, Remark)]
         whole.append(float(remark.text.split()[0]))
-=======
-        remarks: list[Progress] = []
-        clauses.main(painter, encoder_folder, tmp_path, 1200, steps, 48, remarks.append)
-        whole.append(next(float(one.text.split()[0]) for one in remarks if isinstance(one, Remark)))
->>>>>>> loop
     assert whole[0] < 0.2 and whole[1] > 0.25
 
 
