@@ -275,8 +275,8 @@ class TestFolders:
             run(tmp_path, papers)
 
     def test_a_converter_that_there_is_not(self, papers: Path, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="pdf: Input should be 'pdfium', 'pdftext' or 'marker', not 'marke'"):
-            train_corpus([papers], tmp_path / "out", pdf="marke")
+        with pytest.raises(UsageError, match="unknown pdf 'marke'; did you mean 'marker'"):
+            train_corpus([papers], out=tmp_path / "out", pdf="marke")
 
     def test_an_input_that_cannot_be_one(self, papers: Path, tmp_path: Path) -> None:
         os.mkfifo(papers / "pipe")

@@ -492,14 +492,14 @@ class TestErrors:
     def test_options_are_worded(self, corpus: Path, home: Path, tmp_path: Path) -> None:
         for options, why in (
             ({"kinds": ("opne",)}, "kinds: unknown kind 'opne'; did you mean 'open'"),
-            ({"limit": 0}, "limit: .*not 0"),
+            ({"limit": 0}, "limit must be 1 or more, not 0"),
             ({"server": "localhost"}, "server: must begin with http"),
             ({"model": "no-such-model"}, "no-such-model"),
         ):
             with pytest.raises(UsageError, match=why):
-                train_distil(corpus, tmp_path / "out", settings=load_settings(), **options)
+                train_distil(corpus, out=tmp_path / "out", settings=load_settings(), **options)
         with pytest.raises(ServiceError, match="smollm2-360m"):
-            train_distil(corpus, tmp_path / "out", model="smollm2-360m-instruct", settings=load_settings())
+            train_distil(corpus, out=tmp_path / "out", model="smollm2-360m-instruct", settings=load_settings())
 
     def test_the_command(
         self,

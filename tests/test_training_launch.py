@@ -197,7 +197,7 @@ class TestMessages:
 
 
 def test_an_unknown_launcher_and_options_without_one_are_refused(home: Path) -> None:
-    with pytest.raises(UsageError, match="launch: Input should be 'none', 'accelerate' or 'ray', not 'rey'"):
+    with pytest.raises(UsageError, match="unknown launch 'rey'; did you mean 'ray'"):
         studio.train_recipe("tiny", launch="rey")
     with pytest.raises(UsageError, match="need a launcher"):
         studio.train_recipe("tiny", processes=2)

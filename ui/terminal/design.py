@@ -14,6 +14,7 @@ from ui.terminal.console import Session, consoles, print_json
 from ui.terminal.follow import follow, interactive, leave, submitted
 from ui.terminal.generate import Asked, Command
 from ui.terminal.live import view
+from workspace.errors import UsageError
 
 if TYPE_CHECKING:
     from workspace.events import Event
@@ -84,10 +85,21 @@ def resume(asked: Asked) -> None:
     from studio.designs import queue_again
 
     Session.run_id = asked.subject
-    if queue_again(asked.subject, asked.options):
+    if _other_job(asked.subject):
+        studio.retry_job(asked.subject)
+        follow(asked.subject, again=f"studio jobs retry {asked.subject}")
+    elif queue_again(asked.subject, asked.options):
         _to_the_end(asked.subject, asked.as_json, interactive(asked.as_json))
     else:
         _show(studio.open_run(asked.subject), asked.as_json)
+
+
+def _other_job(job_id: str) -> bool:
+    """Whether there is a job of that id that is no design."""
+    try:
+        return bool(studio.open_job(job_id).kind != "design")
+    except UsageError:
+        return False
 
 
 def _to_the_end(run_id: str, as_json: bool, with_person: bool) -> None:

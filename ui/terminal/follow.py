@@ -33,14 +33,18 @@ def submitted(job_id: str, as_json: bool) -> None:
     err.print(f"follow it with: studio jobs watch {job_id}", markup=False)
 
 
-def follow(job_id: str) -> Event:
+def follow(job_id: str, *, again: str | None = None) -> Event:
     """Show a job's events until it ends or waits, and return the last one; Ctrl-C stops the job.
+
+    Args:
+        job_id: Which job.
+        again: How it is gone on with, where not by ``studio resume``.
 
     Raises:
         Interrupted: It was stopped; a second Ctrl-C leaves at once.
         StudioError: It failed; as its worker said.
     """
-    Session.run_id = job_id
+    Session.run_id = "" if again else job_id
     last: Event | None = None
     stopping = False
     with view(consoles()[1]) as show:
@@ -57,8 +61,12 @@ def follow(job_id: str) -> Event:
                 if not studio.stop_job(job_id):
                     raise
     if last is None or last.type not in ("run_stopped", "job_stopped", "run_finished", "job_finished"):
-        raise Interrupted("stopped", hint=f"studio jobs retry {job_id}")  # taken out of the queue before it began
+        raise Interrupted(
+            "stopped", hint=again or f"studio jobs retry {job_id}"
+        )  # taken out of the queue before it began
     if last.type in ("run_stopped", "job_stopped") and last.status != "waiting":
+        if again and last.exit_code == Interrupted.exit_code:
+            raise Interrupted("stopped", hint=again)
         raise fault_of(last.exit_code, last.message)
     if last.type == "run_stopped" and last.exit_code == UsageError.exit_code:
         raise UsageError(studio.open_run(job_id).message or last.message)

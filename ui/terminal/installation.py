@@ -80,7 +80,7 @@ def fetch(asked: Asked) -> None:
     if asked.detach:
         submitted(job_id, asked.as_json)
         return
-    follow(job_id)
+    follow(job_id, again="the same command goes on")
     made = finished(job_id)
     if asked.as_json:
         print_json(made)

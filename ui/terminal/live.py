@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workspace.events import Event
 
 EVERY = 2.0  # seconds between two lines of one count where there is no terminal
+QUIET = ("picture_progress", "document_read")  # counts that only a bar shows
 ROLE_STYLE = {
     "scientist": "cyan",
     "reviewer": "magenta",
@@ -64,7 +65,7 @@ class Plain:
         words = sentence(event)
         if words:
             self.line(words)
-        elif event.type != "picture_progress" and (counted := _counted(event)) is not None:
+        elif event.type not in QUIET and (counted := _counted(event)) is not None:
             what, done, of, said = counted
             now = time.monotonic()
             if done >= of or what != self._last[0] or now - self._last[1] >= EVERY:

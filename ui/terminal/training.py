@@ -8,6 +8,7 @@ from ui.terminal.console import consoles, lines
 from ui.terminal.follow import finished, follow, shown, submitted
 from ui.terminal.generate import Asked, Command
 
+AGAIN = "the same command goes on"
 EPILOG = (
     "Examples:\n\n  studio train corpus papers/ --out corpus\n\n  studio train distil corpus --out distilled\n\n"
     "  studio train run llama-3.1-8b-instruct --plan\n\n  studio train image-lora my-leaves.yaml\n\n"
@@ -70,7 +71,7 @@ def run(asked: Asked) -> None:
         if asked.detach:
             submitted(job_id, asked.as_json)
             return
-        follow(job_id)
+        follow(job_id, again=AGAIN)
         result = finished(job_id)
     shown(result, asked.as_json, SHOW.get((asked.verb.name, asked.verb.at_once(options)), _plainly))
 
