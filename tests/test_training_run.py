@@ -141,7 +141,7 @@ def test_metrics_go_elsewhere_only_where_a_package_is_there(
     line = "error: tensorboard, wandb are not installed (pip install -c constraints.txt '.[metrics]')\n"
     assert capsys.readouterr().err == line
     recipe.write_text(text.replace("bf16: false", "report_to: [mlflow]\n    bf16: false", 1))
-    with pytest.raises(DataError, match=r"stages.0.args.report_to.0: Input should be 'tensorboard' or 'wandb'"):
+    with pytest.raises(DataError, match=r"unknown stages.0.args.report_to.0 'mlflow'; choices: tensorboard, wandb"):
         open_run(recipe, home)
 
 
