@@ -71,6 +71,8 @@ def load_config(path: Path) -> ImageLoraConfig:
     """
     try:
         config = ImageLoraConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError(f"training file {path} is not there") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         raise DataError(f"training file {path} cannot be read: {one_line(fault)}") from None
     except ValidationError as fault:

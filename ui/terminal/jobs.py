@@ -42,18 +42,23 @@ def listed(asked: Asked) -> None:
     if not rows:
         consoles()[1].print("no jobs")
         return
+    cells = [_cells(row) for row in rows]
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    made.add_column("job", header_style="dim", no_wrap=True, min_width=max(len(row.job_id) for row in rows))
-    for column in ("state", "kind", "changed"):
-        made.add_column(column, header_style="dim", no_wrap=True)
+    for number, column in enumerate(("job", "state", "kind", "changed")):
+        widest = max(len(column), *(len(line[number]) for line in cells))
+        made.add_column(column, header_style="dim", no_wrap=True, min_width=widest)
     made.add_column("about", header_style="dim", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        state = row.state if row.before is None else f"queued, {row.before} before"
-        about = " ".join((row.title if not row.message else f"{row.title}: {row.message}").split())
+    for row, line in zip(rows, cells, strict=True):
         style = STATUS_STYLE.get(row.state, "")
-        cells = (row.job_id, state, row.kind, _ago(row.updated), about)
-        made.add_row(*(Text(cell, style=style if number == 1 else "") for number, cell in enumerate(cells)))
+        made.add_row(*(Text(cell, style=style if number == 1 else "") for number, cell in enumerate(line)))
     consoles()[0].print(made)
+
+
+def _cells(row: studio.JobSummary) -> tuple[str, ...]:
+    """A job's line: id, how it stands, kind, when that changed, what it is about and why it stands so."""
+    state = row.state if row.before is None else f"queued, {row.before} before"
+    about = " ".join((row.title if not row.message else f"{row.title}: {row.message}").split())
+    return (row.job_id, state, row.kind.removeprefix("train_"), _ago(row.updated), about)
 
 
 def _ago(when: float) -> str:
