@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import pickle
@@ -137,3 +138,30 @@ def test_any_damage_to_the_header_or_length_is_a_data_error_or_none(
             check_safetensors(file)
         except DataError as error:
             assert str(file) in str(error)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_model_that_wants_code_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(safetensors_bytes())
+    (folder / "config.json").write_text("{}")
+    inspect(folder)
+    (folder / name).write_text(json.dumps({"auto_map": {"AutoModelForCausalLM": "evil--evil.Model"}}))
+    with pytest.raises(DataError, match=rf"{name} wants code of its own to be run \(auto_map\)"):
+        inspect(folder)
+
+
+def test_no_code_of_a_model_is_ever_asked_for() -> None:
+    root = Path(__file__).resolve().parent.parent
+    for package in ("models", "pipelines", "training", "agents", "studio"):
+        for path in (root / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                    continue
+                owner = node.func.value
+                if node.func.attr == "from_pretrained" and isinstance(owner, ast.Name) and owner.id.startswith("Auto"):
+                    if owner.id.startswith("Autoencoder"):
+                        continue  # diffusers' own, which knows no code of a model's
+                    given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                    assert given.get("trust_remote_code") == "False", f"{path}:{node.lineno}"

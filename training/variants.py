@@ -59,7 +59,9 @@ def _folded(model: Any, weights: Mapping[str, Any] | None) -> Any:
     from transformers import AutoModelForCausalLM
 
     name = model.config.name_or_path
-    plain = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, local_files_only=True)
+    plain = AutoModelForCausalLM.from_pretrained(
+        name, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+    )
     whole = get_peft_model(plain, model.peft_config["default"])
     held = model.state_dict() if weights is None else weights
     own = {key: weight for key, weight in held.items() if "lora_" in key}

@@ -152,8 +152,13 @@ def _check_json(file: Path) -> None:
         data = json.loads(file.read_bytes())
     except OSError as error:
         raise StorageError(f"cannot read {file}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not valid JSON") from error
+    if isinstance(data, dict) and data.get("auto_map"):
+        raise DataError(
+            f"{file} wants code of its own to be run (auto_map); Studio runs no model's code",
+            hint="where transformers knows the architecture, take auto_map out of the file",
+        )
     if file.name.endswith(".safetensors.index.json"):
         shards = set(data.get("weight_map", {}).values()) if isinstance(data, dict) else set()
         for shard in sorted(shards):

@@ -34,9 +34,13 @@ def convert(source: Path, target: Path) -> None:
     folder, name = str(source.parent), source.name
     with _hushed():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, gguf_file=name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+                folder,
+                gguf_file=name,
+                dtype=torch.bfloat16,
+                quantization_config=GgufConfig(dequantize=True),
+                trust_remote_code=False,
             )
         except (ValueError, LookupError, RuntimeError, OSError, struct.error) as error:
             raise DataError(f"{source.name} cannot be converted: {one_line(error)}") from error

@@ -71,7 +71,7 @@ class Engine:
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         logging.disable_progress_bar()
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=_dtype(dtype, place), local_files_only=True, use_safetensors=True, trust_remote_code=False
             )

@@ -184,7 +184,9 @@ def load_minilm(
     if missing:
         raise DataError(f"text encoder folder {folder} lacks {', '.join(missing)}")
     encoder = MiniLMEncoder.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=max_length, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, model_max_length=max_length, local_files_only=True, trust_remote_code=False
+    )
     if painter is not None and (painter / READER).is_file():
         encoder.reader = load_reader(painter / READER).to(dtype)
     if painter is not None and (painter / CLAUSES).is_file():

@@ -46,11 +46,15 @@ def answers(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if template is not None:
-        tokenizer.chat_template = AutoTokenizer.from_pretrained(template, local_files_only=True).chat_template
+        tokenizer.chat_template = AutoTokenizer.from_pretrained(
+            template, local_files_only=True, trust_remote_code=False
+        ).chat_template
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.bfloat16, local_files_only=True, trust_remote_code=False
+    )
     head = copy.deepcopy(model.get_output_embeddings()).float()  # logits of half precision tie
     head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
     model.set_output_embeddings(head)

@@ -158,7 +158,7 @@ def load_model(task: Task) -> Any:
         )
     with _reading(task.base):
         model, found = AutoModelForCausalLM.from_pretrained(
-            task.base, local_files_only=True, output_loading_info=True, **given
+            task.base, local_files_only=True, output_loading_info=True, **given, trust_remote_code=False
         )
     absent = sorted(found["missing_keys"])
     if absent and not ranks.together():  # a process among several may hold but a share
@@ -169,10 +169,12 @@ def load_model(task: Task) -> Any:
 def load_tokenizer(task: Task) -> Any:
     """The tokenizer with which a stage trains and its variant will speak."""
     with _reading(task.base):
-        tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True, trust_remote_code=False)
     if task.template is not None:
         with _reading(task.template):
-            tokenizer.chat_template = AutoTokenizer.from_pretrained(task.template, local_files_only=True).chat_template
+            tokenizer.chat_template = AutoTokenizer.from_pretrained(
+                task.template, local_files_only=True, trust_remote_code=False
+            ).chat_template
     check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
     set_pad(tokenizer)
     return tokenizer

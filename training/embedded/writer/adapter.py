@@ -34,9 +34,13 @@ def load(base: Path, rank: int, seed: int, start: Path | None = None) -> tuple[A
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(seed)
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.bfloat16, attn_implementation="studio-branches", local_files_only=True
+        base,
+        dtype=torch.bfloat16,
+        attn_implementation="studio-branches",
+        local_files_only=True,
+        trust_remote_code=False,
     )
     shape = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with warnings.catch_warnings():
