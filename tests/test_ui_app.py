@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
@@ -28,6 +29,7 @@ from workspace.events import (
     Decision,
     Notice,
     Question,
+    RunFinished,
     RunStarted,
     RunStopped,
     StepFinished,
@@ -450,6 +452,26 @@ def test_a_resume_that_is_refused_is_one_line(desk: Desk, door: FakeDoor, monkey
     monkeypatch.setattr(door, "go_on", full)
     refused = desk.resume(sheet.run_id, sheet.shown)
     assert "The disk is full" in refused.error
+
+
+def test_a_stop_that_was_gone_on_from_is_not_the_end(door: FakeDoor) -> None:
+    on = threading.Event()
+
+    def events(run_id: str) -> Iterator[Any]:
+        yield RunStarted(brief=BRIEF, profile="p")
+        yield RunStopped(status="interrupted", message="stopped by the user", exit_code=130)
+        on.wait(10)  # the run is queued again, and its worker takes long to begin
+        yield RunStarted(brief=BRIEF, profile="p", resumed=True)
+        yield RunFinished(folder="", seconds=1.0)
+
+    desk = Desk(door)
+    run_id = door.submit("A panel")
+    desk._observer = Observer(events)
+    desk._observer.attach(run_id)
+    assert desk.tick(run_id, {}).running
+    on.set()
+    desk._observer.settle(run_id, 10)
+    assert not desk.tick(run_id, {}).running
 
 
 # The web application

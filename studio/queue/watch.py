@@ -59,12 +59,12 @@ def watch(job_id: str, home: Path, queue: QueueSettings, *, after_seq: int = 0) 
                 yield _died(job_id, row.kind, tail.seq)
                 return
             if state == "queued":
-                if time.monotonic() - tended > TEND:
-                    start_workers(home, queue)
-                    tended = time.monotonic()
                 if (before := _before(home, ledger, row)) != place:
                     place = before
                     yield Queued(run_id=job_id, seq=tail.seq, at=time.time(), before=before)
+                if time.monotonic() - tended > TEND:
+                    start_workers(home, queue)
+                    tended = time.monotonic()
             time.sleep(POLL)
 
 

@@ -196,7 +196,7 @@ class Desk:
             run_id=run_id,
             pieces=pieces,
             shown=after | {"of": f"{run_id} {view.status}"},
-            running=not view.over,
+            running=not view.over or self._observer.watches(run_id),
             resumable=view.status in STOPPED,
             brief=str(view.brief.get("text", "")) if fill else None,
             inspirations=", ".join(view.brief.get("inspirations", [])) if fill else None,

@@ -191,6 +191,12 @@ class Observer:
         with self._lock:
             return run_id in self._watches
 
+    def watches(self, run_id: str) -> bool:
+        """Say whether a run's events are still being read: a stop among them may be one that was gone on from."""
+        with self._lock:
+            watch = self._watches.get(run_id)
+        return watch is not None and watch.live
+
     def view(self, run_id: str) -> View:
         """Give a copy of what is known of a run by now."""
         with self._lock:
