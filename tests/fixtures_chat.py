@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from models.chat.remote import forget
+
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -91,7 +93,7 @@ class Fault:
 
     kind: str
     status: int = 500
-    body: str = '{"error": {"message": "out of order"}}'
+    body: str | bytes = '{"error": {"message": "out of order"}}'
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -143,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             return self._send(404, json.dumps({"detail": "Not Found"}))
         if told.key is not None and self.headers["authorization"] != f"Bearer {told.key}":
-            return self._send(401, json.dumps({"error": {"message": "wrong key"}}))
+            sent = str(self.headers["authorization"]).removeprefix("Bearer ")
+            return self._send(401, json.dumps({"error": {"message": f"wrong key {sent}"}}))
         if told.models is None or asked["model"] not in told.models:
             return self._send(404, json.dumps({"error": {"message": "no such model"}}))
         answer = told.next()
@@ -155,8 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         self._send(200, json.dumps(completion("chat.completion", [choice])))
 
-    def _send(self, status: int, body: str, headers: Mapping[str, str] | None = None) -> None:
-        data = body.encode()
+    def _send(self, status: int, body: str | bytes, headers: Mapping[str, str] | None = None) -> None:
+        data = body.encode() if isinstance(body, str) else body
         self.send_response(status)
         for name, value in {"content-type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
@@ -226,6 +229,7 @@ def completion(kind: str, choices: list[dict[str, Any]] | None) -> dict[str, Any
 @pytest.fixture
 def openai_server() -> Iterator[ScriptedServer]:
     """A running scripted server; set ``script``, ``models`` and ``key`` as a test needs them."""
+    forget()
     server = _Server(("127.0.0.1", 0), _Handler)
     server.told = told = ScriptedServer(url=f"http://127.0.0.1:{server.server_address[1]}/v1")
     _Handler.timeout = 5
