@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 200
 LONGEST_VALUE = 60
-_PASSWORD = re.compile(r"(?<=://)(?:[^/?#\s'\"@]*|[^/\s'\"]*:[^\s'\"]*)@")
-_SECRET = re.compile(r"(?i)([?&](?:[\w-]*key|token|access_token|sig|signature|secret|password|code)=)[^&#\s'\"]+")
+_PASSWORDS = re.compile(r"(?<=://)(?:[^/?#\s'\"]*|[^/\s'\"]*:[^\s'\"]*)@|(?<![\w/.])[\w.+-]+:[^\s/@'\"]+@(?=[\w\[])")
+_SECRETS = re.compile(r"(?i)([?&](?:[\w-]*key|token|access_token|sig|signature|secret|password|code)=)[^&#\s'\"]+")
 
 
 def masked(text: str) -> str:
     """A text without the passwords and keys of the addresses in it: ``https://***@host/v1``."""
-    return _SECRET.sub(r"\1***", _PASSWORD.sub("***@", text)) if "://" in text else text
+    return _SECRETS.sub(r"\1***", _PASSWORDS.sub("***@", text))
 
 
 class StudioError(Exception):

@@ -60,7 +60,8 @@ def address(chat: ChatSettings) -> Address:
     try:
         url = httpx2.URL(server)
     except httpx2.InvalidURL as fault:
-        raise UsageError(f"the server {server} is not a URL: {one_line(fault)}") from fault
+        why = "what stands before @ belongs percent-encoded" if "@" in server else one_line(fault)
+        raise UsageError(f"the server {server} is not a URL: {why}") from fault
     if not url.host:
         raise UsageError(f"the server {server} is not a URL: it names no host")
     if url.fragment:

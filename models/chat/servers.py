@@ -30,6 +30,10 @@ class Look:
     problem: str | None = None
     mend: str | None = None
 
+    def lacks(self, model: str) -> bool:
+        """Whether it lists its models, and not this one."""
+        return self.models is not None and not {model, f"{model}:latest"} & set(self.models)
+
 
 def look(chat: ChatSettings) -> Look:
     """Ask a server for its models, once and for a short time."""
