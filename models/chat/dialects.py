@@ -1,4 +1,4 @@
-"""How servers that speak the same protocol differ: one table of what some refuse, and how it is said to those.
+"""How servers of one protocol differ: one table of what some refuse, and how it is said to those.
 
 A request is first said in full. When a server's refusal names a part, the part is said otherwise, and the request is
 sent again; what helped is remembered for that server and model as long as the process lives. Knows requests as plain

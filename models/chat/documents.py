@@ -1,4 +1,4 @@
-"""A document in words and back: the fields a model is told of, and the JSON found in whatever it answers.
+"""A document in words and back: the fields that are named, the JSON found in what is answered.
 
 Knows pydantic classes and JSON; no server and no conversation.
 """

@@ -1,4 +1,4 @@
-"""One exchange with a server over HTTP: bounded in time, tries and bytes, and patient where the server asks for it.
+"""One exchange over HTTP: bounded in time, tries and bytes, patient where the server asks for it.
 
 A connection that is refused or closed before an answer, and the statuses of a server that is out of order or busy, are
 tried again, each pause longer than the one before. Where the server says how long to wait, or that its model is being

@@ -1,4 +1,4 @@
-"""What can be said of a server: the models it lists, whether it answers, and its faults in one line each."""
+"""What can be said of a server: its models, whether it answers, its faults in one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracing by LangSmith and its like: off, whatever the environment says, unless Studio's own setting asks for it."""
+"""Tracing by LangSmith and its like: off unless Studio's own setting asks for it, whatever the environment says."""
 
 from __future__ import annotations
 
