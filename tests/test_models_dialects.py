@@ -72,3 +72,21 @@ def test_a_prompt_for_a_document_names_its_fields(served: DialectServer) -> None
 def test_the_home_holds_no_more_than_the_run(served: DialectServer, home: Path) -> None:
     designed(served.url)
     assert {path.name for path in (home / "runs").iterdir()} == {run.run_id for run in studio.list_runs()}
+
+
+def test_a_design_is_traced_by_nobody(served: DialectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    import langsmith
+    from langsmith.utils import get_env_var, tracing_is_enabled
+
+    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_HANDLER"):
+        monkeypatch.setenv(name, "true")
+    monkeypatch.setenv("LANGSMITH_ENDPOINT", served.url)
+    monkeypatch.setenv("LANGSMITH_API_KEY", "ls-key")
+    get_env_var.cache_clear()
+    try:
+        assert designed(served.url).status == "finished"
+        assert not tracing_is_enabled()
+        assert set(served.paths) == {"/v1/chat/completions"}
+    finally:
+        langsmith.configure(enabled=None)
+        get_env_var.cache_clear()

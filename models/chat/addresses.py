@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote
-from urllib.request import getproxies, proxy_bypass_environment
+from urllib.request import getproxies
 
 import httpx2
 
@@ -120,10 +121,17 @@ def _is_here(host: str) -> bool:
 
 
 def _passed_by(url: httpx2.URL, listed: str) -> bool:
-    if proxy_bypass_environment(f"{url.host}:{url.port}" if url.port else url.host, {"no": listed}):
-        return True
-    number = _number(url.host)
-    return number is not None and any(number in net for one in listed.split(",") if (net := _net(one.strip())))
+    """Whether ``NO_PROXY`` names a host: by name, by the end of its name, by address or by network."""
+    host, number = url.host.lower(), _number(url.host)
+    for one in filter(None, re.split(r"[\s,]+", listed.lower())):
+        name = one.removesuffix(f":{url.port}") if url.port else one
+        end = name.removeprefix("*").removeprefix(".")
+        if one == "*" or host == end or host.endswith(f".{end}"):
+            return True
+        net = _net(name.strip("[]"))
+        if number is not None and net is not None and number in net:
+            return True
+    return False
 
 
 def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -68,10 +68,9 @@ class Speech:
     def heard(self, text: str, *, last: bool = False) -> str:
         """Take a piece; what of the answer may be said now."""
         self._held += text
-        said: list[str] = []
-        while not self.over and (mark := self._next()):
-            before, found = self._held[: mark.start()], mark.group()
-            self._held = self._held[mark.end() :]
+        said, place, low = list[str](), 0, _lowered(self._held)
+        while not self.over and (mark := self._next(low, place)):
+            before, found, place = self._held[place : mark.start()], mark.group(), mark.end()
             if self._closer:
                 self._closer = ""
             elif found in _OPENERS:
@@ -83,15 +82,13 @@ class Speech:
             else:
                 said.append(before)
                 self.over = True
+        self._held = self._held[place:]
         said.append(self._rest(last))
         return clean("".join(said))
 
-    def _next(self) -> re.Match[str] | None:
+    def _next(self, low: str, place: int) -> re.Match[str] | None:
         """The next mark; within reasoning only the one that ends it counts."""
-        low = self._held.lower() if self._held.isascii() else re.sub("[A-Z]", lambda one: one[0].lower(), self._held)
-        if not self._closer:
-            return _MARK.search(low)
-        return re.compile(re.escape(self._closer)).search(low)
+        return (re.compile(re.escape(self._closer)) if self._closer else _MARK).search(low, place)
 
     def _rest(self, last: bool) -> str:
         """What is held and holds no mark, but for an end that may become one, and half a surrogate pair."""
@@ -111,6 +108,11 @@ class Speech:
         end = len(self._held) - keep
         said, self._held = self._held[:end], self._held[end:]
         return said
+
+
+def _lowered(text: str) -> str:
+    """Latin capitals as small letters, so that every letter keeps its place."""
+    return text.lower() if text.isascii() else re.sub("[A-Z]", lambda one: one[0].lower(), text)
 
 
 def _begins_mark(text: str) -> bool:

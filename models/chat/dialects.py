@@ -116,7 +116,9 @@ def _names(pattern: str) -> re.Pattern[str]:
 _SYSTEM = _names(
     r"system|developer (?:instruction|message|role)|\brole|alternat|only user and assistant|first message|template"
 )
-_FORMAT = _names(r"response[ _-]?format|json[ _-]?(?:schema|object|mode)|schema|structured|guided|grammar")
+_FORMAT = _names(
+    r"response[ _-]?format|json[ _-]?(?:schema|object|mode|valid)|generate json|schema|structured|guided|grammar"
+)
 _LIMIT = _names(r"max_?(?:completion_|new_|output_)?tokens")
 
 TABLE = (

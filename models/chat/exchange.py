@@ -129,7 +129,8 @@ def _answered(
 def _sent(where: Address, path: str, body: Mapping[str, Any] | None, deadline: float) -> httpx2.Response:
     left = max(0.01, deadline - clock())
     url = where.endpoint(path)
-    headers = {"Accept-Encoding": "identity", "User-Agent": "studio", **where.headers}
+    taken = {"Accept": "application/json, text/event-stream", "Accept-Encoding": "identity", "User-Agent": "studio"}
+    headers = {**taken, **where.headers}
     sent: dict[str, Any] = {}
     if body is not None:
         headers["Content-Type"] = "application/json"

@@ -198,7 +198,7 @@ class RemoteChat(BaseChatModel):
         fault = answer.fault(self.call.sampling.max_tokens, thought=speech.thought)
         if fault:
             raise ServiceError(f"{self.server}: {self._where.safe(fault)}", hint=_hint(fault))
-        _unannounced[self._key] = speech.bare
+        _unannounced[self._key] = speech.bare or _unannounced.get(self._key, False)
 
     def _metadata(self, answer: Piece) -> dict[str, Any]:
         finish = "length" if answer.is_cut else answer.finish

@@ -59,7 +59,8 @@ def structured(
     talk = [*messages, *_wishes(hints)]
     fault = ""
     for attempt in range(_REPAIRS + 1):
-        raw: Any = runnable.invoke(talk, seed=seed + attempt)["raw"]
+        answer: Any = runnable.invoke(talk, seed=seed + attempt)
+        raw: AIMessage = answer["raw"]
         text = str(raw.text)
         try:
             value = written(text, schema)
