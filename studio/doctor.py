@@ -190,7 +190,8 @@ def _servers(settings: Settings, missing: list[Missing]) -> list[tuple[str, str,
             problem = f"{found.server} has no model {chat.model!r}; it has: {there}"
         if problem is not None:
             missing.append(Missing(problem, _mend(chat, found.mend)))
-        state = problem or ("answers" if found.models is None else "answers and has the model")
+        well = "answers" if found.models is None else "answers and has the model"
+        state = well if problem is None else problem.removeprefix(f"{found.server} ")
         rows.append((found.server, f"{', '.join(roles)}: {chat.model}", state))
     return rows
 

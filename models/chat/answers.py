@@ -37,7 +37,7 @@ ENDS = (
 CUT = {"length", "max_tokens", "model_length"}
 FILTERED = {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "spii"}
 BROKEN = {"error", "abort", "cancelled", "insufficient_system_resource"}
-_CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "\ufffd")
+_CONTROL = {**dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "\ufffd"), 13: None}
 _OPENERS = {opener.lower(): closer.lower() for opener, closer in THOUGHTS}
 _MARKS = [*_OPENERS, *_OPENERS.values(), *(end.lower() for end in ENDS)]
 _MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
@@ -48,7 +48,7 @@ def clean(text: str) -> str:
     """A text with halves of surrogate pairs and control characters replaced; whole pairs become their character."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("\r\n", "\n").translate(_CONTROL)
+    return text.translate(_CONTROL)
 
 
 class Speech:
