@@ -27,6 +27,7 @@ from models.chat.structured import structured
 from models.chat.tracing import trace
 from tests.fixtures_dialects import TEXT, THOUGHT, DialectServer, Quirk, Refusal, refused
 from workspace.errors import DataError, ServiceError, UsageError, masked
+from workspace.layers import PROFILES
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings, load_settings, resolved
 
 TALK = [SystemMessage("You are brief."), HumanMessage("How is it?")]
@@ -99,21 +100,28 @@ def test_what_is_no_answer_is_said_in_those_words(dialect_server: DialectServer,
 
 
 @pytest.mark.parametrize(
-    ("quirk", "words"),
+    ("quirk", "words", "asked"),
     [
-        (FAULTS["all_spent_on_reasoning"][0], r"all of sampling\.max_tokens \(64\) went into reasoning"),
-        (FAULTS["refusal"][0], "the model refused"),
-        (FAULTS["filter"][0], "content filter"),
-        (
-            Quirk(message=lambda text, body: {"content": '{"name": "fib'}, finish="length"),
-            "cut off at sampling.max_tok",
-        ),
-        (Quirk(message=lambda text, body: {"content": "I would rather not."}), "no whole JSON object"),
+        (FAULTS["all_spent_on_reasoning"][0], r"all of sampling\.max_tokens \(64\) went into reasoning", 1),
+        (FAULTS["refusal"][0], "the model refused", 1),
+        (FAULTS["filter"][0], "content filter", 1),
+        (Quirk(message=lambda text, body: {"content": '{"name": "fib'}, finish="length"), "cut off at sampling.max", 3),
+        (Quirk(message=lambda text, body: {"content": "I would rather not."}), "no whole JSON object", 3),
     ],
 )
-def test_why_a_document_is_none(dialect_server: DialectServer, quirk: Quirk, words: str) -> None:
+def test_why_a_document_is_none(dialect_server: DialectServer, quirk: Quirk, words: str, asked: int) -> None:
     dialect_server.quirk = quirk
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=words) as caught:
+        structured(model(dialect_server.url), Part, TALK, seed=1)
+    assert THOUGHT not in str(caught.value)
+    assert len(dialect_server.requests) == asked  # not again where the same would be said again
+
+
+def test_a_draft_in_reasoning_that_was_cut_off_is_no_answer(dialect_server: DialectServer) -> None:
+    dialect_server.quirk = Quirk(
+        message=lambda text, body: {"content": None, "reasoning_content": f"A draft: {GOOD}. But"}, finish="length"
+    )
+    with pytest.raises(DataError, match="went into reasoning"):
         structured(model(dialect_server.url), Part, TALK, seed=1)
 
 
@@ -186,6 +194,7 @@ GOOD = '{"name": "fibre", "count": 3}'
         json.dumps({"type": "object", "properties": {"name": "fibre", "count": 3}}),
         json.dumps({"name": "Part", "arguments": GOOD}),
         f"```JSON {GOOD}",
+        '{"name": "fibre", "count": 3, "kinds": ["a", "b",],}',
         '{"name": "fibre", "count": 3, "kinds": ["a\nb"]}',
     ],
 )
@@ -383,6 +392,30 @@ def test_a_key_belongs_to_the_server_it_was_set_beside(home: Path, monkeypatch: 
     assert load_settings().chat.api_key_env == "C"
     elsewhere = load_settings(overrides={"roles.engineer.server": "http://d.example/v1"})
     assert resolved(elsewhere, "engineer").chat.api_key_env is None
+
+
+def test_a_key_is_not_sent_to_the_server_of_a_distillation() -> None:
+    from training.distil.config import DistilConfig
+
+    usual = load_settings("remote")
+    there = DistilConfig(server="http://127.0.0.1:9/v1").call(usual.chat, usual.sampling)
+    assert (there.chat.server, there.chat.api_key_env) == ("http://127.0.0.1:9/v1", None)
+    assert DistilConfig().call(usual.chat, usual.sampling).chat.api_key_env == "OPENAI_API_KEY"
+    mine = load_settings(overrides={"chat.api_key_env": "MINE"})
+    assert DistilConfig(server="http://127.0.0.1:9/v1").call(mine.chat, mine.sampling).chat.api_key_env == "MINE"
+
+
+def test_a_working_folder_does_not_switch_tracing_on(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "studio.toml").write_text("[tracing]\nlangsmith = true\n")
+    with pytest.raises(UsageError, match=r"tracing\.langsmith is not taken from the working folder"):
+        load_settings(cwd=tmp_path)
+    (tmp_path / "studio.toml").write_text("[tracing]\nlangsmith = false\n")
+    assert not load_settings(cwd=tmp_path).tracing.langsmith
+
+
+def test_a_shipped_profile_is_trusted_wherever_one_stands(home: Path) -> None:
+    (home / "studio.toml").write_text('profile = "remote"\n')
+    assert load_settings(cwd=PROFILES.parent.parent).chat.server == "https://api.openai.com/v1"
 
 
 def test_a_query_stays_where_it_belongs(dialect_server: DialectServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,10 @@ THOUGHTS = (
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
     ("<reasoning>", "</reasoning>"),
+    ("<scratchpad>", "</scratchpad>"),
     ("<seed:think>", "</seed:think>"),
+    ("<unused94>", "<unused95>"),
+    ("<|begin_of_thought|>", "<|begin_of_solution|>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
@@ -31,11 +34,12 @@ THOUGHTS = (
 ENDS = (
     "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "<|return|>", "<|user|>",
     "<|im_start|>", "<end_of_turn>", "<eos>", "</s>", "[/INST]", "<｜end▁of▁sentence｜>", "<|END_OF_TURN_TOKEN|>",
+    "<|end_of_solution|>",
 )  # fmt: skip
 """Tokens at which an answer is over, where a server leaves them in the text."""
 
 CUT = {"length", "max_tokens", "model_length"}
-FILTERED = {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "spii"}
+FILTERED = {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "spii", "refusal"}
 BROKEN = {"error", "abort", "cancelled", "insufficient_system_resource"}
 _CONTROL = {**dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "\ufffd"), 13: None}
 _OPENERS = {opener.lower(): closer.lower() for opener, closer in THOUGHTS}

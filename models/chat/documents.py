@@ -19,6 +19,7 @@ T = TypeVar("T", bound=BaseModel)
 _MOST_STARTS = 200  # places at which JSON is looked for
 _DEEP = 8
 _NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
+_COMMAS = re.compile(r",(?=\s*[}\]])")  # one too many, as people and models write it
 _FENCE = re.compile(r"(?s)(?:```|~~~)[ \t]*\w*[ \t]*\n?(.*?)(?:```|~~~|\Z)")
 
 
@@ -115,7 +116,7 @@ def written(text: str, schema: type[T]) -> T:
 def objects(text: str) -> Iterator[dict[str, Any]]:
     """The JSON objects that stand in a text, in their order; if all of it is one, that alone."""
     for whole in (text, *(found[1] for found in _FENCE.finditer(text))):
-        held = _loaded(whole.strip())
+        held = _loaded(whole.strip()) or _loaded(_COMMAS.sub("", whole.strip()))
         if isinstance(held, dict):
             yield held
             return

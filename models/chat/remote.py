@@ -6,7 +6,8 @@ how their answers are read in ``answers``, who gets which key in ``addresses``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -100,7 +101,8 @@ class RemoteChat(BaseChatModel):
     ) -> Runnable[Any, Any]:
         """Return a runnable that asks for JSON by ``schema`` and validates the answer with it.
 
-        The raw answer's ``response_metadata`` says under ``fault`` why the answer is none, if it is none.
+        The raw answer's ``response_metadata`` says under ``none`` why it is no answer at all, under ``fault`` why
+        it may be no whole one.
         """
         if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
             raise UsageError("structured output needs a pydantic class, not a JSON schema")
@@ -110,7 +112,7 @@ class RemoteChat(BaseChatModel):
             try:
                 fault, value = None, written(str(raw.text), schema)
             except (ValidationError, DataError) as error:
-                why = raw.response_metadata.get("fault") or faults(error)
+                why = not_taken(raw.response_metadata) or faults(error)
                 fault, value = DataError(f"the answer is not a valid {schema.__name__}: {why}"), None
             if include_raw:
                 return {"raw": raw, "parsed": value, "parsing_error": fault}
@@ -127,12 +129,17 @@ class RemoteChat(BaseChatModel):
             for piece in self._pieces(_with_fields(messages, schema), seed, stream=False, schema=schema):
                 answer.add(piece)
         answer.text = speech.heard(answer.text, last=True).strip()
-        places = (answer.text, answer.arguments, answer.reasoning)
-        text = next((place for place in places if next(objects(place), None) is not None), answer.text)
-        fault = answer.fault(self.call.sampling.max_tokens, thought=speech.thought)
-        if fault is None and answer.is_cut:
-            fault = f"the answer was cut off at sampling.max_tokens ({self.call.sampling.max_tokens})"
-        return AIMessage(text, response_metadata=self._metadata(answer) | ({"fault": fault} if fault else {}))
+        limit = self.call.sampling.max_tokens
+        fault = answer.fault(limit, thought=speech.thought)
+        said = self._metadata(answer) | ({"none": f"{self.server}: {self._where.safe(fault)}"} if fault else {})
+        if answer.is_cut:
+            said["fault"] = f"the answer was cut off at sampling.max_tokens ({limit})"
+        elsewhere = [answer.arguments, "" if answer.is_cut else answer.reasoning]
+        found = [] if any(objects(answer.text)) else [one for place in elsewhere for one in [*objects(place)][-1:]]
+        if not found:
+            return AIMessage(answer.text, response_metadata=said)
+        said.pop("none", None)
+        return AIMessage(json.dumps(found[0]), response_metadata=said)
 
     def _pieces(
         self,
@@ -197,7 +204,7 @@ class RemoteChat(BaseChatModel):
         """Refuse what is no answer, and keep whether the model announces its reasoning."""
         fault = answer.fault(self.call.sampling.max_tokens, thought=speech.thought)
         if fault:
-            raise ServiceError(f"{self.server}: {self._where.safe(fault)}", hint=_hint(fault))
+            raise ServiceError(f"{self.server}: {self._where.safe(fault)}", hint=hint_for(fault))
         _unannounced[self._key] = speech.bare or _unannounced.get(self._key, False)
 
     def _metadata(self, answer: Piece) -> dict[str, Any]:
@@ -229,13 +236,19 @@ class RemoteChat(BaseChatModel):
         return refusal(self._where, fault)
 
 
+def not_taken(metadata: Mapping[str, Any]) -> str | None:
+    """Why an answer that is no valid document is none, where it is not the document's own fault."""
+    return metadata.get("none") or metadata.get("fault")
+
+
 def _with_fields(messages: Sequence[BaseMessage], schema: type[BaseModel]) -> list[BaseMessage]:
     """A conversation whose first task is followed by the document's fields; what comes later leaves that as it is."""
     place = next((number for number, message in enumerate(messages, 1) if message.type == "human"), len(messages))
     return [*messages[:place], HumanMessage(in_words(schema)), *messages[place:]]
 
 
-def _hint(fault: str) -> str | None:
+def hint_for(fault: str) -> str | None:
+    """What mends an answer that is none."""
     return "raise sampling.max_tokens, or have the model reason less" if "sampling.max_tokens" in fault else None
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from models.chat.documents import faults, written
 from models.chat.local import LocalChat
+from models.chat.remote import hint_for, not_taken
 from models.filling.fill import fill
 from models.filling.shots import Shots
 from workspace.errors import DataError
@@ -65,7 +66,9 @@ def structured(
         try:
             value = written(text, schema)
         except (ValidationError, DataError) as error:
-            fault = raw.response_metadata.get("fault") or faults(error)
+            fault = not_taken(raw.response_metadata) or faults(error)
+            if raw.response_metadata.get("none"):  # asked again, it would say the same
+                raise DataError(f"there is no {schema.__name__}: {fault}", hint=hint_for(fault)) from error
             if on_text is not None and text:
                 on_text(text)
             talk = [*talk, AIMessage(text or "{}"), HumanMessage(f"That is not valid: {fault}. Write it again, whole.")]
