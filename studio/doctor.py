@@ -1,4 +1,4 @@
-"""What this installation is and what it lacks: settings and where each came from, versions, devices, disk, models.
+"""What this installation is and what it lacks: settings and their origins, versions, devices, disk, models, servers.
 
 Knows how to look; mends nothing, but says the command that does.
 """
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from studio.verb import Call, query
-from workspace.errors import StudioError
+from workspace.errors import StudioError, masked
 
 if TYPE_CHECKING:
-    from workspace.settings import Settings
+    from workspace.settings import ChatSettings, Settings
 
 LOW_DISK = 2_000_000_000
 
@@ -41,6 +41,7 @@ class Report:
     free_bytes: int
     used_bytes: int
     models: list[tuple[str, str, str]]
+    servers: list[tuple[str, str, str]] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,6 +54,7 @@ class Report:
             "free_bytes": self.free_bytes,
             "used_bytes": self.used_bytes,
             "models": [{"model": model, "for": purpose, "state": state} for model, purpose, state in self.models],
+            "servers": [{"server": server, "for": purpose, "state": state} for server, purpose, state in self.servers],
             "missing": [{"what": item.what, "command": item.command} for item in self.missing],
         }
 
@@ -90,7 +92,8 @@ def examine(options: ExamineCall) -> Report:
         free_bytes=free,
         used_bytes=_size(settings.home),
         models=_models(settings, missing),
-        missing=missing + _servers(settings),
+        servers=_servers(settings, missing),
+        missing=missing,
     )
 
 
@@ -114,7 +117,7 @@ def _settings(settings: Settings) -> list[tuple[str, str, str]]:
         value: Any = data
         for part in key.split("."):
             value = value[part] if isinstance(value, dict) else value
-        rows.append((key, "none" if value is None else str(value), settings.origins.get(key, "default")))
+        rows.append((key, "none" if value is None else masked(str(value)), settings.origins.get(key, "default")))
     return rows
 
 
@@ -166,12 +169,34 @@ def _models(settings: Settings, missing: list[Missing]) -> list[tuple[str, str, 
     return rows
 
 
-def _servers(settings: Settings) -> list[Missing]:
-    wanted = {settings.chat.api_key_env if settings.chat.server else None}
-    if settings.sees and settings.vision.server:
-        wanted.add(settings.vision.api_key_env)
-    return [
-        Missing(f"the environment variable {name} that holds the server's key is not set", f"export {name}=<key>")
-        for name in sorted(filter(None, wanted))
-        if not os.environ.get(name)
-    ]
+def _servers(settings: Settings, missing: list[Missing]) -> list[tuple[str, str, str]]:
+    """Ask every server that a role has for its models, each once and for a short time."""
+    from models.chat.servers import look
+    from workspace.settings import ROLES, resolved
+
+    asked: dict[tuple[str, str | None, str], tuple[ChatSettings, list[str]]] = {}
+    for role in ROLES:
+        if role != "critic" or settings.sees:
+            chat = resolved(settings, role).chat
+            if chat.server:
+                asked.setdefault((chat.server, chat.api_key_env, chat.model), (chat, []))[1].append(role)
+    looks = {(chat.server, chat.api_key_env): look(chat) for chat, _ in asked.values()}
+    rows = []
+    for chat, roles in asked.values():
+        found = looks[chat.server, chat.api_key_env]
+        problem = found.problem
+        if problem is None and found.lacks(chat.model):
+            there = ", ".join((found.models or ())[:8]) or "none"
+            problem = f"{found.server} has no model {chat.model!r}; it has: {there}"
+        if problem is not None:
+            missing.append(Missing(problem, _mend(chat, found.mend)))
+        well = "answers" if found.models is None else "answers and has the model"
+        state = well if problem is None else problem.removeprefix(f"{found.server} ")
+        rows.append((found.server, f"{', '.join(roles)}: {chat.model}", state))
+    return rows
+
+
+def _mend(chat: ChatSettings, hint: str | None) -> str:
+    if chat.api_key_env and not os.environ.get(chat.api_key_env, "").strip():
+        return f"export {chat.api_key_env}=<key>"
+    return hint or "set model, beside the server, to one that it has"

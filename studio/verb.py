@@ -163,7 +163,10 @@ class Job(Verb[S, P, R]):
         return self._carry(home, row, asked["subject"], options, listener)
 
     def _carry(self, home: Path, row: JobRow, subject: S, options: Any, listener: Listener | None) -> R:
+        from models.chat.tracing import trace
+
         def work(post: Any) -> R:
+            trace(options.using.tracing.langsmith)
             return self.run(subject, options.model_copy(update={"listener": post.log.emit}))
 
         result: R = carry_out(home, row, work, listener)

@@ -91,7 +91,7 @@ class Fault:
 
     kind: str
     status: int = 500
-    body: str = '{"error": {"message": "out of order"}}'
+    body: str | bytes = '{"error": {"message": "out of order"}}'
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -104,6 +104,7 @@ class ScriptedServer:
         script: Answers in turn, the last one stays: a text, a document (sent as JSON), or a `Fault`.
         models: The ids that ``/v1/models`` lists; any other model is answered by 404. None: there is no such page.
         key: When set, requests with another key are answered by 401.
+        looks: The headers of each request for the list of models.
     """
 
     url: str = ""
@@ -112,6 +113,7 @@ class ScriptedServer:
     key: str | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    looks: list[dict[str, str]] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -129,8 +131,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told = self.server.told
+        told.looks.append({name.lower(): value for name, value in self.headers.items()})
         if self.path != "/v1/models" or told.models is None:
             return self._send(404, json.dumps({"detail": "Not Found"}))
+        if told.key is not None and self.headers["authorization"] != f"Bearer {told.key}":
+            return self._send(401, json.dumps({"error": {"message": "wrong key"}}))
         entries = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in told.models]
         self._send(200, json.dumps({"object": "list", "data": entries}))
 
@@ -143,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             return self._send(404, json.dumps({"detail": "Not Found"}))
         if told.key is not None and self.headers["authorization"] != f"Bearer {told.key}":
-            return self._send(401, json.dumps({"error": {"message": "wrong key"}}))
+            sent = str(self.headers["authorization"]).removeprefix("Bearer ")
+            return self._send(401, json.dumps({"error": {"message": f"wrong key {sent}"}}))
         if told.models is None or asked["model"] not in told.models:
             return self._send(404, json.dumps({"error": {"message": "no such model"}}))
         answer = told.next()
@@ -155,8 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         self._send(200, json.dumps(completion("chat.completion", [choice])))
 
-    def _send(self, status: int, body: str, headers: Mapping[str, str] | None = None) -> None:
-        data = body.encode()
+    def _send(self, status: int, body: str | bytes, headers: Mapping[str, str] | None = None) -> None:
+        data = body.encode() if isinstance(body, str) else body
         self.send_response(status)
         for name, value in {"content-type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
@@ -226,6 +232,9 @@ def completion(kind: str, choices: list[dict[str, Any]] | None) -> dict[str, Any
 @pytest.fixture
 def openai_server() -> Iterator[ScriptedServer]:
     """A running scripted server; set ``script``, ``models`` and ``key`` as a test needs them."""
+    from models.chat.remote import forget
+
+    forget()
     server = _Server(("127.0.0.1", 0), _Handler)
     server.told = told = ScriptedServer(url=f"http://127.0.0.1:{server.server_address[1]}/v1")
     _Handler.timeout = 5

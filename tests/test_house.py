@@ -65,8 +65,6 @@ DISTRIBUTION = {
     "skimage": "scikit-image",
     "huggingface_hub": "huggingface-hub",
     "langchain_core": "langchain-core",
-    "langchain_openai": "langchain-openai",
-    "openai": "langchain-openai",
     "pydantic_core": "pydantic",
     "pydantic_settings": "pydantic-settings",
     "tokenizers": "transformers",
@@ -78,7 +76,7 @@ DISTRIBUTION = {
     "markdown_it": "markdown-it-py",
 }
 # Thin by nature: they may be needed at start-up. Everything else is imported where it is used.
-HEAVY = {"torch", "transformers", "diffusers", "peft", "gradio", "langgraph", "langchain_openai", "accelerate", "scipy"}
+HEAVY = {"torch", "transformers", "diffusers", "peft", "gradio", "langgraph", "accelerate", "scipy"}
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from studio.doctor import examine
 from studio.runs.preflight import named_models, needs
+from tests.fixtures_chat import ScriptedServer
 from workspace.settings import load_settings
 
 
@@ -28,11 +29,40 @@ def test_every_setting_is_told_with_where_it_came_from(home: Path, monkeypatch: 
     assert "embedded" in rows["chat.model"][1]
 
 
-def test_a_server_needs_its_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert any("OPENAI_API_KEY" in item.what for item in examine(settings=load_settings("remote")).missing)
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    assert not any("OPENAI_API_KEY" in item.what for item in examine(settings=load_settings("remote")).missing)
+def test_every_server_is_asked(home: Path, openai_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "sk-right")
+    openai_server.key = "sk-right"
+    overrides = {"chat.server": openai_server.url, "chat.model": "tiny", "chat.api_key_env": "A_KEY"}
+    report = examine(settings=load_settings("remote", overrides))
+    assert report.servers == [
+        (openai_server.url, "scientist, reviewer, engineer, illustrator: tiny", "answers and has the model")
+    ]
+    assert not [item for item in report.missing if openai_server.url in item.what]
+    assert [headers["authorization"] for headers in openai_server.looks] == ["Bearer sk-right"]
+    assert json.loads(json.dumps(report.to_json()))["servers"][0]["state"] == "answers and has the model"
+
+
+def test_what_a_server_lacks_is_told(
+    home: Path, openai_server: ScriptedServer, closed_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_KEY", raising=False)
+    overrides = {
+        "chat.server": openai_server.url,
+        "chat.model": "absent",
+        "roles.reviewer.server": closed_url,
+        "roles.engineer.api_key_env": "NO_KEY",
+        "roles.illustrator.server": openai_server.url.replace("//", "//me:s3cret@"),
+    }
+    openai_server.key = "sk-right"
+    report = examine(settings=load_settings("remote", overrides))
+    told = {item.what: item.command for item in report.missing}
+    assert next(mend for what, mend in told.items() if "NO_KEY" in what) == "export NO_KEY=<key>"
+    assert any("cannot be reached" in what and closed_url in what for what in told)
+    assert any("wants a key" in what for what in told)
+    openai_server.key = None
+    report = examine(settings=load_settings("remote", overrides))
+    assert any("has no model 'absent'; it has: tiny, other" in item.what for item in report.missing)
+    assert "s3cret" not in json.dumps(report.to_json()) and "***@" in json.dumps(report.to_json())
 
 
 def test_only_local_models_are_looked_for(home: Path) -> None:

@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 200
 LONGEST_VALUE = 60
+_PASSWORDS = re.compile(r"(?<=://)(?:[^/?#\s'\"]*|[^/\s'\"]*:[^\s'\"]*)@|(?<![\w/.])[\w.+-]+:[^\s/@'\"]+@(?=[\w\[])")
+_SECRETS = re.compile(r"(?i)([?&](?:[\w-]*key|token|access_token|sig|signature|secret|password|code)=)[^&#\s'\"]+")
+
+
+def masked(text: str) -> str:
+    """A text without the passwords and keys of the addresses in it: ``https://***@host/v1``."""
+    return _SECRETS.sub(r"\1***", _PASSWORDS.sub("***@", text))
 
 
 class StudioError(Exception):
     """An error worth one clear line: what was wrong, the value, where, and the choices.
+
+    Passwords in addresses are masked, whatever put them there.
 
     Args:
         message: The line, without a full stop.
@@ -34,9 +43,9 @@ class StudioError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        self.hint = None if hint is None else masked(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from workspace.errors import StorageError, UsageError, one_line, unknown
 
@@ -100,6 +101,36 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> list[str]:
         inner = isinstance(value, dict) and value
         keys += flatten(value, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
     return keys
+
+
+def part(layers: list[Layer], owner: str, belonging: str, name: Callable[[Any], Any] = lambda value: value) -> None:
+    """Where a layer names another owner than the one that a layer below has a belonging for, there is no belonging.
+
+    Args:
+        layers: The strongest first; one that says ``none`` is put in where it is needed.
+        owner: The dotted key of what owns, such as a model.
+        belonging: The dotted key of what belongs to it alone, such as its adapter.
+        name: What two values of ``owner`` have in common if they are the same owner.
+    """
+    names = [number for number, layer in enumerate(layers) if layer.has(owner)]
+    held = next((number for number, layer in enumerate(layers) if layer.has(belonging)), len(layers))
+    below = next((number for number in names if number >= held), None)
+    if not names or names[0] >= held or below is None:
+        return
+    top = layers[names[0]]
+    if name(layers[below].get(owner)) != name(top.get(owner)):
+        source = f"another {owner.rpartition('.')[2]} at {top.place(owner)}"
+        layers.insert(names[0] + 1, Layer.of_dotted({belonging: "none"}, source, top.folder))
+
+
+def origin(server: Any) -> tuple[str, str] | None:
+    """The scheme, host and port of a server's address, to which its key belongs; nothing where there is no server."""
+    if not server or server == "none":
+        return None
+    parts = urlsplit(str(server))
+    host = parts.netloc.rpartition("@")[2].lower()
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, ":")
+    return parts.scheme, host.removesuffix(usual)
 
 
 def environment(variables: Mapping[str, str], cwd: Path) -> Layer:

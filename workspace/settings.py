@@ -16,16 +16,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from workspace.errors import UsageError, unknown
-from workspace.layers import Layer, environment, flatten, profile_layer, toml_layer
+from workspace.layers import PROFILES, Layer, environment, flatten, origin, part, profile_layer, toml_layer
 
 ROLES = ("scientist", "reviewer", "engineer", "illustrator", "critic")
 DEFAULT_PROFILE = "embedded"
+_ASKED_FIRST = (".server", ".api_key_env", ".langsmith")  # what says where briefs and keys go
 
 
 def _server(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
-    return url.rstrip("/")
+    base, mark, query = url.partition("?")
+    return base.rstrip("/") + mark + query
 
 
 def _nothing(value: Any) -> Any:
@@ -82,8 +84,12 @@ class VisionSettings(_Backend):
 class SamplingSettings(_Section):
     """How the next token is drawn."""
 
-    temperature: Temperature = Field(0.3, description="0 always takes the likeliest token")
-    top_p: TopP = Field(0.9, description="Keep the likeliest tokens up to this share")
+    temperature: Annotated[Temperature | None, Nothing] = Field(
+        0.3, description="0 always takes the likeliest token; none: a server's own, in process 1"
+    )
+    top_p: Annotated[TopP | None, Nothing] = Field(
+        0.9, description="Keep the likeliest tokens up to this share; none: a server's own, in process all"
+    )
     top_k: TopK = Field(512, description="Keep this many tokens; 0: all")
     repetition_penalty: RepetitionPenalty = Field(1.1, description="Above 1: what was said becomes less likely")
     no_repeat_ngram_size: NoRepeat = Field(
@@ -102,7 +108,7 @@ def _as_shared(key: str) -> Any:
 class RoleSettings(_Section):
     """What one role has of its own; whatever is not set is taken from ``[chat]`` (the critic: ``[vision]``).
 
-    ``"none"`` for ``server``, ``api_key_env`` or ``adapter`` says that this role has none.
+    ``"none"`` for ``server``, ``api_key_env``, ``adapter``, ``temperature`` or ``top_p`` says that this role has none.
     """
 
     model: Words | None = _as_shared("model")
@@ -114,8 +120,8 @@ class RoleSettings(_Section):
     adapter: Words | None = _as_shared("adapter")
     dtype: Dtype | None = _as_shared("dtype")
     device: Device | None = _as_shared("device")
-    temperature: Temperature | None = _as_shared("temperature")
-    top_p: TopP | None = _as_shared("top_p")
+    temperature: Literal["none"] | Temperature | None = _as_shared("temperature")
+    top_p: Literal["none"] | TopP | None = _as_shared("top_p")
     top_k: TopK | None = _as_shared("top_k")
     repetition_penalty: RepetitionPenalty | None = _as_shared("repetition_penalty")
     no_repeat_ngram_size: NoRepeat | None = _as_shared("no_repeat_ngram_size")
@@ -163,6 +169,12 @@ class QueueSettings(_Section):
     most_waiting: int = Field(500, ge=1, le=100_000, description="Jobs that may wait for their turn; more are refused")
 
 
+class TracingSettings(_Section):
+    """Who is told of every prompt and answer; nobody, unless it is said here."""
+
+    langsmith: bool = Field(False, description="Send all prompts and answers to LangSmith, as its variables say where")
+
+
 _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 
 
@@ -192,6 +204,7 @@ class Settings(BaseSettings):
     painter: PainterSettings
     flow: FlowSettings = FlowSettings()
     queue: QueueSettings = QueueSettings()
+    tracing: TracingSettings = TracingSettings()
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -231,6 +244,10 @@ def resolved(settings: Settings, role: str) -> RoleCall:
         key: value for key, value in settings.roles.get(role, RoleSettings()).model_dump().items() if value is not None
     }
     shared = (settings.vision if role == "critic" else settings.chat).model_dump()
+    if origin(own.get("server", shared["server"])) != origin(shared["server"]):
+        shared["api_key_env"] = None  # a key belongs to one server
+    if not shared["api_key_env"] and origin(own.get("server", shared["server"])) == origin(settings.chat.server):
+        shared["api_key_env"] = settings.chat.api_key_env
     if own.get("model", shared["model"]) != shared["model"]:
         shared["adapter"] = None  # an adapter belongs to one model
     chat = shared | {key: value for key, value in own.items() if key in ChatSettings.model_fields}
@@ -273,10 +290,13 @@ def load_settings(
         layers += mine
     profiles = _profile_layers(layers, known)
     if not any("profile" in layer.values for layer in layers[:2]):  # nobody has typed it
-        _check_trust([one for one in profiles if one.folder.is_relative_to(cwd)], cwd, own)
+        lying = [one for one in profiles if one.folder.is_relative_to(cwd) and one.folder != PROFILES.absolute()]
+        _check_trust(lying, cwd, own)
     layers += profiles
     for section in ("chat", "vision", "painter"):
-        _part_from_adapter(layers, section)
+        part(layers, f"{section}.model", f"{section}.adapter")
+    for section in ("chat", "vision", *(f"roles.{role}" for role in ROLES)):
+        part(layers, f"{section}.server", f"{section}.api_key_env", origin)
     settings = _validated(layers, home)
     settings._origins.update(_origins(settings, layers))
     return settings
@@ -286,31 +306,18 @@ def _check_trust(layers: list[Layer], cwd: Path, home: Path) -> None:
     """Refuse what a file that merely lies in the working folder may not say without a yes: where briefs and keys go.
 
     Raises:
-        UsageError: It names a server or a key's variable, and the folder is neither the home nor trusted.
+        UsageError: It names a server or a key's variable, or wants tracing, and its folder is not to be trusted.
     """
     trusted = os.environ.get("STUDIO_TRUST_FOLDER", "").split(os.pathsep)
     if cwd.absolute() in (home.absolute(), *(Path(one).expanduser().absolute() for one in trusted if one)):
         return
     for layer in layers:
         for key in flatten(layer.values):
-            if key.endswith((".server", ".api_key_env")) and layer.get(key) not in ("none", ""):
+            if key.endswith(_ASKED_FIRST) and layer.get(key) not in ("none", "", False):
                 raise UsageError(
                     f"{layer.place(key)}: {key} is not taken from the working folder, which may be anybody's",
                     hint=f"set it in {home / 'studio.toml'}, or say yes: export STUDIO_TRUST_FOLDER={cwd.absolute()}",
                 )
-
-
-def _part_from_adapter(layers: list[Layer], section: str) -> None:
-    """Where a layer names another model than the one that a layer below has an adapter for, there is no adapter."""
-    model, adapter = f"{section}.model", f"{section}.adapter"
-    names = [number for number, layer in enumerate(layers) if layer.has(model)]
-    tuned = next((number for number, layer in enumerate(layers) if layer.has(adapter)), len(layers))
-    below = next((number for number in names if number >= tuned), None)
-    if names and names[0] < tuned and below is not None and layers[below].get(model) != layers[names[0]].get(model):
-        top = layers[names[0]]
-        layers.insert(
-            names[0] + 1, Layer.of_dotted({adapter: "none"}, f"another model at {top.place(model)}", top.folder)
-        )
 
 
 def _profile_layers(layers: list[Layer], known: frozenset[str]) -> list[Layer]:

@@ -17,6 +17,7 @@ from agents.programs import render
 from agents.state import DesignState, Json, Message, comment
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary
+from models.chat.answers import spoken
 from workspace.errors import ServiceError
 from workspace.events import Token
 
@@ -72,7 +73,10 @@ def _spoken(message: Message) -> BaseMessage:
 
 
 def _answer(kit: Kit, key: str, messages: Sequence[BaseMessage]) -> str:
-    """Stream an answer; an empty one is a fault, and one cut off at the token limit ends at its last sentence."""
+    """Stream an answer; an empty one is a fault, and one cut off at the token limit ends at its last sentence.
+
+    A model's reasoning is no part of its answer.
+    """
     seed = kit.seed_of(key)
     parts: list[str] = []
     reason = ""
@@ -82,7 +86,12 @@ def _answer(kit: Kit, key: str, messages: Sequence[BaseMessage]) -> str:
         if text:
             parts.append(text)
             kit.emit(Token(role="scientist", key=key, text=text))
-    answer = "".join(parts).strip()
+    answer = spoken("".join(parts))
+    if not answer and parts and reason == "length":
+        raise ServiceError(
+            f"the scientist's model spent all of sampling.max_tokens on reasoning at {key}",
+            hint="raise sampling.max_tokens, or have the model reason less",
+        )
     if not answer:
         raise ServiceError(f"the scientist's model gave an empty answer at {key}")
     return to_last_sentence(answer) if reason == "length" else answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workspace.errors import masked
 from workspace.settings import RoleCall
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def describe(call: RoleCall, home: Path) -> dict[str, Any]:
     from models.catalogue.fetch import fingerprint, locate
 
     if call.chat.server:
-        return {"model": call.chat.model, "server": call.chat.server}
+        return {"model": call.chat.model, "server": masked(call.chat.server)}
     identity: dict[str, Any] = {"model": call.chat.model, "fingerprint": fingerprint(locate(call.chat.model, home))}
     if call.chat.adapter:
         identity |= {"adapter": call.chat.adapter, "adapter_fingerprint": fingerprint(locate(call.chat.adapter, home))}

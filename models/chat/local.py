@@ -265,8 +265,8 @@ def _next(
     logits[refused.after(written)] = float("-inf")
     return pick(
         logits,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
+        temperature=1.0 if sampling.temperature is None else sampling.temperature,
+        top_p=sampling.top_p or 1.0,
         top_k=sampling.top_k,
         penalty=sampling.repetition_penalty,
         written=written,

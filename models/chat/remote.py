@@ -1,122 +1,62 @@
 """Chat models on any OpenAI-compatible server: bounded in time, tries and bytes; each fault is one clear line.
 
-Knows the protocol; nothing of roles, and nothing of what the server runs.
+Knows the protocol; nothing of roles, and nothing of what the server runs. How servers differ stands in ``dialects``,
+how their answers are read in ``answers``, who gets which key in ``addresses``.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import httpx2
-import openai
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
-from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
-from workspace.errors import DataError, ServiceError, UsageError, one_line, pydantic_fault
+from models.chat import dialects, exchange
+from models.chat.addresses import OPENAI, Address, address
+from models.chat.answers import BrokenOff, Piece, Speech, pieces, reason
+from models.chat.dialects import Body
+from models.chat.documents import faults, in_words, objects, wire_schema, written
+from models.chat.exchange import Patience, Refused
+from models.chat.servers import broken, late, listed, refusal
+from workspace.errors import DataError, ServiceError, UsageError, one_line
 from workspace.settings import RoleCall
 
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-_PAUSE = 0.5
-_LONGEST_PAUSE = 8.0
+_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
+_unannounced: dict[dialects.Key, bool] = {}
+"""Whether a model begins to reason without the tag that opens it; not there: nobody has heard it yet."""
 
 
-class _Refused(httpx2.TransportError):
-    """An answer that is not read: it is too large or packed."""
+class RemoteChat(BaseChatModel):
+    """A model on a server, whose faults are `ServiceError` and whose documents are asked for by JSON schema.
 
-
-class _Body(httpx2.SyncByteStream):
-    """An answer's bytes, counted and timed."""
-
-    def __init__(self, stream: Any, most: int, deadline: float) -> None:
-        self.stream, self.most, self.deadline = stream, most, deadline
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        for chunk in self.stream:
-            size += len(chunk)
-            if size > self.most:
-                raise _Refused(f"the answer is larger than {self.most} bytes")
-            if time.monotonic() > self.deadline:
-                raise httpx2.ReadTimeout("the answer took too long")
-            yield chunk
-
-    def close(self) -> None:
-        self.stream.close()
-
-
-class Bounded(httpx2.BaseTransport):
-    """HTTP with a deadline for the whole exchange, bounded retries, and a limit on what is read.
-
-    A connection that is refused or closed before an answer, and the statuses 429, 500, 502, 503 and 504, are tried
-    again, each pause twice as long as the one before, as long as the deadline allows. A time-out is not: the time is
-    spent. Compressed answers are refused, since a few bytes can unpack to more than the limit.
-
-    Args:
-        timeout: Seconds one answer may take, all tries included.
-        retries: How often a failed request is made again.
-        max_bytes: Largest answer that is read.
+    A call takes ``seed``. The first answer of a model that nobody has heard yet is given only when it is whole: it may
+    begin with reasoning that nothing announces.
     """
 
-    def __init__(self, timeout: float, retries: int, max_bytes: int) -> None:
-        self.timeout, self.retries, self.max_bytes = timeout, retries, max_bytes
-        self.inner = httpx2.HTTPTransport(limits=httpx2.Limits(max_keepalive_connections=0))
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request within the bounds."""
-        deadline = time.monotonic() + self.timeout
-        request.headers["accept-encoding"] = "identity"
-        for attempt in range(self.retries + 1):
-            left = max(0.01, deadline - time.monotonic())
-            request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), left)
-            pause = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
-            last = attempt == self.retries or pause > deadline - time.monotonic()
-            try:
-                response = self.inner.handle_request(request)
-            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                if last:
-                    raise
-            else:
-                if last or response.status_code not in _RETRIED:
-                    return self._limited(response, deadline)
-                response.close()
-            time.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _limited(self, response: httpx2.Response, deadline: float) -> httpx2.Response:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            response.close()
-            raise _Refused("the answer is compressed, which was not asked for")
-        body = _Body(response.stream, self.max_bytes, deadline)
-        return httpx2.Response(
-            response.status_code, headers=response.headers, stream=body, extensions=response.extensions
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.inner.close()
-
-
-class RemoteChat(ChatOpenAI):
-    """`ChatOpenAI` whose faults are `ServiceError` and whose documents are asked for by JSON schema.
-
-    ``server`` is the base URL. Keyword arguments of a call are those of `ChatOpenAI`, ``seed`` among them.
-    """
-
-    server: str = ""
-    _timeout: float = PrivateAttr(default=0.0)
+    call: RoleCall
+    seed: int | None = None
+    _where: Address = PrivateAttr()
 
     @property
     def _llm_type(self) -> str:
         return "studio-remote"
+
+    @property
+    def server(self) -> str:
+        """The server's address as it may be shown."""
+        return self._where.shown
+
+    @property
+    def _key(self) -> dialects.Key:
+        return self.server, self.call.chat.model
 
     def _generate(
         self,
@@ -125,87 +65,211 @@ class RemoteChat(ChatOpenAI):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        answer, speech = Piece(), Speech(wait=True)
         with self._faults():
-            result = super()._generate(messages, stop=stop, run_manager=run_manager, **kwargs)
-        if not result.generations:
-            raise self._nothing()
-        return result
+            for piece in self._pieces(messages, kwargs.get("seed"), stream=False):
+                answer.add(piece)
+        answer.text = speech.heard(answer.text, last=True).strip()
+        self._check(answer, speech)
+        message = AIMessage(answer.text, response_metadata=self._metadata(answer))
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
-    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        spoken = False
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        answer, speech = Piece(), Speech(wait=_unannounced.get(self._key, True))
         with self._faults():
-            for chunk in super()._stream(*args, **kwargs):
-                spoken = spoken or bool(chunk.message.content) or bool(chunk.generation_info)
-                yield chunk
-        if not spoken:
-            raise self._nothing()
+            for piece in self._pieces(messages, kwargs.get("seed"), stream=True):
+                text = speech.heard(piece.text)
+                answer.add(Piece(**{**vars(piece), "text": text}))
+                if text:
+                    yield _chunk(text, run_manager)
+        rest = speech.heard("", last=True)
+        answer.text += rest
+        self._check(answer, speech)
+        if rest:
+            yield _chunk(rest, run_manager)
+        last = AIMessageChunk(content="", response_metadata=self._metadata(answer), chunk_position="last")
+        yield ChatGenerationChunk(message=last, generation_info={"finish_reason": answer.finish})
 
     def with_structured_output(  # type: ignore[override]
         self, schema: type[BaseModel], *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[Any, Any]:
-        """Return a runnable that asks for JSON by ``schema`` and validates the answer with it."""
+        """Return a runnable that asks for JSON by ``schema`` and validates the answer with it.
+
+        The raw answer's ``response_metadata`` says under ``none`` why it is no answer at all, under ``fault`` why
+        it may be no whole one.
+        """
         if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
             raise UsageError("structured output needs a pydantic class, not a JSON schema")
-        wanted = {"name": schema.__name__, "schema": wire_schema(schema)}
-        asked = self.bind(stream=False, extra_body={"response_format": {"type": "json_schema", "json_schema": wanted}})
 
-        def parsed(message: AIMessage) -> BaseModel:
+        def run(prompt: Any, seed: int | None = None) -> Any:
+            raw = self._document(self._convert_input(prompt).to_messages(), seed, schema)
             try:
-                return schema.model_validate_json(str(message.text))
-            except ValidationError as error:
-                wrong = pydantic_fault(error, schema)
-                raise DataError(f"the answer is not a valid {schema.__name__}: {wrong}") from error
+                fault, value = None, written(str(raw.text), schema)
+            except (ValidationError, DataError) as error:
+                why = not_taken(raw.response_metadata) or faults(error)
+                fault, value = DataError(f"the answer is not a valid {schema.__name__}: {why}"), None
+            if include_raw:
+                return {"raw": raw, "parsed": value, "parsing_error": fault}
+            if fault is not None:
+                raise fault
+            return value
 
-        def with_fault(message: AIMessage) -> dict[str, Any]:
+        return RunnableLambda(run, name="structured_output")
+
+    def _document(self, messages: Sequence[BaseMessage], seed: int | None, schema: type[BaseModel]) -> AIMessage:
+        """Ask for a document; the JSON is taken out of whichever field of the answer holds it."""
+        answer, speech = Piece(), Speech(wait=True)
+        with self._faults():
+            for piece in self._pieces(_with_fields(messages, schema), seed, stream=False, schema=schema):
+                answer.add(piece)
+        answer.text = speech.heard(answer.text, last=True).strip()
+        limit = self.call.sampling.max_tokens
+        fault = answer.fault(limit, thought=speech.thought)
+        said = self._metadata(answer) | ({"none": f"{self.server}: {self._where.safe(fault)}"} if fault else {})
+        if answer.is_cut:
+            said["fault"] = f"the answer was cut off at sampling.max_tokens ({limit})"
+        elsewhere = [answer.arguments, "" if answer.is_cut else answer.reasoning]
+        found = [] if any(objects(answer.text)) else [one for place in elsewhere for one in [*objects(place)][-1:]]
+        if not found:
+            return AIMessage(answer.text, response_metadata=said)
+        said.pop("none", None)
+        return AIMessage(json.dumps(found[0]), response_metadata=said)
+
+    def _pieces(
+        self,
+        messages: Sequence[BaseMessage],
+        seed: int | None,
+        *,
+        stream: bool,
+        schema: type[BaseModel] | None = None,
+    ) -> Iterator[Piece]:
+        """The parts of an answer; what the server refuses is said otherwise, as long as there is a way."""
+        body = self._body(messages, self.seed if seed is None else seed, stream, schema)
+        spoken, heard = dialects.known(self._key), False
+        chat = self.call.chat
+        patience = Patience(chat.timeout, chat.retries, chat.max_bytes)
+        deadline = exchange.clock() + chat.timeout
+
+        def meant(refused: Refused) -> str | None:
+            words = reason(refused.text) or refused.text
+            return dialects.understood(refused.status_code, words, body, spoken)
+
+        while True:
             try:
-                return {"raw": message, "parsed": parsed(message), "parsing_error": None}
-            except DataError as fault:
-                return {"raw": message, "parsed": None, "parsing_error": fault}
+                said = dialects.said(body, spoken)
+                with exchange.exchange(
+                    self._where, "/chat/completions", said, patience, deadline, lambda fault: meant(fault) is not None
+                ) as chunks:
+                    for piece in pieces(chunks):
+                        heard = True
+                        yield piece
+            except Refused as refused:
+                more = None if heard else meant(refused)
+                if more is None:
+                    raise
+                spoken |= {more}
+            else:
+                dialects.remember(self._key, spoken)
+                if not heard:
+                    raise ValueError("it holds no choice; is it an OpenAI-compatible server?")
+                return
 
-        return asked | (RunnableLambda(with_fault) if include_raw else RunnableLambda(parsed))
+    def _body(
+        self, messages: Sequence[BaseMessage], seed: int | None, stream: bool, schema: type[BaseModel] | None
+    ) -> Body:
+        """A request in full; `dialects` takes out what a server does not take."""
+        sampling = self.call.sampling
+        limit = "max_completion_tokens" if self._where.url.host == OPENAI else "max_tokens"
+        body: Body = {
+            "model": self.call.chat.model,
+            "messages": dialects.joined([_turn(message) for message in messages]),
+            "stream": stream,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            limit: sampling.max_tokens,
+            "seed": seed,
+        }
+        if schema is not None:
+            wanted = {"name": schema.__name__, "schema": wire_schema(schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        return {name: value for name, value in body.items() if value is not None}
+
+    def _check(self, answer: Piece, speech: Speech) -> None:
+        """Refuse what is no answer, and keep whether the model announces its reasoning."""
+        fault = answer.fault(self.call.sampling.max_tokens, thought=speech.thought)
+        if fault:
+            raise ServiceError(f"{self.server}: {self._where.safe(fault)}", hint=hint_for(fault))
+        _unannounced[self._key] = speech.bare or _unannounced.get(self._key, False)
+
+    def _metadata(self, answer: Piece) -> dict[str, Any]:
+        finish = "length" if answer.is_cut else answer.finish
+        return {"finish_reason": finish, "model_name": self.call.chat.model}
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
         """Turn every way in which a server can fail into one line that names it."""
         try:
             yield
-        except openai.APITimeoutError as fault:
-            raise self._late() from fault
-        except openai.APIStatusError as fault:
+        except Refused as fault:
             raise self._refused(fault) from fault
-        except (openai.APIConnectionError, httpx2.TransportError) as fault:
-            raise self._broken(fault) from fault
-        except (openai.OpenAIError, ValueError, TypeError, KeyError, AttributeError, IndexError) as fault:
-            raise ServiceError(f"{self.server} gave an answer that cannot be read: {one_line(fault)}") from fault
+        except httpx2.TimeoutException as fault:
+            raise late(self._where, self.call.chat.timeout) from fault
+        except (httpx2.TransportError, httpx2.InvalidURL, BrokenOff) as fault:
+            raise broken(self._where, fault) from fault
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as fault:
+            words = self._where.safe(one_line(fault))
+            raise ServiceError(f"{self.server} gave an answer that cannot be read: {words}") from fault
 
-    def _nothing(self) -> ServiceError:
-        return ServiceError(f"{self.server} gave an answer without a choice", hint="is it an OpenAI-compatible server?")
-
-    def _broken(self, fault: Exception) -> ServiceError:
-        cause = _cause(fault)
-        if isinstance(cause, httpx2.TimeoutException):
-            return self._late()
-        if isinstance(cause, _Refused):
-            return ServiceError(f"{self.server} failed: {cause}", hint="chat.max_bytes sets the largest answer")
-        if isinstance(cause, httpx2.ConnectError):
-            return ServiceError(f"{self.server} cannot be reached: {one_line(cause)}", hint="is the server running?")
-        return ServiceError(f"{self.server} broke off: {one_line(cause)}", hint="the server's own log may say why")
-
-    def _late(self) -> ServiceError:
-        return ServiceError(
-            f"{self.server} did not answer within {self._timeout:g} s", hint="raise chat.timeout, or ask for less"
-        )
-
-    def _refused(self, fault: openai.APIStatusError) -> ServiceError:
-        code = fault.status_code
-        if code in (401, 403):
-            return ServiceError(f"{self.server} refused the key (HTTP {code})", hint="set api_key_env to its variable")
-        if code == 404:
-            there = ", ".join(_listed(self))
+    def _refused(self, fault: Refused) -> ServiceError:
+        if fault.status_code == 404:
+            there = ", ".join((listed(self._where, self.call.chat.timeout) or ())[:8])
             listing = f"; it has: {there}" if there else ", and lists no models"
             hint = None if there else "does the URL end as the server wants it, most often in /v1?"
-            return ServiceError(f"{self.server} has no model {self.model_name!r} (HTTP 404){listing}", hint=hint)
-        return ServiceError(f"{self.server} answered HTTP {code}: {one_line(fault)}")
+            name = self.call.chat.model
+            return ServiceError(f"{self.server} has no model {name!r} (HTTP 404){listing}", hint=hint)
+        return refusal(self._where, fault)
+
+
+def not_taken(metadata: Mapping[str, Any]) -> str | None:
+    """Why an answer that is no valid document is none, where it is not the document's own fault."""
+    return metadata.get("none") or metadata.get("fault")
+
+
+def _with_fields(messages: Sequence[BaseMessage], schema: type[BaseModel]) -> list[BaseMessage]:
+    """A conversation whose first task is followed by the document's fields; what comes later leaves that as it is."""
+    place = next((number for number, message in enumerate(messages, 1) if message.type == "human"), len(messages))
+    return [*messages[:place], HumanMessage(in_words(schema)), *messages[place:]]
+
+
+def hint_for(fault: str) -> str | None:
+    """What mends an answer that is none."""
+    return "raise sampling.max_tokens, or have the model reason less" if "sampling.max_tokens" in fault else None
+
+
+def _chunk(text: str, run_manager: CallbackManagerForLLMRun | None) -> ChatGenerationChunk:
+    chunk = ChatGenerationChunk(message=AIMessageChunk(content=text))
+    if run_manager is not None:
+        run_manager.on_llm_new_token(text, chunk=chunk)
+    return chunk
+
+
+def _turn(message: BaseMessage) -> Body:
+    """A message as the protocol has it: plain text, or text and pictures."""
+    role = _ROLES.get(message.type)
+    if role is None:
+        raise UsageError(f"a served chat model has no {message.type!r} messages; roles: {', '.join(_ROLES)}")
+    if isinstance(message.content, str):
+        return {"role": role, "content": message.content}
+    parts = [{"type": "text", "text": block} if isinstance(block, str) else block for block in message.content]
+    if all(part.get("type") == "text" for part in parts):
+        return {"role": role, "content": "\n".join(str(part["text"]) for part in parts)}
+    return {"role": role, "content": parts}
 
 
 def remote(call: RoleCall, *, seed: int | None = None) -> RemoteChat:
@@ -214,76 +278,13 @@ def remote(call: RoleCall, *, seed: int | None = None) -> RemoteChat:
     Raises:
         UsageError: The variable that should hold the key does not, or the server's URL is none.
     """
-    chat, sampling = call.chat, call.sampling
-    assert chat.server is not None  # the caller chose by it
-    _check(chat.server)
-    key = _key(chat.api_key_env, chat.server) if chat.api_key_env else "none"
-    model = RemoteChat(  # type: ignore[call-arg]  # by the names that langchain gives its fields
-        model=chat.model,
-        server=chat.server,
-        base_url=chat.server,
-        api_key=SecretStr(key),
-        http_client=_client(chat.timeout, chat.retries, chat.max_bytes),
-        openai_proxy="",
-        max_retries=0,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_tokens=sampling.max_tokens,
-        seed=seed,
-        stream_usage=False,
-    )
-    model._timeout = chat.timeout
+    where = address(call.chat)
+    model = RemoteChat(call=call, seed=seed)
+    model._where = where
     return model
 
 
-@lru_cache(maxsize=16)
-def _client(timeout: float, retries: int, max_bytes: int) -> httpx2.Client:
-    """One client for all models with the same bounds; building one reads the machine's certificates."""
-    return httpx2.Client(transport=Bounded(timeout, retries, max_bytes))
-
-
-def _check(server: str) -> None:
-    try:
-        url = httpx2.URL(server)
-    except httpx2.InvalidURL as fault:
-        raise UsageError(f"the server {server} is not a URL: {one_line(fault)}") from fault
-    if not url.host:
-        raise UsageError(f"the server {server} is not a URL: it names no host")
-
-
-def _key(variable: str, server: str) -> str:
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise UsageError(f"the variable {variable}, which should hold the key of {server}, is not set")
-    if not (key.isascii() and key.isprintable()):
-        raise UsageError(f"the variable {variable} holds characters that a key cannot have")
-    return key
-
-
-def wire_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema as servers take it: without the hints whose names begin with ``x-``."""
-    plain: dict[str, Any] = _without_hints(schema.model_json_schema())
-    return plain
-
-
-def _without_hints(value: Any, *, names: bool = False) -> Any:
-    """Drop the hints; what stands under ``properties`` are a class's own names, which stay whatever they are."""
-    if isinstance(value, dict):
-        kept = {key: held for key, held in value.items() if names or not str(key).startswith("x-")}
-        return {key: _without_hints(held, names=key == "properties" and not names) for key, held in kept.items()}
-    return [_without_hints(held) for held in value] if isinstance(value, list) else value
-
-
-def _listed(model: RemoteChat) -> list[str]:
-    try:
-        return [" ".join(str(entry.id).split()) for entry in model.root_client.models.list()][:8]
-    except (openai.OpenAIError, httpx2.TransportError, ValueError, TypeError, AttributeError):
-        return []
-
-
-def _cause(fault: BaseException) -> BaseException:
-    """The transport's own fault, under whatever other libraries have wrapped around it."""
-    under: BaseException | None = fault
-    while under is not None and not isinstance(under, httpx2.TransportError):
-        under = under.__cause__
-    return under or fault
+def forget() -> None:
+    """Know nothing of any server and its models, as when the process began."""
+    dialects.forget()
+    _unannounced.clear()

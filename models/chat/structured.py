@@ -10,7 +10,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
+from models.chat.documents import faults, written
 from models.chat.local import LocalChat
+from models.chat.remote import hint_for, not_taken
 from models.filling.fill import fill
 from models.filling.shots import Shots
 from workspace.errors import DataError
@@ -59,15 +61,20 @@ def structured(
     fault = ""
     for attempt in range(_REPAIRS + 1):
         answer: Any = runnable.invoke(talk, seed=seed + attempt)
-        text = _text(answer["raw"])
-        if on_text is not None and text:
-            on_text(text)
+        raw: AIMessage = answer["raw"]
+        text = str(raw.text)
         try:
-            value = schema.model_validate_json(text)
-        except ValidationError as error:
-            fault = _faults(error)
+            value = written(text, schema)
+        except (ValidationError, DataError) as error:
+            fault = not_taken(raw.response_metadata) or faults(error)
+            if raw.response_metadata.get("none"):  # asked again, it would say the same
+                raise DataError(f"there is no {schema.__name__}: {fault}", hint=hint_for(fault)) from error
+            if on_text is not None and text:
+                on_text(text)
             talk = [*talk, AIMessage(text or "{}"), HumanMessage(f"That is not valid: {fault}. Write it again, whole.")]
             continue
+        if on_text is not None:
+            on_text(value.model_dump_json())
         return Structured(value, attempt)
     raise DataError(f"the model's answer is not a valid {schema.__name__} after {_REPAIRS} repairs: {fault}")
 
@@ -77,16 +84,3 @@ def _wishes(hints: Mapping[str, Sequence[str]] | None) -> list[BaseMessage]:
         return []
     lines = "; ".join(f"{path}: {', '.join(values)}" for path, values in hints.items())
     return [HumanMessage(f"Use exactly these values: {lines}")]
-
-
-def _text(message: Any) -> str:
-    text = message.content if isinstance(message.content, str) else str(message.text)
-    text = text.strip()
-    if text.startswith("```"):
-        text = text.strip("`").removeprefix("json").strip()
-    return text
-
-
-def _faults(error: ValidationError) -> str:
-    lines = [f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}" for fault in error.errors()[:6]]
-    return "; ".join(lines)

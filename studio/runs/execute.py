@@ -129,7 +129,9 @@ def _through_graph(
     work: Work, saver: Any, config: RunnableConfig, answers: Mapping[str, Any] | None, resumed: bool
 ) -> None:
     from agents.graph import build_graph
+    from models.chat.tracing import trace
 
+    trace(work.settings.tracing.langsmith)
     graph = build_graph(assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder), saver)
     graph.invoke(_entry(graph, config, work, answers, resumed), config, durability=DURABILITY)
     found = graph.get_state(config)

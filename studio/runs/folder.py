@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.runs.record import json_bytes
+from workspace.errors import masked
 from workspace.files import hashes, publish, publish_all
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ def versions() -> dict[str, str]:
     return found
 
 
+def shown(settings: Json) -> Json:
+    """Settings as they may be handed on: without the passwords of servers' addresses."""
+    return {
+        key: shown(value)
+        if isinstance(value, dict)
+        else masked(value)
+        if key == "server" and isinstance(value, str)
+        else value
+        for key, value in settings.items()
+    }
+
+
 def models_used(settings: Settings, specs: list[Json]) -> Json:
     """Which models made a run, with fingerprints: each role's chat model, and the painter as its pictures say."""
     from models.chat.choose import describe
@@ -88,7 +101,7 @@ def write_manifest(folder: Path, row: RunRow, settings: Settings, ledger: Ledger
                 "answers": answers,
                 "ask": row.settings.get("ask", False),
                 "program": row.settings["program"],
-                "settings": row.settings["settings"],
+                "settings": shown(row.settings["settings"]),
                 "models": models_used(settings, [artifact.meta["spec"] for artifact in pictures]),
                 "versions": versions(),
                 "files": hashes(folder),

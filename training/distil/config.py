@@ -83,10 +83,13 @@ class DistilConfig(BaseModel):
         Raises:
             ValidationError: The model, the server or the adapter is not as the settings take it.
         """
+        from workspace.layers import origin
         from workspace.settings import ChatSettings, RoleCall
 
         given = {"model": self.model, "server": self.server, "adapter": self.adapter or "none"}
         wanted = chat.model_dump() | {key: value for key, value in given.items() if value is not None}
+        if chat.server and origin(wanted["server"]) != origin(chat.server):
+            wanted["api_key_env"] = None  # a key belongs to one server
         longest = max(LONGEST, sampling.max_tokens)
         return RoleCall(
             chat=ChatSettings.model_validate(wanted), sampling=sampling.model_copy(update={"max_tokens": longest})

@@ -114,6 +114,8 @@ def doctor(asked: Asked) -> None:
         out.print(table(("package", "version"), report.versions.items(), title="\nVersions"))
         out.print(table(("device",), ([device] for device in report.devices), title="\nDevices"))
         out.print(table(("model", "for", "where or why not"), report.models, title="\nModels"))
+        if report.servers:
+            out.print(table(("server", "for", "how it stands"), report.servers, title="\nServers"))
         words = f"\n{report.home}: {size(report.used_bytes)} used, {size(report.free_bytes)} free"
         out.print(Text(words), soft_wrap=True)
         for item in report.missing:
