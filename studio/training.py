@@ -110,7 +110,7 @@ def train_image_lora(config: Path | str, options: ImageLoraCall) -> TrainedImage
     if options.plan:
         from training.images.folder import plan
 
-        return plan(wanted, folder)
+        return plan(wanted, folder, options.home)
     from training.images.lora import main
 
     return main(wanted, options.home, folder, options.tell)
@@ -140,11 +140,12 @@ def train_recipe(recipe: Path | str, options: RecipeCall) -> RecipeResult | Plan
     """
     from training.language.plan import plan
     from training.language.run import open_run
-    from training.launch.start import train
+    from training.launch.start import layout, train
 
-    if options.plan:
-        return plan(open_run(recipe, options.home))
     own = RunOptions(**{name: getattr(options, name) for name in RunOptions.model_fields})
+    if options.plan:
+        opened = open_run(recipe, options.home)
+        return plan(opened, layout(opened, own))
     return train(recipe, options.home, own, options.tell)
 
 

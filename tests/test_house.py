@@ -33,6 +33,8 @@ ROOMS: dict[str, tuple[int, ...]] = {
     "training": (5, 0),
     "training.loop": (5, 1),
     "training.sample": (5, 1),
+    "training.folding": (5, 0),
+    "training.gpus": (5, 1),
     "training.variants": (5, 1),
     "training.distil": (5, 1),
     "training.evaluation": (5, 2),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 from pipelines.pictures.painter import Painter
 from tests.fixtures_flux import MicroFlux
@@ -23,7 +24,8 @@ from training.images.folder import read_folder, same_caption, square
 from training.images.lora import main
 from training.loop.checkpoints import load_tensors
 from training.loop.trainee import Trainee
-from workspace.errors import DataError
+from ui.cli import app
+from workspace.errors import DataError, UsageError
 from workspace.progress import Progress, StageFinished, StageStarted, TrainingStep
 from workspace.settings import PainterSettings
 
@@ -233,3 +235,23 @@ def test_every_field_of_the_config_says_what_it_is_and_has_bounds() -> None:
 def test_the_config_is_read_without_torch() -> None:
     code = "import sys, training.images.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_plan_says_that_the_base_is_not_there(micro_flux: MicroFlux, pictures: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    given = {"name": "tiny", "pictures": str(pictures), "trigger": TRIGGER}
+    for base, why in (("flux.1-dev", "studio models fetch flux.1-dev"), (str(micro_flux.folder), None)):
+        file.write_text(json.dumps(given | {"base": base}))
+        done = CliRunner().invoke(app, ["train", "image-lora", str(file), "--plan", "--json"])
+        assert done.exit_code == 0, done.output
+        missing = json.loads(done.stdout)["missing"]
+        assert missing is None if why is None else why in missing
+    file.write_text(json.dumps(given | {"base": "flux.2-dev"}))
+    assert isinstance(CliRunner().invoke(app, ["train", "image-lora", str(file), "--plan"]).exception, UsageError)
+
+
+def test_recomputed_activations_are_no_other_training(micro_flux: MicroFlux, pictures: Path, tmp_path: Path) -> None:
+    first = config(micro_flux.folder, pictures, steps=2)
+    main(first, micro_flux.home, tmp_path / "out")
+    again = first.model_copy(update={"checkpointing": True, "steps": 3, "log_every": 2, "save_every": 3})
+    main(again, micro_flux.home, tmp_path / "out")

@@ -121,7 +121,10 @@ def stage(**changes: Any) -> list[dict[str, Any]]:
             {"stages": stage(args={"learnig_rate": 1})},
             r"stages.0.args: unknown key 'learnig_rate'; did you mean 'learning_rate'\?",
         ),
-        ({"stages": stage(args={"learning_rate": -1})}, "stages.0.args.learning_rate must be more than 0, not -1"),
+        (
+            {"stages": stage(args={"learning_rate": -1})},
+            "stages.0.args.learning_rate must be more than 0, at most 0.1, not -1",
+        ),
         (
             {"stages": stage(args={"lr_scheduler_type": "cosin"})},
             "unknown stages.0.args.lr_scheduler_type 'cosin'; did you mean 'cosine'",

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from models.catalogue.fetch import locate, variants
 from tests.fixtures_local import sentences
+from training.gpus import Machine
 from training.language import run as runner
 from training.language.arguments import Adapter
-from training.language.estimate import Machine, Size, hours, memory, size_of
+from training.language.estimate import hours, memory, size_of
 from training.language.plan import Plan, plan
 from training.language.recipe import resolved
 from training.language.run import main, open_run
@@ -108,7 +109,7 @@ def test_a_stage_that_was_stopped_leaves_the_others_whole(
 
 def key(run: runner.Run) -> str:
     stage = run.recipe.stages[0]
-    return runner._key(run, stage, run.rows(stage))
+    return runner._work(run, stage, run.rows(stage)).key
 
 
 def test_models_are_found_once(recipe: Path, home: Path, word_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,8 +240,9 @@ class TestPlan:
                 assert row["memory_gb"] > 10 and row["rows"] is None and "data/" in row["data"]
 
     def test_memory_and_hours_grow_with_what_is_asked(self) -> None:
-        size = Size(8_030_261_248, 32, 4096, 128_256)
-        args = resolved(next(iter(open_run("llama-3.1-8b-base", Path("/")).recipe.stages)))
+        size = size_of("llama-3.1-8b", None)
+        assert size is not None and size.parameters == 8_030_261_248
+        args = resolved(open_run("llama-3.1-8b-base", Path("/")).recipe.stages[0])
         whole = memory(size, args, "cpt", None, 1)
         assert whole > 16 * 8.03 and memory(size, args, "cpt", None, 8) < 0.6 * whole
         assert memory(size, args, "dpo", None, 1) > whole

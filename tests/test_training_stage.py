@@ -260,7 +260,7 @@ class TestMetrics:
         assert last.mfu == pytest.approx(last.tokens_s * 6 * size.parameters / 1e10, rel=1e-2)
 
     def test_an_adapter_and_a_second_model_change_the_work(self) -> None:
-        size = Size(1000, 2, 8, 16)
+        size = Size(1000, 1000, 2, 8, 32, 8, 16, linear=800, sides=100)
         assert [operations(size, *one) for one in (("cpt", False), ("sft", True), ("dpo", False), ("dpo", True))] == [
             6000, 4000, 8000, 6000,
         ]  # fmt: skip

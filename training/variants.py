@@ -5,12 +5,13 @@ Knows folders; not how a variant came to be.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workspace.errors import DataError
+from training.folding import fold, plan_folding
 from workspace.files import publish
 
 
@@ -26,13 +27,15 @@ def write_variant(
         card: What its model card says: name, parent, stage, arguments, data, figures.
         weights: The model's whole weights by name, where the model itself holds but a share of them.
     """
-    if hasattr(model, "merge_and_unload"):
-        model, weights = _folded(model, weights), None
+    adapter = plan_folding(model, weights) if hasattr(model, "merge_and_unload") else None
 
     def lay(staged: Path) -> None:
-        held = model.state_dict() if weights is None else weights
-        plain = {name: weight.detach().to("cpu") for name, weight in held.items()}
-        model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in plain.items()})
+        if adapter is not None:
+            _lay_configs(model.get_base_model(), staged, adapter.untied)
+            fold(adapter, staged)
+        else:
+            held = model.state_dict() if weights is None else weights
+            model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in held.items()})
         config = json.loads((staged / "config.json").read_text(encoding="utf-8"))
         text = json.dumps(config | {"dtype": "bfloat16"}, indent=2)  # of the weights, not of the training
         (staged / "config.json").write_text(text + "\n", encoding="utf-8")
@@ -44,38 +47,23 @@ def write_variant(
     return folder
 
 
-def _folded(model: Any, weights: Mapping[str, Any] | None) -> Any:
-    """A model with its adapter folded in; the one that is trained stays as it is.
-
-    Where that one is quantised, or holds a share of its weights, the adapter is folded into its base read anew.
-    """
-    quantised = getattr(model.config, "quantization_config", None) is not None
-    if weights is None and not quantised:
-        import copy
-
-        return copy.deepcopy(model).merge_and_unload()
-    import torch
-    from peft import get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    name = model.config.name_or_path
-    plain = AutoModelForCausalLM.from_pretrained(
-        name, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-    )
-    whole = get_peft_model(plain, model.peft_config["default"])
-    held = model.state_dict() if weights is None else weights
-    own = {key: weight for key, weight in held.items() if "lora_" in key}
-    wanted = {key for key in whole.state_dict() if "lora_" in key}
-    if own.keys() != wanted:  # nothing may be left out unsaid
-        raise DataError(f"the adapter of {name} does not fit it: {sorted(own.keys() ^ wanted)[0]}")
-    whole.load_state_dict(own, strict=False)
-    return whole.merge_and_unload()
+def _lay_configs(bare: Any, staged: Path, untied: bool) -> None:
+    """Write the configurations of the model under an adapter, as one that is not quantised."""
+    config = copy.deepcopy(bare.config)
+    if getattr(config, "quantization_config", None) is not None:
+        del config.quantization_config
+    if untied:
+        config.get_text_config().tie_word_embeddings = False
+    config.save_pretrained(staged)
+    if bare.generation_config is not None:
+        bare.generation_config.save_pretrained(staged)
 
 
 def _half(weight: Any) -> Any:
     import torch
 
-    return weight.to(torch.bfloat16) if weight.is_floating_point() else weight
+    weight = weight.detach()
+    return weight.to("cpu", torch.bfloat16 if weight.is_floating_point() else weight.dtype)
 
 
 def card_of(card: Mapping[str, Any]) -> str:

@@ -61,6 +61,7 @@ class ImageLoraPlan(ImageLoraConfig):
     picture_count: int = Field(description="pictures found, each with its caption")
     epochs: float = Field(description="how often each is seen")
     out: Path = Field(description="where everything goes")
+    missing: str | None = Field(None, description="what to do about a base or a text encoder that is not there")
 
 
 def load_config(path: Path) -> ImageLoraConfig:

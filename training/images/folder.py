@@ -1,4 +1,4 @@
-"""A folder of pictures with captions beside them: read, checked, cropped. Knows no model.
+"""A folder of pictures with captions beside them: read, checked, cropped, planned for. Computes nothing.
 
 ``leaf-01.png`` is described by ``leaf-01.txt``; ``[trigger]`` in a caption stands for the trigger phrase.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from training.images.config import ImageLoraConfig, ImageLoraPlan
-from workspace.errors import DataError, one_line
+from workspace.errors import DataError, ServiceError, one_line
 
 KINDS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 PLACEHOLDER = "[trigger]"
@@ -70,15 +70,27 @@ def read_folder(folder: Path, trigger: str) -> list[Captioned]:
     return found
 
 
-def plan(config: ImageLoraConfig, out: Path) -> ImageLoraPlan:
-    """Check a training's folder of pictures, and say what it would do.
+def plan(config: ImageLoraConfig, out: Path, home: Path) -> ImageLoraPlan:
+    """Check a training's folder of pictures and its base, and say what it would do.
 
     Raises:
-        DataError: As `read_folder`.
+        DataError: As `read_folder`; or the base is no painter, or damaged.
+        UsageError: The base is unknown, or no painter.
     """
+    from models.catalogue.fetch import locate
+    from pipelines.pictures.flux import has_encoders, read_card
+
+    missing = None
+    try:
+        folder = locate(config.base, home, kind="painter")
+        if not has_encoders(folder):
+            locate(read_card(folder).text_encoder, home)
+    except ServiceError as fault:
+        missing = str(fault)
     count = len(read_folder(config.pictures, config.trigger))
     seen = config.steps * config.batch * config.accumulate
-    return ImageLoraPlan(**config.model_dump(), picture_count=count, epochs=round(seen / count, 2), out=out)
+    epochs = round(seen / count, 2)
+    return ImageLoraPlan(**config.model_dump(), picture_count=count, epochs=epochs, out=out, missing=missing)
 
 
 def same_caption(pictures: Sequence[Captioned]) -> str | None:

@@ -85,6 +85,7 @@ def main(config: ImageLoraConfig, home: Path, out: Path, tell: Tell = silent) ->
 def _note(out: Path, config: ImageLoraConfig, pictures: list[Captioned], folder: Path) -> None:
     """Note what is trained in a folder; refuse one where something else was begun."""
     aside = {"steps", "log_every", "save_every", "sample_every", "samples", "sample_steps", "device", "pictures"}
+    aside |= {"checkpointing"}  # the same updates, computed twice
     recipe = config.model_dump(mode="json", exclude=aside)
     recipe["base_fingerprint"] = fingerprint(folder)
     recipe["data"] = hashlib.sha256("".join(picture.fingerprint for picture in pictures).encode()).hexdigest()

@@ -21,7 +21,7 @@ from transformers import Trainer, TrainerCallback
 from training.language import ranks
 from workspace.errors import DataError, StorageError
 from workspace.files import disk
-from workspace.progress import Tell, TrainingStep
+from workspace.progress import Remark, Tell, TrainingStep
 
 WHOLE = "whole"  # a checkpoint with this file was written to its end
 _RUNAWAY, _PATIENCE = 3.0, 20  # times the best loss, for so many logged steps in a row
@@ -120,6 +120,11 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         self.best, self.bad = math.inf, 0
         self.tokens: Any = 0  # of this process, since it began; perhaps still on the GPU
         self.began: tuple[float, int] | None = None
+        self.last: TrainingStep | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Write, show and measure as often as is asked for now: a checkpoint brings what was asked for then."""
+        state.compute_steps(args, state.max_steps)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the time of the first step."""
@@ -142,6 +147,8 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Write a row, and stop a loss that runs away."""
+        if logs and "eval_loss" in logs:
+            self._held_out(state, float(logs["eval_loss"]))
         if not logs or "loss" not in logs:
             return
         loss = float(logs["loss"])
@@ -170,13 +177,27 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
                 hint=f"lower learning_rate; checkpoints are in {args.output_dir}",
             )
 
+    def _held_out(self, state: Any, loss: float) -> None:
+        """Write the loss on rows that are not trained on: a row of its own, and told with the last step's."""
+        if not ranks.first():
+            return
+        found = {"step": state.global_step, "epoch": round(state.epoch or 0, 3), "held_out": round(loss, 5)}
+        self._write(found)
+        if self.last is None:
+            self.tell(Remark(text=f"held-out loss at step {state.global_step}: {found['held_out']:g}"))
+        else:
+            self.tell(self.last.model_copy(update=found))
+
     def _report(self, step: TrainingStep) -> None:
-        row = step.model_dump(mode="json", exclude=_OF_THE_LOG, exclude_none=True)
+        self.last = step
+        self._write(step.model_dump(mode="json", exclude=_OF_THE_LOG, exclude_none=True))
+        self.tell(step)
+
+    def _write(self, row: Mapping[str, Any]) -> None:
         with disk(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-        self.tell(step)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep an epoch's model where that is wanted."""

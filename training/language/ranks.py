@@ -31,6 +31,11 @@ def count() -> int:
     return int(os.environ["WORLD_SIZE"]) if together() else 1
 
 
+def on_this_machine() -> int:
+    """How many processes of the group run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", count())) if together() else 1
+
+
 def way() -> str:
     """How the work is split, such as ``8 fsdp``; another split goes on from no checkpoint of this one. Alone: empty."""
     if not together():

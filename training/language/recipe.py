@@ -74,6 +74,9 @@ class Stage(Part):
         trains = self.stage in SCHEMAS
         if not trains and (self.data or self.args.model_fields_set or self.adapter):
             raise ValueError(f"a {self.stage} stage has no data, args or adapter")
+        if self.stage != "dpo" and (self.args.loss_type or self.args.label_smoothing):
+            name = "loss_type" if self.args.loss_type else "label_smoothing"
+            raise ValueError(f"args: {name} is for a dpo stage, not {self.stage}")
         if trains and not self.data:
             raise ValueError("data: at least one file is needed")
         if self.stage == "corpus" and self.corpus is None:
@@ -186,10 +189,13 @@ def _needed(recipe: Recipe, stage: Stage) -> list[str]:
 def resolved(stage: Stage) -> Arguments:
     """A training stage's arguments with every default of its kind filled in."""
     args = stage.args
+    loss = args.loss_type or ("robust" if args.label_smoothing else "sigmoid")
     filled = {
         "warmup_ratio": 0.0 if args.warmup_steps else args.warmup_ratio,
         "packing": stage.stage in ("cpt", "sft") if args.packing is None else args.packing,
         "assistant_only_loss": stage.stage == "sft" if args.assistant_only_loss is None else args.assistant_only_loss,
+        "bf16": not args.fp16 if args.bf16 is None else args.bf16,
+        "loss_type": loss if stage.stage == "dpo" else None,
         "beta": 0.1 if stage.stage in ("dpo", "orpo") and args.beta is None else args.beta,
     }
     return args.model_copy(update=filled)

@@ -185,6 +185,42 @@ def mixed(sets: Sequence[tuple[Sequence[Row], float]], seed: int) -> list[Row]:
     return [made[int(place)] for place in rng.permutation(len(made))]
 
 
+def parted(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Rows to train on, and those held out: a share of the different ones, never one of both.
+
+    Rows that are the same stay together, and those that prefer answers to the same prompt, unless there is but one.
+
+    Args:
+        rows: All rows, mixed.
+        share: Of the different rows, how many are held out; at least one, unless 0.
+        seed: Of which.
+
+    Raises:
+        DataError: There is but one row.
+    """
+    if not share:
+        return list(rows), []
+    names = [digest([{"seed": seed, "row": row.get("prompt", row)}]) for row in rows]
+    if len(set(names)) == 1:
+        names = [digest([{"seed": seed, "row": row}]) for row in rows]
+    different = sorted(set(names))
+    if len(different) < 2:
+        raise DataError("held_out: of one row nothing can be held out")
+    out = set(different[: min(len(different) - 1, max(1, round(share * len(different))))])
+    held = [row for name, row in zip(names, rows, strict=True) if name in out]
+    return [row for name, row in zip(names, rows, strict=True) if name not in out], list(_once(held))
+
+
+def _once(rows: Sequence[Row]) -> Iterator[Row]:
+    """Each row once, however often it was drawn."""
+    known: set[str] = set()
+    for row in rows:
+        name = digest([row])
+        if name not in known:
+            yield row
+        known.add(name)
+
+
 def digest(rows: Sequence[Mapping[str, Any]]) -> str:
     """What tells these rows from any others."""
     total = hashlib.sha256()

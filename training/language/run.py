@@ -7,26 +7,24 @@ several runs the same; the first one decides, writes and reports. Knows recipes;
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from models.catalogue.fetch import VARIANTS, fingerprint, locate
+from models.catalogue.fetch import VARIANTS, locate
 from models.catalogue.table import MODELS, Kind
-from training.language import data_stages, ranks
-from training.language.estimate import GB, machine, memory, size_of
+from training.gpus import Machine, machine
+from training.language import data_stages, identity, ranks
+from training.language.estimate import GB, crowd, memory, size_of
 from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved
 from training.language.results import RecipeResult, StageResult
 from training.language.rows import Row, digest, mixed, read_rows
+from training.merging.parents import check_parents, config_of, refuse_quantised
 from training.sample.rows import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError, StudioError
 from workspace.extras import require
-from workspace.files import publish
 from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_stage, silent
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
@@ -140,8 +138,10 @@ def main(run: Run, tell: Tell = silent) -> RecipeResult:
     """
     require("datasets", "mergekit", "trl")
     require(*sorted({name for stage in run.recipe.stages for name in stage.args.report_to}), extra="metrics")
-    if any(stage.adapter and stage.adapter.type == "qlora" for stage in run.recipe.stages):
+    if any(_in_bits(stage) for stage in run.recipe.stages):
         require("bitsandbytes", extra="gpu")
+    if any(stage.args.attn_implementation == "flash_attention_2" for stage in run.recipe.stages):
+        require("flash_attn", install="flash-attn")
     if ranks.first() and any(stage.stage in DATA and not run.done(stage.name) for stage in run.recipe.stages):
         _ready(run)
     data: list[StageResult] = []
@@ -154,6 +154,11 @@ def main(run: Run, tell: Tell = silent) -> RecipeResult:
             checked = any(one.made for one in variants)
             variants.append(_variant(run, stage, checked, tell_stage))
     return RecipeResult(recipe=run.recipe.name, data=tuple(data), variants=tuple(variants))
+
+
+def _in_bits(stage: Stage) -> bool:
+    """Whether a stage holds weights, or what an optimizer remembers, in four or eight bits."""
+    return (stage.adapter is not None and stage.adapter.type == "qlora") or stage.args.optim.endswith("8bit")
 
 
 def _data(run: Run, stage: Stage, tell: Tell) -> StageResult:
@@ -181,19 +186,29 @@ def _variant(run: Run, stage: Stage, checked: bool, tell: Tell) -> StageResult:
     """Train or merge a stage's variant, unless it is there; ``checked`` says that all later stages were looked at."""
     folder = run.variant(stage.name)
     rows = run.rows(stage) if ranks.first() and stage.stage != "slerp" else []
-    key = ranks.agreed(_key(run, stage, rows) if ranks.first() else "")
-    made = ranks.agreed(_card(folder).get("key") != key)
+    work = ranks.agreed(_work(run, stage, rows) if ranks.first() else identity.NONE)
+    made = ranks.agreed(identity.card(folder).get("key") not in work.keys)
     if made:
         if ranks.first() and not checked:
             _ready(run)
         tell(StageStarted(doing="merging" if stage.stage == "slerp" else "training"))
+        if ranks.first() and (remark := identity.keep_variant(folder, work.key)):
+            tell(Remark(text=remark))
         if stage.stage == "slerp":
-            _merge(run, stage, key)
+            _merge(run, stage, work.key, tell)
         else:
-            _train(run, stage, rows or run.rows(stage), key, tell)
+            _train(run, stage, rows or run.rows(stage), work, tell)
         ranks.wait()
     tell(StageFinished(made=made))
-    return StageResult(name=folder.name, folder=folder, made=made, figures=_card(folder).get("figures", {}))
+    figures = identity.card(folder).get("figures", {})
+    return StageResult(name=folder.name, folder=folder, made=made, figures=figures)
+
+
+def _work(run: Run, stage: Stage, rows: list[Row]) -> identity.Work:
+    """What a stage's work is made of."""
+    folders = [run.model(name) for name in parents(run.recipe, stage)]
+    made_of = identity.made_of(stage, rows, folders, run.recipe.chat_template)
+    return identity.work_of(made_of, resolved(stage), identity.card(run.variant(stage.name)))
 
 
 def _call(run: Run, stage: Stage) -> RoleCall:
@@ -202,27 +217,77 @@ def _call(run: Run, stage: Stage) -> RoleCall:
 
 
 def _ready(run: Run) -> None:
-    """Refuse, before anything is trained, what a later stage would stumble over: rows, models, too little room."""
+    """Refuse, before anything is trained, what a later stage would stumble over: rows, models, merges, room."""
     from training.language import stage as stages
 
+    if fault := next(faults(run, machine()), None):
+        raise fault
     for stage in run.recipe.stages:
+        if stage.stage in DATA or stage.stage == "slerp":
+            continue
+        _enough(run, stage)
+        task = stages.Task(stage.stage, resolved(stage), run.model(BASE), run.template)
+        tokenizer = stages.load_tokenizer(task)
+        if all(run.done(one.source) for one in stage.data if one.source):
+            stages.encoded(task, tokenizer, run.rows(stage)[0])
+
+
+def faults(run: Run, here: Machine) -> Iterator[StudioError]:
+    """What of a recipe cannot be done, though each part of it is sound: from small files, before any weight is read.
+
+    Args:
+        run: From `open_run`.
+        here: What is trained on.
+    """
+    base = run.model(BASE)
+    try:
+        refuse_quantised(config_of(base), run.recipe.base)
+    except DataError as fault:
+        yield fault
+    for stage in run.recipe.stages:
+        if stage.stage in DATA:
+            continue
         if stage.stage == "slerp":
-            run.model(parents(run.recipe, stage)[1])
-        elif stage.stage not in DATA:
-            _enough(run, stage)
-            task = stages.Task(stage.stage, resolved(stage), run.model(BASE), run.template)
-            tokenizer = stages.load_tokenizer(task)
-            if all(run.done(one.source) for one in stage.data if one.source):
-                stages.encoded(task, tokenizer, run.rows(stage)[0])
+            yield from _unlike(run, stage, base)
+        else:
+            yield from _precision(stage, here)
 
 
-def _train(run: Run, stage: Stage, rows: list[Row], key: str, tell: Tell) -> None:
+def _unlike(run: Run, stage: Stage, base: Path) -> Iterator[StudioError]:
+    """Why a merge's parents do not fit: each is of the base's shape and tokens, or a model that is there already."""
+    into = parents(run.recipe, stage)[1]
+    try:
+        other = run.model(into)
+        if into != BASE and into not in {one.name for one in run.recipe.stages}:
+            check_parents(base, other, (run.recipe.base, into))
+    except DataError as fault:
+        yield DataError(f"{stage.name}: {fault.message}", hint=fault.hint)
+    except StudioError as fault:
+        yield fault
+
+
+def _precision(stage: Stage, here: Machine) -> Iterator[StudioError]:
+    """Why this machine cannot compute as a stage asks."""
+    args = resolved(stage)
+    if args.bf16 and not here.bf16:
+        why = f"{stage.name}: bf16 is asked for, and {here.name} does not compute in bfloat16"
+        yield ServiceError(why, hint="fp16: true among its arguments")
+    if args.fp16 and not here.gpus:
+        why = f"{stage.name}: fp16 needs a GPU, and there is none here"
+        yield ServiceError(why, hint="leave it out; bf16: false computes in single precision")
+    if args.attn_implementation == "flash_attention_2" and not here.gpus:
+        why = f"{stage.name}: attn_implementation flash_attention_2 needs a GPU, and there is none here"
+        yield ServiceError(why, hint="sdpa, or eager")
+
+
+def _train(run: Run, stage: Stage, rows: list[Row], made_of: identity.Work, tell: Tell) -> None:
     from training.language import stage as stages
 
     work = run.work(stage.name)
     if ranks.first():
         _enough(run, stage)
-        _claim(work, f"{key} {ranks.way()}".strip())
+        if remark := identity.claim(work, made_of, ranks.way()):
+            tell(Remark(text=remark))
     ranks.wait()
     [parent] = parents(run.recipe, stage)
     args = resolved(stage)
@@ -232,7 +297,8 @@ def _train(run: Run, stage: Stage, rows: list[Row], key: str, tell: Tell) -> Non
         "recipe": run.recipe.name,
         "parent": run.recipe.base if parent == BASE else run.name(parent),
         "stage": stage.stage,
-        "key": key,
+        "key": made_of.key,
+        **({} if stage.adapter is None else {"adapter": stage.adapter.model_dump(mode="json")}),
         "arguments": {name: value for name, value in args if value not in (None, ())},
         "data": {
             "rows": len(rows),
@@ -249,14 +315,6 @@ def _train(run: Run, stage: Stage, rows: list[Row], key: str, tell: Tell) -> Non
         if stage.stage != "cpt":  # a base model may not know how to answer yet
             with ranks.alone():
                 tell(Remark(text=f"tried: {_first_words(run.variant(stage.name))}"))
-
-
-def _claim(work: Path, key: str) -> None:
-    """Make a stage's folder its own; what was begun with other data or arguments, or split otherwise, is of no use."""
-    noted = work / "key"
-    if noted.is_file() and noted.read_text(encoding="utf-8") != key:
-        shutil.rmtree(work)
-    publish(noted, key)
 
 
 def _first_words(folder: Path) -> str:
@@ -277,10 +335,13 @@ def _enough(run: Run, stage: Stage) -> None:
     here, size = machine(), size_of(run.recipe.base, run.model(BASE))
     if size is None:
         return
-    need = memory(size, resolved(stage), stage.stage, stage.adapter, ranks.shares())
-    if need > here.memory:
+    many, shares = ranks.count(), ranks.shares()
+    need = memory(size, resolved(stage), stage.stage, stage.adapter, shares, many if shares == 1 else 1)
+    crowded = crowd(ranks.on_this_machine(), here.gpus)
+    if need * crowded > here.memory:
+        beside = f", and {crowded} of them share it" if crowded > 1 else ""
         raise ServiceError(
-            f"{stage.name} needs about {need:.1f} GB of memory a process; {here.name} has {here.memory:.1f} GB",
+            f"{stage.name} needs about {need:.1f} GB of memory a process; {here.name} has {here.memory:.1f} GB{beside}",
             hint="gradient_checkpointing, a smaller batch, an adapter, or --launch accelerate --config fsdp2",
         )
     run.home.mkdir(parents=True, exist_ok=True)
@@ -289,7 +350,7 @@ def _enough(run: Run, stage: Stage) -> None:
         raise StorageError(f"{stage.name} needs about {wanted:.1f} GB of disk; {run.home} has {room:.1f} GB free")
 
 
-def _merge(run: Run, stage: Stage, key: str) -> None:
+def _merge(run: Run, stage: Stage, key: str, tell: Tell) -> None:
     from training.merging.slerp import merge
 
     if not ranks.first():
@@ -303,29 +364,7 @@ def _merge(run: Run, stage: Stage, key: str) -> None:
         "stage": stage.stage,
         "key": key,
     }
+    for remark in check_parents(run.model(tuned), run.model(into)):
+        tell(Remark(text=remark))
     with ranks.alone():
         merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    file = folder / "variant.json"
-    card: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return card
-
-
-def _key(run: Run, stage: Stage, rows: list[Row]) -> str:
-    """What tells a stage's work from any other: its arguments, its rows, and what it starts from."""
-    depends: dict[str, Any] = {
-        "stage": stage.stage,
-        "parents": [fingerprint(run.model(name)) for name in parents(run.recipe, stage)],
-    }
-    if stage.stage == "slerp":
-        depends["slerp"] = stage.slerp.model_dump(mode="json")
-    else:
-        depends |= {
-            "args": resolved(stage).model_dump(exclude={"report_to"}),
-            "adapter": stage.adapter and stage.adapter.model_dump(mode="json"),
-            "rows": digest(rows),
-            "template": run.recipe.chat_template,
-        }
-    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()

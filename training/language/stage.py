@@ -9,7 +9,6 @@ first one writes. Knows no recipe and no graph.
 from __future__ import annotations
 
 import gc
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,11 +20,13 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
+from training.folding import plan_folding
+from training.gpus import peak
 from training.language import ranks
 from training.language.arguments import Adapter, Arguments
-from training.language.estimate import operations, peak, size_of
+from training.language.estimate import operations, size_of
 from training.language.progress import Effort, Keeper, guarded, last_whole, written
-from training.language.rows import Row, begins
+from training.language.rows import Row, begins, parted
 from training.language.token_cache import kept, key_of
 from training.language.tokens import (
     IGNORED,
@@ -38,6 +39,7 @@ from training.language.tokens import (
     rendered,
     set_pad,
 )
+from training.language.trainer_arguments import low_rank, preferring, shared, widen
 from training.loop.heap import keep_freed
 from training.variants import write_variant
 from workspace.errors import DataError, one_line
@@ -93,19 +95,24 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
         keep_freed()
     tell = tell if ranks.first() else silent
     tokenizer = load_tokenizer(task)
+    rows, held = parted(rows, task.args.held_out, task.args.seed)
     data, sizes = _prepared(task, tokenizer, rows)
+    held_out = _prepared(task, tokenizer, held)[0] if held else None
     truncated = round(sizes.truncated, 4)
     tell(RowsPrepared(rows=sizes.rows, tokens=sizes.tokens, truncated=truncated, left_out=sizes.left_out))
-    trainer = _trainer(task, tokenizer, data, out, tell)
-    trainer.train(resume_from_checkpoint=last_whole(out / "checkpoints"))
+    start = last_whole(out / "checkpoints")
+    trainer = _trainer(task, tokenizer, data, out, tell, held_out)
+    trainer.args.eval_on_start = held_out is not None and start is None
+    trainer.train(resume_from_checkpoint=start)
     if "wandb" in task.args.report_to and ranks.first():
         import wandb
 
         wandb.finish()  # the next stage is a run of its own
     figures = {"tokens": sizes.tokens, "truncated": truncated, "steps": trainer.state.global_step}
-    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    if losses:
-        figures["loss_first"], figures["loss_last"] = losses[0], losses[-1]
+    for name, key in (("loss", "loss"), ("held_out", "eval_loss")):
+        if losses := [row[key] for row in trainer.state.log_history if key in row]:
+            figures[f"{name}_first"], figures[f"{name}_last"] = losses[0], losses[-1]
+    figures |= {"held_out_rows": len(held)} if held else {}
     _publish(trainer, folder, {**(task.card or {}), "figures": figures})
     trainer.accelerator.free_memory()
     del trainer
@@ -145,16 +152,17 @@ def load_model(task: Task) -> Any:
     Raises:
         DataError: The base holds no language model, or lacks weights that its configuration asks for.
     """
-    given: dict[str, Any] = {"dtype": torch.float32}
-    if task.adapter is not None and (task.args.bf16 or task.adapter.type == "qlora"):
-        given["dtype"] = torch.bfloat16
+    half = torch.float16 if task.args.fp16 else torch.bfloat16
+    given: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": task.args.attn_implementation}
+    if task.adapter is not None and (task.args.bf16 or task.args.fp16 or task.adapter.type == "qlora"):
+        given["dtype"] = half
     if task.adapter is not None and task.adapter.type == "qlora":
         given["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            bnb_4bit_quant_storage=torch.bfloat16,  # so that FSDP can spread them
+            bnb_4bit_compute_dtype=half,
+            bnb_4bit_quant_storage=half,  # so that FSDP can spread them
         )
     with _reading(task.base):
         model, found = AutoModelForCausalLM.from_pretrained(
@@ -245,18 +253,18 @@ def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
     return made
 
 
-def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell) -> Any:
+def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell, held_out: Any = None) -> Any:
     """The TRL trainer of the stage's kind, guarded and reporting."""
     from peft.utils.error import NoMatchingPeftModuleError
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     kind: type
-    common = _arguments(task, out)
+    common = shared(task.args, task.kind, out, (task.card or {}).get("name", task.kind))
     if task.kind in ("cpt", "sft"):
         packs = {"packing": task.args.packing, "packing_strategy": _PACKING[task.kind]}
         kind, args = SFTTrainer, SFTConfig(**common, **packs)
     elif task.kind == "dpo":
-        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args.beta)
+        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args.beta, **preferring(task.args))
     else:
         from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
@@ -271,12 +279,17 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell) -> An
                 model=model,
                 args=args,
                 train_dataset=data,
+                eval_dataset=held_out,
                 processing_class=tokenizer,
                 callbacks=[keeper],
-                peft_config=_peft(task.adapter),
+                peft_config=low_rank(task.adapter),
             )
     except NoMatchingPeftModuleError as fault:
         raise DataError(f"adapter, target_modules: {one_line(fault)}") from None
+    if task.adapter is not None:
+        plan_folding(trainer.model)  # what could not be published is not trained
+        if task.args.fp16:
+            widen(trainer.model)
     trainer.remove_callback(PrinterCallback)
     if task.keep_epochs:
         keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
@@ -320,58 +333,3 @@ def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
         with ranks.alone(), written(folder):
             write_variant(model, trainer.processing_class, folder, card, weights)
     ranks.wait()
-
-
-def _arguments(task: Task, out: Path) -> dict[str, Any]:
-    """The arguments that all four trainers share, in Hugging Face's names."""
-    same = {
-        "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "max_length", "weight_decay",
-        "per_device_train_batch_size", "gradient_accumulation_steps", "max_grad_norm", "optim",
-        "bf16", "seed", "logging_steps", "save_steps",
-    }  # fmt: skip
-    args = task.args
-    run_name = (task.card or {}).get("name", task.kind)
-    _report_into(out / "logs", args.report_to, run_name)
-    return {
-        **args.model_dump(include=same),
-        "activation_checkpointing": args.gradient_checkpointing,
-        "warmup_steps": args.warmup_steps or args.warmup_ratio,
-        "output_dir": str(out / "checkpoints"),
-        "use_cpu": not torch.cuda.is_available(),
-        "save_total_limit": 2,
-        "logging_nan_inf_filter": False,
-        "report_to": list(args.report_to),
-        "run_name": run_name,
-        "disable_tqdm": True,
-        "ddp_find_unused_parameters": False,
-        "log_level": "error",
-        "remove_unused_columns": task.kind != "orpo",
-    }
-
-
-def _report_into(folder: Path, names: Sequence[str], run_name: str) -> None:
-    """Say where a stage's metrics go, before their reporters ask."""
-    if not names or not ranks.first():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
-    if "wandb" in names:
-        import wandb
-
-        wandb.init(dir=str(folder), name=run_name, project=os.environ.get("WANDB_PROJECT", "studio"))
-
-
-def _peft(adapter: Adapter | None) -> Any:
-    if adapter is None:
-        return None
-    from peft import LoraConfig
-
-    targets = adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
-    return LoraConfig(
-        r=adapter.r,
-        lora_alpha=adapter.lora_alpha,
-        lora_dropout=adapter.lora_dropout,
-        target_modules=targets,
-        use_dora=adapter.type == "dora",
-        task_type="CAUSAL_LM",
-    )

@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel
 
 from training.language import ranks, run
+from training.language.plan import Layout, usual
 from training.language.results import RecipeResult
 from training.launch.messages import Failed, Made, failure, listen, raised
 from training.launch.options import Launcher, RunOptions
@@ -69,6 +70,20 @@ def config_file(name: str) -> Path:
     if not own.is_file() and not shipped.is_file():
         raise UsageError(unknown("config", name, configs()))
     return (own if own.is_file() else shipped).resolve()
+
+
+def layout(opened: run.Run, options: RunOptions) -> Layout:
+    """How processes would share the work of a recipe, by these options; reads the configuration, starts nothing."""
+    if options.launch == "none":
+        return usual(opened)
+    require("accelerate")
+    settings = _settings(config_file(options.config or "ddp"), starting=False)
+    many = options.processes or settings.num_processes
+    zero = (
+        (settings.deepspeed_config or {}).get("zero_stage") == 3 if settings.distributed_type == "DEEPSPEED" else False
+    )
+    named = f"--launch {options.launch} --config {options.config or 'ddp'} --processes {many}"
+    return Layout(many, zero or settings.distributed_type == "FSDP", settings.num_machines, named)
 
 
 def _here(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -> RecipeResult:
@@ -123,8 +138,8 @@ def _surroundings(home: Path) -> dict[str, str]:
     return {"STUDIO_HOME": str(home), "PYTHONPATH": path}
 
 
-def _settings(file: Path) -> Any:
-    """A configuration, read by accelerate itself and checked against what there is."""
+def _settings(file: Path, starting: bool = True) -> Any:
+    """A configuration, read by accelerate itself, and to start processes by it checked against what there is."""
     from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
     try:
@@ -133,7 +148,7 @@ def _settings(file: Path) -> Any:
         raise DataError(f"{file} is no configuration of accelerate: {one_line(fault)}") from None
     if not isinstance(settings, ClusterConfig):
         raise DataError(f"{file}: compute_environment must be LOCAL_MACHINE")
-    if settings.distributed_type == "DEEPSPEED":
+    if settings.distributed_type == "DEEPSPEED" and starting:
         require("deepspeed", install="deepspeed")
     return settings
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.merging.parents import check_parents, speaker, take_speech
 from training.variants import card_of
-from workspace.errors import DataError
 from workspace.files import publish
 
 Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
@@ -51,15 +51,15 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
 
     Args:
         tuned: Folder of the variant for t = 1.
-        into: Folder of the model for t = 0, whose tokenizer the merge has.
+        into: Folder of the model for t = 0, whose tokenizer the merge has, unless the other one alone can chat.
         slerp: t over depth.
         folder: Where the merge is published.
         card: What its card says; mergekit's YAML is added.
 
     Raises:
-        DataError: The two have different shapes.
+        DataError: The two do not fit together.
     """
-    _alike(tuned, into)
+    check_parents(tuned, into)
     from mergekit.config import MergeConfiguration
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
@@ -69,6 +69,7 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
     def lay(staged: Path) -> None:
         options = MergeOptions(write_model_card=False, copy_tokenizer=True, quiet=True, clone_tensors=True)
         run_merge(MergeConfiguration.model_validate(merge_config), str(staged), options)
+        take_speech(speaker(tuned, into), staged)
         shown = {**card, "merge": yaml.safe_dump(_named(merge_config), sort_keys=False)}
         (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
@@ -81,14 +82,3 @@ def _named(merge_config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with models by their names, not their places on a disk."""
     models = [{"model": Path(one["model"]).name} for one in merge_config["models"]]
     return {**merge_config, "base_model": Path(merge_config["base_model"]).name, "models": models}
-
-
-def _alike(one: Path, other: Path) -> None:
-    """Refuse parents of different shapes before any weight is read."""
-    first, second = (json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in (one, other))
-    keys = ("model_type", "hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
-    for key in keys:
-        if first.get(key) != second.get(key):
-            raise DataError(
-                f"{one.name} and {other.name} cannot be merged: {key} is {first.get(key)} and {second.get(key)}"
-            )

@@ -137,6 +137,7 @@ def _counted(event: Event) -> tuple[str, int, int, str] | None:
         case "training_step":
             rates = ((event.tokens_s, "tokens/s"), (event.pictures_s, "pictures/s"))
             words = [f"loss {event.loss:.4g}", *(f"{rate:,.4g} {unit}" for rate, unit in rates if rate is not None)]
+            words += [] if event.held_out is None else [f"held out {event.held_out:.4g}"]
             words += [] if event.left_s is None else [f"{event.left_s:.0f} s left"]
             return event.stage or "step", event.step, event.of, "  ".join(words)
         case "document_read":

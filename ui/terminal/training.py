@@ -107,14 +107,25 @@ def _recipe(made: dict[str, Any]) -> None:
 
 def _plan(made: dict[str, Any]) -> None:
     out, here = consoles()[0], made["machine"]
-    words = f"{made['recipe']} from {made['base']}, {made['processes']} processes; here: {here['name']}, "
-    out.print(f"{words}{here['memory_gb']} GB", markup=False, soft_wrap=True)
-    if made["missing"]:
-        out.print(made["missing"], markup=False, soft_wrap=True)
+    many = "one process" if made["processes"] == 1 else f"{made['processes']} processes"
+    many += f", {'weights spread over them' if made['spread'] else 'a copy in each'}" if made["processes"] > 1 else ""
+    many += f" ({made['command']})" if made["command"] else ""
+    speed = "speed unknown" if here["tflops"] is None else f"{here['tflops']:g} TFLOPS hoped for"
+    gpus = f"{here['gpus']} x " if here["gpus"] else ""
+    words = [
+        f"{made['recipe']} from {made['base']}, {many}",
+        f"here: {gpus}{here['name']}, {here['memory_gb']} GB, {speed}",
+        *([made["missing"]] if made["missing"] else []),
+        *(f"would be refused: {fault}" for fault in made["faults"]),
+    ]
+    for line in words:
+        out.print(line, markup=False, soft_wrap=True)
     for row in made["stages"]:
         source = f", from {row['from']}" if row.get("from") else ""
         out.print(f"\n{row['name']} ({row['stage']}{source})", markup=False, soft_wrap=True)
         rest = {key: value for key, value in row.items() if key not in ("name", "stage", "from")}
+        if rest.get("fits") is not None:
+            rest["fits"] = "yes" if rest["fits"] else "no"
         lines((f"  {key}", value) for key, value in rest.items() if value not in (None, [], ()))
 
 
