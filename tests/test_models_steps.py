@@ -22,7 +22,7 @@ packed = pytest.param(
 )
 
 
-@pytest.fixture(scope="module", params=[packed, pytest.param(False, id="plain")])
+@pytest.fixture(scope="module", params=[packed, pytest.param(False, id="integers")])
 def engines(request: pytest.FixtureRequest, word_llama: Path) -> tuple[Engine, Engine]:
     """A quick tiny Llama with a stepper and the same one without."""
     tokenizer = AutoTokenizer.from_pretrained(word_llama)

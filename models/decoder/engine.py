@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     from models.decoder.stepper import Room, Stepper
 
+_USUAL = (
+    "Spider silk is a protein fibre spun by spiders. The tensile strength of dragline silk is about 1.3 GPa, and its "
+    "toughness exceeds that of steel.\n\nQuestion: how do leaves carry water? Answer: through a network of veins, "
+    'which branch and rejoin.\n{"name": "panel", "value": 12.5}'
+)
+
 
 class Engine:
     """Weights and tokenizer of one model.
@@ -86,7 +92,8 @@ class Engine:
         except (RuntimeError, AssertionError) as fault:
             raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
         share_prefixes(model)
-        quicken(model)
+        if dtype != "float32":
+            quicken(model, tokenizer(_USUAL, add_special_tokens=False)["input_ids"])
         return cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
 
     @cached_property

@@ -1,12 +1,15 @@
-"""Linear layers that suit a CPU: 8-bit weights for a few rows, for many rows what its instruction set multiplies best.
+"""Linear layers that suit a CPU: 8-bit integers for few rows, for many what its instruction set multiplies best.
 
-Writing one token at a time is bound by how fast weights come from memory, so a few rows read them as 8-bit integers
-with one scale an output. Many rows, as in reading a prompt or drafting a batch, take bfloat16 weights packed as oneDNN
-wants them where the CPU has instructions for those, and plain float32 ones where it has not. Knows no model family.
+Writing one token at a time is bound by how fast weights come from memory, so a few rows are multiplied as 8-bit
+integers. Many rows, as in reading a prompt, take bfloat16 weights packed as oneDNN wants them where the CPU has
+instructions for those; elsewhere 8-bit integers are quicker than float32 at every number of rows. This is the one place
+that chooses. Knows no model family.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +17,8 @@ from torch.nn import functional
 
 _FEW = 4
 _MOST_WEIGHTS = 1_000_000_000
+_STEPS = 127  # of an 8-bit integer, on either side of zero
+_ENGINE = "fbgemm"
 
 
 def multiplies_bfloat16() -> bool:
@@ -22,45 +27,146 @@ def multiplies_bfloat16() -> bool:
     return built_in and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-class QuickLinear(torch.nn.Module):
-    """A linear layer's weights twice: 8-bit for at most four rows, packed bfloat16 or plain float32 for more.
+def multiplies_integers() -> bool:
+    """Whether torch has 8-bit integer products for this CPU, which it has on x86 from AVX2."""
+    return _ENGINE in torch.backends.quantized.supported_engines
+
+
+class Integers:
+    """A product with 8-bit weights, one scale an output, and 8-bit rows, one scale a row.
+
+    Inputs that reach further out than the others are made smaller and their weights larger by the same factor, the
+    square root of how far (SmoothQuant, arXiv 2211.10438, with its alpha of a half). The CPU adds products of two
+    neighbours in 16 bits, without a check in AVX2; scales are chosen so that no two neighbouring weights of an output
+    exceed 128 together, which keeps every such sum within its bits.
 
     Args:
-        linear: A bfloat16 layer on the CPU without a bias.
+        weight: (outputs, inputs), float.
+        reach: (inputs,), how far out each input goes; by default all equally far.
     """
 
-    def __init__(self, linear: torch.nn.Linear) -> None:
-        super().__init__()
-        weight = linear.weight.detach()
-        scale = (weight.abs().amax(1) / 127).clamp(min=1e-8)
-        self.width = weight.shape[1]
-        self.scale = scale
-        self.small = (weight.float() / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
-        self.packs = multiplies_bfloat16()
-        self.many = torch.ops.mkldnn._reorder_linear_weight(weight, 16) if self.packs else weight.float()
+    def __init__(self, weight: torch.Tensor, reach: torch.Tensor | None = None) -> None:
+        factor = torch.ones(weight.shape[1])
+        if reach is not None and float(reach.median()) > 0:
+            factor = (reach.float() / reach.float().median()).clamp(min=0.25).sqrt()
+        size = weight.detach().float() * factor
+        pairs = functional.pad(size.abs(), (0, size.shape[1] % 2)).view(len(size), -1, 2).sum(-1).amax(1)
+        scale = (pairs / _STEPS).clamp(min=1e-8).double()
+        self.shrink = 1 / factor
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*quantized tensor creation", category=UserWarning)
+            none = torch.zeros(len(scale), dtype=torch.long)
+            self._pack(torch.quantize_per_channel(size, scale, none, 0, torch.qint8))
 
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """(..., inputs) to (..., outputs)."""
-        if rows.numel() <= _FEW * self.width:
-            flat = torch._weight_int8pack_mm(rows.reshape(-1, self.width), self.small, self.scale)
-            return flat.view(*rows.shape[:-1], -1)
-        if not self.packs:
-            return functional.linear(rows.float(), self.many).to(rows.dtype)
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.many, None, "none", [], "")
+    def _pack(self, held: torch.Tensor) -> None:
+        before, torch.backends.quantized.engine = torch.backends.quantized.engine, _ENGINE
+        try:
+            self.packed = torch.ops.quantized.linear_prepack(held, None)
+        finally:
+            torch.backends.quantized.engine = before
+
+    @classmethod
+    def joined(cls, parts: Sequence[Integers]) -> Integers:
+        """Products that read the same rows, as one."""
+        whole = cls.__new__(cls)
+        held = [torch.ops.quantized.linear_unpack(part.packed)[0] for part in parts]
+        sizes, scales = zip(*((one.int_repr(), one.q_per_channel_scales()) for one in held), strict=True)
+        scale = torch.cat(scales)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*quantized tensor creation", category=UserWarning)
+            none = torch.zeros(len(scale), dtype=torch.long)
+            whole._pack(torch._make_per_channel_quantized_tensor(torch.cat(sizes), scale, none, 0))
+        whole.shrink = parts[0].shrink
+        return whole
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, inputs) to (rows, outputs), both float32."""
+        rows = rows * self.shrink
+        if len(rows) == 1:
+            out: torch.Tensor = torch.ops.quantized.linear_dynamic(rows, self.packed, reduce_range=False)
+            return out
+        scale = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(_STEPS)
+        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            rows.div_(scale), 1.0, _STEPS + 1, self.packed
+        )
+        return out.mul_(scale)
+
+
+class Packed:
+    """A product with bfloat16 weights as oneDNN packs them."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16(), 16)
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, inputs) to (rows, outputs), bfloat16."""
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows.bfloat16(), self.weight, None, "none", [], "")
         return out
 
 
-def quicken(model: Any) -> None:
-    """Give a bfloat16 model on the CPU quick linear layers; any other model stays as it is."""
-    if sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS:
+class QuickLinear(torch.nn.Module):
+    """A linear layer as 8-bit integers, and packed in bfloat16 for more than four rows where the CPU is good at it.
+
+    Args:
+        linear: A layer on the CPU without a bias.
+        reach: As in `Integers`.
+    """
+
+    def __init__(self, linear: torch.nn.Linear, reach: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.width = linear.in_features
+        self.few = Integers(linear.weight, reach)
+        self.many = Packed(linear.weight) if multiplies_bfloat16() else None
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """(..., inputs) to (..., outputs)."""
+        flat = rows.reshape(-1, self.width)
+        out = self.few(flat.float()) if self.many is None or len(flat) <= _FEW else self.many(flat)
+        return out.to(rows.dtype).view(*rows.shape[:-1], -1)
+
+    def takes_integers(self, rows: int) -> bool:
+        """Whether so many rows are multiplied as integers."""
+        return self.many is None or rows <= _FEW
+
+
+def quicken(model: Any, ids: Sequence[int] = ()) -> None:
+    """Give a language model on the CPU quick linear layers, if it is in 16 or 32 bits and not too large.
+
+    Args:
+        model: A transformers causal language model.
+        ids: Tokens of a usual text; each layer's inputs are looked at while the model reads them.
+    """
+    if sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS or not multiplies_integers():
         return
-    for parent in list(model.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer) is torch.nn.Linear and _fits(layer):
-                setattr(parent, name, QuickLinear(layer))
+    found = {name: part for name, part in model.named_modules() if type(part) is torch.nn.Linear and _fits(part)}
+    reach = _reach(model, found, ids) if ids and found else {}
+    for name, layer in found.items():
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, QuickLinear(layer, reach.get(name)))
+
+
+def _reach(model: Any, layers: Mapping[str, torch.nn.Linear], ids: Sequence[int]) -> dict[str, torch.Tensor]:
+    """How far each input of each layer goes out while a text is read."""
+    seen: dict[str, torch.Tensor] = {}
+
+    def look(name: str) -> Any:
+        def see(_: Any, given: tuple[torch.Tensor, ...]) -> None:
+            seen[name] = given[0].detach().abs().reshape(-1, given[0].shape[-1]).amax(0)
+
+        return see
+
+    hooks = [layer.register_forward_pre_hook(look(name)) for name, layer in layers.items()]
+    try:
+        with torch.inference_mode():
+            model(input_ids=torch.tensor([list(ids)]), use_cache=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: one.clone() for name, one in seen.items()}
 
 
 def _fits(layer: torch.nn.Linear) -> bool:
     weight = layer.weight
+    known = weight.dtype in (torch.bfloat16, torch.float32)
     sides = weight.shape[0] % 16 == 0 and weight.shape[1] % 32 == 0
-    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and layer.bias is None and sides
+    return weight.device.type == "cpu" and known and layer.bias is None and sides

@@ -8,19 +8,31 @@ layers are `models.decoder.quick_linear.QuickLinear`; any other gets no stepper.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional
 
 from models.decoder.prefixes import Prefixes
-from models.decoder.quick_linear import QuickLinear
+from models.decoder.quick_linear import Integers, QuickLinear
 
 _ROOM = 256  # tokens that the cache of one text is given ahead
 _ROOM_EACH = 48  # and those of several
 _STATIC_ROPE = ("default", "linear", "llama3")
-_Weight = tuple[torch.Tensor, torch.Tensor]
+
+
+class _Layer:
+    """One layer's weights: integer products of what reads the same states as one, and the layer's own linear layers."""
+
+    def __init__(self, layer: Any) -> None:
+        self.parts = _linear(layer)
+        query, key, value, leave, gate, up, down = (part.few for part in self.parts)
+        self.first = layer.input_layernorm.weight.float()
+        self.second = layer.post_attention_layernorm.weight.float()
+        self.heads = Integers.joined([query, key, value])
+        self.leave: Integers = leave
+        self.widen = Integers.joined([gate, up])
+        self.narrow: Integers = down
 
 
 class Stepper:
@@ -39,54 +51,46 @@ class Stepper:
         self.shape = (config.hidden_size,)
         self.rotary = model.model.rotary_emb
         self.words = model.model.embed_tokens.weight
-        self.parts = [_linear(layer) for layer in model.model.layers]
-        self.layers = [self._layer(layer) for layer in model.model.layers]
-        self.norm = model.model.norm.weight
-        self.head, self.words_out = _weight([model.lm_head]), model.lm_head
+        self.layers = [_Layer(layer) for layer in model.model.layers]
+        self.norm = model.model.norm.weight.float()
+        self.words_out: QuickLinear = model.lm_head
         self.cos = self.sin = torch.empty(0, self.width)
-
-    @staticmethod
-    def _layer(layer: Any) -> tuple[torch.Tensor, _Weight, _Weight, torch.Tensor, _Weight, _Weight]:
-        query, key, value, leave, gate, up, down = _linear(layer)
-        return (
-            layer.input_layernorm.weight,
-            _weight([query, key, value]),
-            _weight([leave]),
-            layer.post_attention_layernorm.weight,
-            _weight([gate, up]),
-            _weight([down]),
-        )
 
     def step(self, token: int, place: int, room: Room) -> torch.Tensor:
         """Read one token at its place, from 0, behind what the room's cache holds; returns the logits, float32."""
-        room.fit(place)
+        room.fit(place, _ROOM)
         cos, sin = self._angles(place)
-        states = self.words[token][None]
+        kept = self.heads, self.turned - self.heads
         with torch.inference_mode():
-            for (first, join, leave, second, widen, narrow), (keys, values) in zip(
-                self.layers, room.layers, strict=True
-            ):
-                heads = _product(functional.rms_norm(states, self.shape, first, self.eps), join).view(-1, self.width)
-                turned, value = heads[: self.turned], heads[self.turned :]
-                turned = torch.addcmul(turned * cos, turned.roll(self.width // 2, -1), sin)
-                keys[0, :, place] = turned[self.heads :]
-                values[0, :, place] = value
-                seen = functional.scaled_dot_product_attention(
-                    turned[: self.heads].view(1, self.heads, 1, self.width),
-                    keys[:, :, : place + 1],
-                    values[:, :, : place + 1],
-                    enable_gqa=True,
-                )
-                states = states + _product(seen.view(1, -1), leave)
-                gate, up = _product(functional.rms_norm(states, self.shape, second, self.eps), widen).chunk(2, -1)
-                states = states + _product(functional.silu(gate) * up, narrow)
-            states = functional.rms_norm(states, self.shape, self.norm, self.eps)
-            logits: torch.Tensor = _product(states, self.head)[0].float()
+            states = self.words[token][None].to(torch.float32, copy=True)  # added to in place
+            for layer, (keys, values) in zip(self.layers, room.layers, strict=True):
+                heads = layer.heads(states * layer.first).mul_(self._shrink(states)).view(-1, self.width)
+                turned = heads[: self.turned]
+                turned = (turned * cos).addcmul_(turned.roll(self.width // 2, -1), sin)
+                asked, key = turned.split(kept)
+                keys.select(2, place).copy_(key)
+                values.select(2, place).copy_(heads[self.turned :])
+                asked = asked.view(1, kept[1], -1, self.width).to(keys.dtype)
+                seen, _ = _seen(asked, keys.narrow(2, 0, place + 1), values.narrow(2, 0, place + 1), None)
+                states.add_(layer.leave(seen.reshape(1, -1).float()))
+                gate, up = layer.widen(states * layer.second).mul_(self._shrink(states)).chunk(2, -1)
+                states.add_(layer.narrow(functional.silu(gate).mul_(up)))
+            logits: torch.Tensor = self.words_out.few((states * self.norm).mul_(self._shrink(states)))[0]
         room.hold(place + 1)
         return logits
 
+    def _shrink(self, states: torch.Tensor) -> float:
+        """What brings one row of states to a root mean square of 1; a product may be made before or after."""
+        row = states[0]
+        return float((torch.dot(row, row).item() / len(row) + self.eps) ** -0.5)
+
     def advance(
-        self, tokens: torch.Tensor, places: torch.Tensor, counts: torch.Tensor, room: Room, shared: Prefixes | None
+        self,
+        tokens: torch.Tensor,
+        places: torch.Tensor,
+        counts: torch.Tensor,
+        room: Room,
+        shared: Prefixes | None,
     ) -> torch.Tensor:
         """Read one token in each of several texts.
 
@@ -103,40 +107,53 @@ class Stepper:
         rows, own = counts.shape
         room.fit(own - 1, _ROOM_EACH)
         self._angles(int(places.max()))
-        cos, sin = self.cos[places][:, None], self.sin[places][:, None]
-        states = self.words[tokens]
-        near_bias = _bias(counts, states.dtype)
-        far_bias = None if shared is None else _bias(~shared.missing, states.dtype)
-        layers = zip(self.layers, self.parts, room.layers, strict=True)
+        whole = self.words_out.takes_integers(rows)  # then all is float32 but the cache
+        states = self.words[tokens].float() if whole else self.words[tokens]
+        angles = self.cos[places][:, None].to(states.dtype), self.sin[places][:, None].to(states.dtype)
+        held = room.layers[0][0].dtype
+        near_bias = None if bool(counts.all()) else _bias(counts, held)
+        far_bias = None if shared is None else _bias(~shared.missing, held)
         with torch.inference_mode():
-            for number, ((first, _, _, second, _, _), parts, (keys, values)) in enumerate(layers):
-                ask, key, value, leave, gate, up, down = parts
-                read = functional.rms_norm(states, self.shape, first, self.eps)
-                heads = torch.cat([ask(read), key(read)], dim=-1).view(rows, self.turned, self.width)
-                turned = torch.addcmul(heads * cos, heads.roll(self.width // 2, -1), sin)
-                keys[:, :, own - 1] = turned[:, self.heads :]
-                values[:, :, own - 1] = value(read).view(rows, -1, self.width)
-                wanted = turned[:, : self.heads].reshape(rows, keys.shape[1], -1, self.width)
-                seen, weight = _seen(wanted, keys[:, :, :own], values[:, :, :own], near_bias)
-                if shared is not None and far_bias is not None:
-                    before, held = shared.layers[number]
-                    far, far_weight = _seen(shared.gather(wanted), before, held, far_bias)
-                    share = (shared.scatter(far_weight, wanted.shape[2]) - weight).sigmoid().to(seen.dtype)
-                    seen = torch.lerp(seen, shared.scatter(far, wanted.shape[2]), share)
-                states = states + leave(seen.reshape(rows, -1))
-                read = functional.rms_norm(states, self.shape, second, self.eps)
-                states = states + down(functional.silu(gate(read)) * up(read))
-            logits: torch.Tensor = self.words_out(functional.rms_norm(states, self.shape, self.norm, self.eps)).float()
+            for number, (layer, (keys, values)) in enumerate(zip(self.layers, room.layers, strict=True)):
+                read = functional.rms_norm(states, self.shape, layer.first.to(states.dtype), self.eps)
+                heads = layer.heads(read) if whole else torch.cat([part(read) for part in layer.parts[:3]], dim=-1)
+                wanted = self._turned(
+                    heads.view(rows, -1, self.width), angles, keys[:, :, own - 1], values[:, :, own - 1]
+                )
+                near = _seen(wanted, keys[:, :, :own], values[:, :, :own], near_bias)
+                seen = near[0] if shared is None else _with_prefix(near, wanted, shared, number, far_bias)
+                seen = seen.reshape(rows, -1).to(states.dtype)
+                states = states + (layer.leave(seen) if whole else layer.parts[3](seen))
+                read = functional.rms_norm(states, self.shape, layer.second.to(states.dtype), self.eps)
+                if whole:
+                    gate, up = layer.widen(read).chunk(2, -1)
+                    states = states + layer.narrow(functional.silu(gate).mul_(up))
+                else:
+                    *_, gate_by, up_by, narrow = layer.parts
+                    states = states + narrow(functional.silu(gate_by(read)) * up_by(read))
+            states = functional.rms_norm(states, self.shape, self.norm.to(states.dtype), self.eps)
+            logits: torch.Tensor = self.words_out(states).float()
         room.hold(own)
         return logits
+
+    def _turned(
+        self, heads: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        """Turn queries and keys by their places, write keys and values down, and return the queries by key head."""
+        turned = heads[:, : self.turned]
+        turned = torch.addcmul(turned * angles[0], turned.roll(self.width // 2, -1), angles[1])
+        keys.copy_(turned[:, self.heads :])
+        values.copy_(heads[:, self.turned :])
+        return turned[:, : self.heads].reshape(len(heads), keys.shape[1], -1, self.width).to(keys.dtype)
 
     def _angles(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and signed sines of a place: half of the channels turn with the other half, as in Llama."""
         if place >= len(self.cos):
             with torch.inference_mode():
-                cos, sin = self.rotary(self.words[:1], torch.arange(place + 1024)[None])
+                cos, sin = self.rotary(self.norm, torch.arange(place + 1024)[None])
                 half = self.width // 2
-                self.cos, self.sin = cos[0], torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1)
+                self.cos = cos[0].float()
+                self.sin = torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1).float()
         return self.cos[place], self.sin[place]
 
 
@@ -179,21 +196,6 @@ def _linear(layer: Any) -> list[Any]:
     return [*joined, feed.gate_proj, feed.up_proj, feed.down_proj]
 
 
-def _weight(layers: Sequence[QuickLinear]) -> _Weight:
-    """The 8-bit weights of layers that read the same states, below one another; the layers keep views of them."""
-    small, scale = torch.cat([layer.small for layer in layers]), torch.cat([layer.scale for layer in layers])
-    begin = 0
-    for layer in layers:
-        end = begin + len(layer.small)
-        layer.small, layer.scale = small[begin:end], scale[begin:end]
-        begin = end
-    return small, scale
-
-
-def _product(states: torch.Tensor, weight: _Weight) -> torch.Tensor:
-    return torch._weight_int8pack_mm(states, *weight)
-
-
 def _roomy(held: torch.Tensor, size: int) -> torch.Tensor:
     rows, heads, length, width = held.shape
     room = held.new_empty(rows, heads, size, width)
@@ -207,10 +209,23 @@ def _bias(counts: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _seen(
-    wanted: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor
+    wanted: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention and the logarithm of its weights' sum, by which attention to other keys is joined to it."""
-    seen, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        wanted, keys, values, attn_mask=bias.expand(-1, -1, wanted.shape[2], -1)
-    )
+    mask = None if bias is None else bias.expand(-1, -1, wanted.shape[2], -1)
+    seen, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(wanted, keys, values, attn_mask=mask)
     return seen, weight[..., None]
+
+
+def _with_prefix(
+    near: tuple[torch.Tensor, torch.Tensor],
+    wanted: torch.Tensor,
+    shared: Prefixes,
+    number: int,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    """Join attention to the prefix of each row to its attention to its own keys."""
+    keys, values = shared.layers[number]
+    far, weight = _seen(shared.gather(wanted), keys, values, bias)
+    share = (shared.scatter(weight, wanted.shape[2]) - near[1]).sigmoid().to(near[0].dtype)
+    return torch.lerp(near[0], shared.scatter(far, wanted.shape[2]), share)
