@@ -1,0 +1,241 @@
+"""Lines of a column as text, and lines as paragraphs. What stands raised or lowered keeps its meaning: ``10^8``,
+``m^-3``, ``H_2O``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+from pipelines.corpus.layout.pieces import Piece, beside, rows_of, size_of
+
+_SMALLER = 0.87  # of the size of what it belongs to: an exponent or an index
+_TIGHT = 0.15  # of the font's size: a narrower gap parts no words
+_WIDE = 1.1  # of the font's size: a wider gap parts cells
+_CITED = re.compile(r"\(?\d+(\s*[,\u2013-]\s*\d+)*[,.]?\)?")
+_ORDINAL = re.compile(r"st|nd|rd|th")
+_DEGREE = "\u25e6\u00b0\u00ba"
+
+
+@dataclass
+class Block:
+    """A paragraph or a heading, as lines; a note is what stands small below a column."""
+
+    lines: list[str]
+    size: float
+    bold: bool
+    heading: bool = False
+    table: bool = False
+    note: bool = False
+
+
+@dataclass
+class _Word:
+    """A piece with what is raised and lowered at it."""
+
+    piece: Piece
+    scripts: list[tuple[Literal["^", "_"], list[_Word]]] = field(default_factory=list)
+    before: list[tuple[Literal["^", "_"], _Word]] = field(default_factory=list)
+
+    @property
+    def last(self) -> Piece:
+        """The piece that it ends with."""
+        return max([self.piece, *(word.last for _, words in self.scripts for word in words)], key=lambda one: one.right)
+
+    @property
+    def right(self) -> float:
+        """Where it ends, scripts and all."""
+        return self.last.right
+
+    @property
+    def ends(self) -> bool:
+        """Whether a space follows."""
+        return self.last.text.endswith(" ") or (self.piece.text.endswith(" ") and not self.scripts)
+
+
+@dataclass
+class _Line:
+    text: str
+    gaps: int
+    left: float
+    base: float
+    size: float
+    bold: bool
+
+
+def paragraphs(run: Sequence[Piece]) -> list[Block]:
+    """The paragraphs, headings and tables of a column."""
+    lines = [line for line in _lines(run) if line.text]
+    steps = [below.base - above.base for above, below in pairwise(lines) if below.base > above.base]
+    usual = median(steps) if steps else 0.0
+    margin = min((line.left for line in lines), default=0.0)
+    made: list[Block] = []
+    for number, line in enumerate(lines):
+        before = made[-1] if made else None
+        row = line.gaps > 1 or (line.gaps == 1 and before is not None and before.table)
+        same = before is not None and abs(before.size - line.size) <= 0.08 * line.size and before.bold == line.bold
+        near = number > 0 and line.base - lines[number - 1].base < 1.35 * usual + 0.5
+        stopped = before is not None and before.lines[-1].endswith((".", "?", "!", ":"))
+        indented = line.left - margin > 0.8 * line.size and stopped
+        if before is not None and before.table == row and (row or (same and near and not indented)):
+            before.lines.append(line.text)
+        else:
+            made.append(Block([line.text], line.size, line.bold, table=row))
+    return made
+
+
+def _lines(run: Sequence[Piece]) -> list[_Line]:
+    words = _words(run)
+    rows: list[list[_Word]] = []
+    places = {id(word.piece): word for word in words}
+    for row in rows_of([word.piece for word in words]):
+        line = [places[id(piece)] for piece in row]
+        if rows and _within(line, rows[-1]):
+            _put(line, rows[-1])
+        elif rows and _within(rows[-1], line):
+            _put(rows.pop(), line)
+            rows.append(line)
+        else:
+            rows.append(line)
+    return [_line(row) for row in rows]
+
+
+def _within(small: Sequence[_Word], line: Sequence[_Word]) -> bool:
+    """Whether words stand raised or lowered within a line though they touch none of its words."""
+    size, other = max(one.piece.size for one in small), size_of(one.piece for one in line)
+    rise = line[0].piece.base - small[0].piece.base
+    inside = line[0].piece.left - other <= small[0].piece.left and small[-1].right <= line[-1].right + 3 * other
+    return size <= _SMALLER * other and -0.6 * other < rise < 0.75 * other and inside
+
+
+def _put(small: Sequence[_Word], line: list[_Word]) -> None:
+    """Put loose raised or lowered words into a line."""
+    for one in small:
+        sign: Literal["^", "_"] = "^" if one.piece.base < line[0].piece.base else "_"
+        after = next((word for word in line if word.piece.left > one.piece.left), None)
+        if after is not None:
+            after.before.append((sign, one))
+        else:
+            line[-1].scripts.append((sign, [one]))
+
+
+def _line(row: Sequence[_Word]) -> _Line:
+    row = sorted(row, key=lambda one: one.piece.left)
+    text, gaps = _join(row)
+    size = size_of(one.piece for one in row)
+    return _Line(
+        " ".join(text.split()),
+        gaps,
+        row[0].piece.left,
+        row[0].piece.base,
+        size,
+        all(one.piece.bold for one in row),
+    )
+
+
+def _join(words: Sequence[_Word]) -> tuple[str, int]:
+    """Words as text, and the wide gaps among them."""
+    text, gaps = _written(words[0]), 0
+    for before, one in pairwise(words):
+        gap = one.piece.left - before.right
+        wide = gap > _WIDE * max(one.piece.size, before.piece.size, 4.0)
+        gaps += wide
+        part = _written(one)
+        tight = not before.ends and gap < _TIGHT * one.piece.size
+        joins = tight and not (before.scripts and text[-1:].isdigit() and part[:1].isdigit())
+        text += ("" if joins else " | " if wide else " ") + part
+    return text, gaps
+
+
+def _written(word: _Word) -> str:
+    text = word.piece.text.strip()
+    for sign, one in reversed(word.before):
+        text = f"{sign}{_written(one)}{' ' if one.ends else ''}{text}"
+    for sign, words in word.scripts:
+        text = _with_script(text, sign, " ".join(_join(words)[0].split()))
+    return text
+
+
+def _with_script(text: str, sign: str, script: str) -> str:
+    """A word with something raised or lowered at it; a raised number behind a stop is a source's and is left out."""
+    if sign == "^":
+        if _CITED.fullmatch(script) and text.endswith((".", ",", ";", ":", "?", "!", "\u201d", '"')):
+            return text
+        if text[-1:].isdigit() and _ORDINAL.fullmatch(script):
+            return text + script
+        if script in _DEGREE:
+            return text + "\u00b0"
+        if not script.strip("'\u2032\u2033\u2019\u2122\u00ae"):
+            return text + script.replace("\u2019", "\u2032")
+    script = script.replace("\u2212", "-").replace("\u2013", "-") if sign == "^" else script
+    return f"{text}{sign}{{{script}}}" if " " in script else f"{text}{sign}{script}"
+
+
+def _words(run: Sequence[Piece]) -> list[_Word]:
+    """Pieces as words, each with what is raised or lowered at it."""
+    owner = _owners(run)
+    words = [_Word(piece) for piece in run]
+    chains: dict[tuple[int, str], list[_Word]] = {}
+    for number in sorted(owner, key=lambda one: run[one].left):
+        base, sign, leads = owner[number]
+        if leads:
+            words[base].before.append((sign, words[number]))
+        elif (base, sign) in chains:
+            chains[base, sign].append(words[number])
+        else:
+            chains[base, sign] = [words[number]]
+            words[base].scripts.append((sign, chains[base, sign]))
+    for word in words:
+        word.scripts.sort(key=lambda one: one[0], reverse=True)  # H_2^+: below first
+    return [words[number] for number in range(len(run)) if number not in owner]
+
+
+def _owners(run: Sequence[Piece]) -> dict[int, tuple[int, Literal["^", "_"], bool]]:
+    """For each raised or lowered piece, by number, what it stands at, how, and whether it leads."""
+    near = beside(run)
+    found: dict[int, tuple[int, Literal["^", "_"], bool]] = {}
+    waiting = defaultdict(list)
+    order = sorted(range(len(run)), key=lambda one: run[one].left)
+    for number in order:
+        one = run[number]
+        for other in sorted(near[number], key=lambda other: abs(one.left - run[other].right)):
+            base = run[other]
+            gap = one.left - base.right
+            if base.text.endswith(" ") or not -0.25 * base.size < gap < 0.3 * base.size:
+                continue
+            alike = abs(base.size - one.size) <= 0.08 * one.size and abs(base.base - one.base) <= 0.1 * one.size
+            if other in found and alike and not found[other][2]:
+                found[number] = found[other]
+                break
+            if sign := _sign(one, base):
+                found[number] = (other, sign, False)
+                break
+        else:
+            waiting[number] = near[number]
+    for number, others in waiting.items():
+        one = run[number]
+        if one.text.endswith(" "):
+            continue
+        for other in others:
+            gap = run[other].left - one.right
+            if other not in found and -0.1 * run[other].size < gap < 0.2 * run[other].size and (
+                sign := _sign(one, run[other])
+            ):
+                found[number] = (other, sign, True)
+                break
+    return found
+
+
+def _sign(small: Piece, base: Piece) -> Literal["^", "_"] | None:
+    """How a piece stands at another: raised, lowered or neither."""
+    if not 0.4 * base.size < small.size <= _SMALLER * base.size:
+        return None
+    rise = (base.base - small.base) / base.size
+    if 0.1 < rise < 0.75:
+        return "^"
+    return "_" if -0.6 < rise < -0.05 else None

@@ -1,0 +1,176 @@
+"""Words with their places on a page, put together from a PDF's letters; text that stands across the page left out.
+
+Knows places and sizes; not which converter the letters came from, nor in what order the words are read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_RISE, _DROP = 0.75, 0.22  # of a font's size: how far its letters reach above and below the line they stand on
+_SHIFT = 0.04  # of a font's size: letters of one word stand on one line
+_STRIDE = 0.25  # of a font's size: a wider gap parts words
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter in a PDF's own coordinates: where it stands on its line, how wide it is, which way it is read."""
+
+    text: str
+    place: tuple[float, float]
+    width: float
+    size: float
+    bold: bool
+    angle: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A word, or a part of one in one font, in points from the top left corner; a space at its end is a word's end."""
+
+    left: float
+    right: float
+    base: float
+    size: float
+    bold: bool
+    text: str
+
+    @property
+    def top(self) -> float:
+        """Where its letters reach up to."""
+        return self.base - _RISE * self.size
+
+    @property
+    def bottom(self) -> float:
+        """Where its letters reach down to."""
+        return self.base + _DROP * self.size
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page's pieces and size in points, as it is read; ``drawn`` where more than text stands on it."""
+
+    width: float
+    height: float
+    pieces: tuple[Piece, ...]
+    drawn: bool = False
+
+
+def page_of(letters: Sequence[Letter], box: tuple[float, float, float, float], drawn: bool) -> Page:
+    """A page as most of its letters are read; letters that run another way or lie outside its box are no part of it.
+
+    Args:
+        letters: In the order of the file, spaces and line ends among them.
+        box: Left, bottom, right and top of what is shown of the page, in the PDF's own coordinates.
+        drawn: Whether there are pictures or lines on it.
+    """
+    turns = Counter[int]()
+    for one in letters:
+        if not one.text.isspace():
+            turns[_degrees(one)] += 1
+    ways = [count for count in turns if count % 90 == 0]
+    turn = max(ways, key=lambda way: turns[way]) if ways else 0
+    along, up = _direction(turn), _direction(turn + 90)
+    corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
+    left, right = _span(corners, along)
+    bottom, top = _span(corners, up)
+    inside = []
+    for one in letters:
+        across, above = _dot(one.place, along) - left, top - _dot(one.place, up)
+        shown = -1 <= across <= right - left + 1 and -1 <= above <= top - bottom + 1
+        if shown and (one.text.isspace() or _degrees(one) == turn):
+            inside.append((one, across, above))
+    return Page(right - left, top - bottom, tuple(_words(inside)), drawn)
+
+
+def _degrees(letter: Letter) -> int:
+    return round(math.degrees(letter.angle)) % 360
+
+
+def _direction(degrees: int) -> tuple[float, float]:
+    return round(math.cos(math.radians(degrees)), 6), round(math.sin(math.radians(degrees)), 6)
+
+
+def _dot(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return one[0] * other[0] + one[1] * other[1]
+
+
+def _span(corners: Iterable[tuple[float, float]], way: tuple[float, float]) -> tuple[float, float]:
+    places = [_dot(one, way) for one in corners]
+    return min(places), max(places)
+
+
+def _words(letters: Iterable[tuple[Letter, float, float]]) -> list[Piece]:
+    """Letters as pieces of one font, line and word."""
+    made: list[Piece] = []
+    held: list[str] = []
+    start = end = base = 0.0
+    first: Letter | None = None
+
+    def close(space: str) -> None:
+        nonlocal first
+        if first is not None and held:
+            made.append(Piece(start, end, base, first.size, first.bold, "".join(held) + space))
+        held.clear()
+        first = None
+
+    for one, across, above in letters:
+        if one.text.isspace():
+            close("" if one.text in "\r\n" else " ")
+            continue
+        if first is not None:
+            same = abs(first.size - one.size) <= 0.05 * one.size and first.bold == one.bold
+            level = abs(base - above) <= _SHIFT * one.size
+            if not (same and level and -0.4 * one.size < across - end < _STRIDE * one.size):
+                close("")
+        if first is None:
+            first, start, base = one, across, above
+        held.append(one.text)
+        end = across + one.width
+    close("")
+    return made
+
+
+def size_of(pieces: Iterable[Piece]) -> float:
+    """The size of most letters."""
+    sizes = Counter[float]()
+    for piece in pieces:
+        sizes[round(piece.size, 1)] += len(piece.text)
+    return sizes.most_common(1)[0][0] if sizes else 1.0
+
+
+def rows_of(pieces: Iterable[Piece], tolerance: float = 0.2) -> list[list[Piece]]:
+    """Pieces by the line they stand on, from top to bottom, each from left to right.
+
+    Args:
+        pieces: In any order.
+        tolerance: How far apart the lines of two neighbours may be, as a share of the smaller size.
+    """
+    made: list[list[Piece]] = []
+    for one in sorted(pieces, key=lambda one: one.base):
+        before = made[-1][-1] if made else None
+        if before is not None and one.base - before.base <= tolerance * min(one.size, before.size):
+            made[-1].append(one)
+        else:
+            made.append([one])
+    return [sorted(row, key=lambda one: one.left) for row in made]
+
+
+def beside(pieces: Sequence[Piece]) -> dict[int, list[int]]:
+    """For each piece, by number, those whose letters stand at its height or reach into it."""
+    bands: dict[int, list[int]] = defaultdict(list)
+    for number, one in enumerate(pieces):
+        for band in range(int(one.top // 8), int(one.bottom // 8) + 1):
+            bands[band].append(number)
+    found: dict[int, list[int]] = {}
+    for number, one in enumerate(pieces):
+        near = {other for band in range(int(one.top // 8), int(one.bottom // 8) + 1) for other in bands[band]}
+        found[number] = [
+            other
+            for other in near
+            if other != number and pieces[other].top < one.bottom and one.top < pieces[other].bottom
+        ]
+    return found
