@@ -6,18 +6,21 @@ are read one after another, each column by column. Knows words' places; not the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from pipelines.corpus.layout.pieces import Piece, beside, rows_of, size_of
+from pipelines.corpus.layout.pieces import Piece, rows_of, size_of
 
 _NARROWEST = 80.0  # points: a column
 _GAP = 0.6  # of the font's size: a gutter is wider, a space between words is not
 _FEWEST = 3  # lines of a column
 _ALIGNED = 2.5  # points: lines of a column begin at one place
 _FULL = 0.5  # share of its width that the words of a column's line fill
+_SHARE = 0.3  # of a column's lines that are full at least
 _LETTERS = 16  # of a column's line
+_BAND = 6.0  # points
+_TRIED = 6  # places where columns may begin
 _NEAR = 8.0  # points: a gutter is where another page has one
 
 
@@ -84,7 +87,7 @@ def _best_cut(pieces: Sequence[Piece], known: Sequence[float]) -> _Cut | None:
     size = size_of(pieces)
     rows = rows_of(pieces)
     best: _Cut | None = None
-    for place in _starts(pieces, size):
+    for place in _starts(rows, size, known):
         if not left + _NARROWEST < place < right - _NARROWEST / 2:
             continue
         expected = any(abs(place - other) < _NEAR for other in known)
@@ -94,30 +97,44 @@ def _best_cut(pieces: Sequence[Piece], known: Sequence[float]) -> _Cut | None:
     return best
 
 
-def _starts(pieces: Sequence[Piece], size: float) -> list[float]:
+def _starts(rows: Sequence[Sequence[Piece]], size: float, known: Sequence[float]) -> list[float]:
     """Where lines begin behind white space, one below another: the most frequent places first."""
-    near = beside(pieces)
-    free = []
-    for number, one in enumerate(pieces):
-        ends = [pieces[other] for other in near[number] if pieces[other].left < one.left]
-        if all(one.left - other.right > _GAP * size for other in ends):
-            free.append(one.left)
-    free.sort()
+    behind = []
+    for row in rows:
+        end = float("-inf")
+        for one in row:
+            if one.left - end > _GAP * size:
+                behind.append(one)
+            end = max(end, one.right)
+    ends = defaultdict(list)
+    for row in rows:
+        for one in row:
+            ends[int(one.base // _BAND)].append(one)
+
+    def free(one: Piece) -> bool:
+        bands = range(int((one.base - 0.6 * size) // _BAND), int((one.base + 0.6 * size) // _BAND) + 1)
+        low = one.left - _GAP * size
+        return not any(low < other.right and other.left < one.left for band in bands for other in ends[band])
+
     groups: list[list[float]] = []
-    for place in free:
+    for place in sorted(one.left for one in behind if free(one)):
         if groups and place - groups[-1][0] <= _ALIGNED:
             groups[-1].append(place)
         else:
             groups.append([place])
-    often = sorted((group for group in groups if len(group) >= _FEWEST), key=len, reverse=True)
-    return [group[0] for group in often[:8]]
+    often = sorted(groups, key=len, reverse=True)
+    return [
+        group[0]
+        for number, group in enumerate(often)
+        if (len(group) >= _FEWEST and number < _TRIED) or any(abs(group[0] - one) < _ALIGNED for one in known)
+    ]
 
 
 def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: bool) -> _Cut | None:
     """The bands that a place parts into two columns each; none if it does not."""
     crossing: list[list[Piece]] = []
     bands: list[tuple[list[Piece], list[Piece]]] = [([], [])]
-    follows = False
+    torn, follows = 0, False
     for row in rows:
         if _spans(row, place, size):
             if follows:
@@ -128,10 +145,14 @@ def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: b
             follows = True
             continue
         follows = False
+        sides: tuple[list[Piece], list[Piece]] = ([], [])
         for one in row:
             behind = one.left >= place - _GAP * size or (one.left + one.right) / 2 > place
-            bands[-1][behind].append(one)
-    score = sum(_columns_lines(band, expected) for band in bands)
+            sides[behind].append(one)
+        torn += all(sides) and sides[1][0].left - max(one.right for one in sides[0]) < _GAP * size
+        for band, side in zip(bands[-1], sides, strict=True):
+            band.extend(side)
+    score: float = sum(_lines_beside(band, expected) for band in bands)
     lines = sum(len(rows_of(one)) for one in crossing)
     if score < (1 if expected else _FEWEST) or score < 0.15 * lines:
         return None
@@ -139,7 +160,7 @@ def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: b
         place,
         tuple(tuple(one) for one in crossing),
         tuple((tuple(left), tuple(right)) for left, right in bands),
-        score - lines,
+        score - lines - 2 * torn,
     )
 
 
@@ -156,8 +177,8 @@ def _spans(row: Sequence[Piece], place: float, size: float) -> bool:
     return bool(held) and held[0].left < place - reach and max(before.right for before in held) > place + reach
 
 
-def _columns_lines(band: tuple[list[Piece], list[Piece]], expected: bool) -> float:
-    """How many lines of prose stand beside each other in a band."""
+def _lines_beside(band: tuple[list[Piece], list[Piece]], expected: bool) -> int:
+    """How many lines stand beside each other in a band, if they are columns'."""
     sides = [rows_of(side) for side in band]
     if not all(sides):
         return 0
@@ -171,10 +192,12 @@ def _columns_lines(band: tuple[list[Piece], list[Piece]], expected: bool) -> flo
 
 
 def _prose(rows: Sequence[Sequence[Piece]]) -> bool:
-    """Whether lines are filled with words, as a column's are, rather than a table's cells."""
+    """Whether lines are filled with words, as many of a column's are, rather than a table's cells."""
     left, right = min(row[0].left for row in rows), max(one.right for row in rows for one in row)
     if right - left < _NARROWEST:
         return False
-    letters = median(sum(len(one.text) for one in row) for row in rows)
-    full = median(sum(one.right - one.left for one in row) / (right - left) for row in rows)
-    return letters >= _LETTERS and full >= _FULL
+    full = 0
+    for row in rows:
+        letters = sum(len(one.text) for one in row)
+        full += letters >= _LETTERS and sum(one.right - one.left for one in row) >= _FULL * (right - left)
+    return full >= max(min(_FEWEST, len(rows)), _SHARE * len(rows))

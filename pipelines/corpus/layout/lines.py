@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from pipelines.corpus.layout.pieces import Piece, beside, rows_of, size_of
+from pipelines.corpus.layout.pieces import Grid, Piece, rows_of, size_of
 
 _SMALLER = 0.87  # of the size of what it belongs to: an exponent or an index
 _TIGHT = 0.15  # of the font's size: a narrower gap parts no words
@@ -20,6 +19,11 @@ _WIDE = 1.1  # of the font's size: a wider gap parts cells
 _CITED = re.compile(r"\(?\d+(\s*[,\u2013-]\s*\d+)*[,.]?\)?")
 _ORDINAL = re.compile(r"st|nd|rd|th")
 _DEGREE = "\u25e6\u00b0\u00ba"
+
+
+Sign = Literal["^", "_"]
+_Place = tuple[int, Sign, bool]
+"""Number of the piece that another is raised or lowered at, how, and whether it stands before it."""
 
 
 @dataclass
@@ -39,8 +43,8 @@ class _Word:
     """A piece with what is raised and lowered at it."""
 
     piece: Piece
-    scripts: list[tuple[Literal["^", "_"], list[_Word]]] = field(default_factory=list)
-    before: list[tuple[Literal["^", "_"], _Word]] = field(default_factory=list)
+    scripts: list[tuple[Sign, list[_Word]]] = field(default_factory=list)
+    before: list[tuple[Sign, _Word]] = field(default_factory=list)
 
     @property
     def last(self) -> Piece:
@@ -108,20 +112,33 @@ def _lines(run: Sequence[Piece]) -> list[_Line]:
 def _within(small: Sequence[_Word], line: Sequence[_Word]) -> bool:
     """Whether words stand raised or lowered within a line though they touch none of its words."""
     size, other = max(one.piece.size for one in small), size_of(one.piece for one in line)
-    rise = line[0].piece.base - small[0].piece.base
+    rise = (line[0].piece.base - small[0].piece.base) / other
     inside = line[0].piece.left - other <= small[0].piece.left and small[-1].right <= line[-1].right + 3 * other
-    return size <= _SMALLER * other and -0.6 * other < rise < 0.75 * other and inside
+    if not inside:
+        return False
+    if size <= _SMALLER * other:
+        return -0.6 < rise < 0.75
+    return abs(rise) < 0.4 and not any(_covers(one.piece, word.piece) for one in small for word in line)
+
+
+def _covers(one: Piece, other: Piece) -> bool:
+    """Whether two pieces stand on more than half of the narrower one's width."""
+    both = min(one.right, other.right) - max(one.left, other.left)
+    return both > 0.5 * min(one.right - one.left, other.right - other.left)
 
 
 def _put(small: Sequence[_Word], line: list[_Word]) -> None:
-    """Put loose raised or lowered words into a line."""
+    """Put loose words, raised, lowered or neither, into a line."""
+    middle = list(line)
     for one in small:
-        sign: Literal["^", "_"] = "^" if one.piece.base < line[0].piece.base else "_"
-        after = next((word for word in line if word.piece.left > one.piece.left), None)
-        if after is not None:
+        sign = _sign(one.piece, middle[0].piece)
+        after = next((word for word in middle if word.piece.left > one.piece.left), None)
+        if sign is None:
+            line.append(one)
+        elif after is not None:
             after.before.append((sign, one))
         else:
-            line[-1].scripts.append((sign, [one]))
+            middle[-1].scripts.append((sign, [one]))
 
 
 def _line(row: Sequence[_Word]) -> _Line:
@@ -195,47 +212,49 @@ def _words(run: Sequence[Piece]) -> list[_Word]:
     return [words[number] for number in range(len(run)) if number not in owner]
 
 
-def _owners(run: Sequence[Piece]) -> dict[int, tuple[int, Literal["^", "_"], bool]]:
-    """For each raised or lowered piece, by number, what it stands at, how, and whether it leads."""
-    near = beside(run)
-    found: dict[int, tuple[int, Literal["^", "_"], bool]] = {}
-    waiting = defaultdict(list)
-    order = sorted(range(len(run)), key=lambda one: run[one].left)
-    for number in order:
+def _owners(run: Sequence[Piece]) -> dict[int, _Place]:
+    """For each raised or lowered piece, by number, where it stands."""
+    largest = max((one.size for one in run), default=0.0)
+    small = [number for number, one in enumerate(run) if one.size <= _SMALLER * largest]
+    ends, begins = Grid(run, "right"), Grid(run, "left")
+    found: dict[int, _Place] = {}
+    for number in sorted(small, key=lambda number: run[number].left):
         one = run[number]
-        for other in sorted(near[number], key=lambda other: abs(one.left - run[other].right)):
-            base = run[other]
-            gap = one.left - base.right
-            if base.text.endswith(" ") or not -0.25 * base.size < gap < 0.3 * base.size:
-                continue
-            alike = abs(base.size - one.size) <= 0.08 * one.size and abs(base.base - one.base) <= 0.1 * one.size
-            if other in found and alike and not found[other][2]:
-                found[number] = found[other]
+        others = [other for other in ends.near(one.left, one.base, largest) if other != number]
+        for other in sorted(others, key=lambda other: abs(one.left - run[other].right)):
+            if place := _behind(number, other, run, found):
+                found[number] = place
                 break
-            if sign := _sign(one, base):
-                found[number] = (other, sign, False)
-                break
-        else:
-            waiting[number] = near[number]
-    for number, others in waiting.items():
+    for number in small:
         one = run[number]
-        if one.text.endswith(" "):
+        if number in found or one.text.endswith(" "):
             continue
-        for other in others:
-            gap = run[other].left - one.right
-            if other not in found and -0.1 * run[other].size < gap < 0.2 * run[other].size and (
-                sign := _sign(one, run[other])
-            ):
+        for other in begins.near(one.right, one.base, largest):
+            gap = (run[other].left - one.right) / run[other].size
+            sign = _sign(one, run[other])
+            if other not in found and sign and -0.1 < gap < 0.2:
                 found[number] = (other, sign, True)
                 break
     return found
 
 
-def _sign(small: Piece, base: Piece) -> Literal["^", "_"] | None:
-    """How a piece stands at another: raised, lowered or neither."""
+def _behind(number: int, other: int, run: Sequence[Piece], found: Mapping[int, _Place]) -> _Place | None:
+    """Where a piece stands if it stands raised or lowered behind another, or goes on what does."""
+    one, base = run[number], run[other]
+    if base.text.endswith(" ") or not -0.25 < (one.left - base.right) / base.size < 0.3:
+        return None
+    alike = abs(base.size - one.size) <= 0.08 * one.size and abs(base.base - one.base) <= 0.1 * one.size
+    if other in found and alike and not found[other][2]:
+        return found[other]
+    sign = _sign(one, base)
+    return (other, sign, False) if sign else None
+
+
+def _sign(small: Piece, base: Piece) -> Sign | None:
+    """How a piece stands at another: raised, lowered or neither. Letters are set a little up and down in logos too."""
     if not 0.4 * base.size < small.size <= _SMALLER * base.size:
         return None
     rise = (base.base - small.base) / base.size
-    if 0.1 < rise < 0.75:
+    if (0.25 if small.text.strip().isupper() else 0.1) < rise < 0.75:
         return "^"
     return "_" if -0.6 < rise < -0.05 else None

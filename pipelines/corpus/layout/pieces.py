@@ -9,14 +9,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 _RISE, _DROP = 0.75, 0.22  # of a font's size: how far its letters reach above and below the line they stand on
 _SHIFT = 0.04  # of a font's size: letters of one word stand on one line
+_CELL = 8.0  # points
 _STRIDE = 0.25  # of a font's size: a wider gap parts words
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """A letter in a PDF's own coordinates: where it stands on its line, how wide it is, which way it is read."""
 
     text: str
@@ -107,7 +108,7 @@ def _words(letters: Iterable[tuple[Letter, float, float]]) -> list[Piece]:
     """Letters as pieces of one font, line and word."""
     made: list[Piece] = []
     held: list[str] = []
-    start = end = base = 0.0
+    start = end = base = last = 0.0
     first: Letter | None = None
 
     def close(space: str) -> None:
@@ -124,12 +125,13 @@ def _words(letters: Iterable[tuple[Letter, float, float]]) -> list[Piece]:
         if first is not None:
             same = abs(first.size - one.size) <= 0.05 * one.size and first.bold == one.bold
             level = abs(base - above) <= _SHIFT * one.size
-            if not (same and level and -0.4 * one.size < across - end < _STRIDE * one.size):
+            # Letters of a ligature come apart, all in its place.
+            if not (same and level and across > last - 0.1 * one.size and across - end < _STRIDE * one.size):
                 close("")
         if first is None:
             first, start, base = one, across, above
         held.append(one.text)
-        end = across + one.width
+        last, end = across, across + one.width
     close("")
     return made
 
@@ -159,18 +161,24 @@ def rows_of(pieces: Iterable[Piece], tolerance: float = 0.2) -> list[list[Piece]
     return [sorted(row, key=lambda one: one.left) for row in made]
 
 
-def beside(pieces: Sequence[Piece]) -> dict[int, list[int]]:
-    """For each piece, by number, those whose letters stand at its height or reach into it."""
-    bands: dict[int, list[int]] = defaultdict(list)
-    for number, one in enumerate(pieces):
-        for band in range(int(one.top // 8), int(one.bottom // 8) + 1):
-            bands[band].append(number)
-    found: dict[int, list[int]] = {}
-    for number, one in enumerate(pieces):
-        near = {other for band in range(int(one.top // 8), int(one.bottom // 8) + 1) for other in bands[band]}
-        found[number] = [
-            other
-            for other in near
-            if other != number and pieces[other].top < one.bottom and one.top < pieces[other].bottom
-        ]
-    return found
+class Grid:
+    """Pieces by where they end or begin, to find those at a place."""
+
+    def __init__(self, pieces: Sequence[Piece], edge: Literal["left", "right"]) -> None:
+        """Take pieces in.
+
+        Args:
+            pieces: In any order; they are found by their number.
+            edge: Which of their edges they are found by.
+        """
+        self._cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number, one in enumerate(pieces):
+            self._cells[int(getattr(one, edge) // _CELL), int(one.base // _CELL)].append(number)
+
+    def near(self, across: float, base: float, reach: float) -> list[int]:
+        """Numbers of the pieces in cells within reach of a place."""
+        found = []
+        for column in range(int((across - reach) // _CELL), int((across + reach) // _CELL) + 1):
+            for row in range(int((base - reach) // _CELL), int((base + reach) // _CELL) + 1):
+                found += self._cells.get((column, row), ())
+        return found
