@@ -43,6 +43,7 @@ def words(text: str) -> list[str]:
 
 
 _APART = r"(figure|table|teaserfigure|longtable|tabular|tabularx|CCSXML|thebibliography)"
+_NOTES = ("footnote", "footnotetext", "thanks", "altaffiliation", "author", "affiliation", "ccsdesc", "keywords")
 _COMMANDS = "cite[a-z]*|ref|eqref|label|url|href|bibliography[a-z]*|includegraphics|begin|end"
 
 
@@ -51,7 +52,7 @@ def prose(source: str) -> str:
     body = source[source.find(r"\begin{document}") :]
     body = re.sub(r"(?<!\\)%.*", "", body)
     body = re.sub(rf"(?s)\\begin{{{_APART}\*?}}.*?\\end{{\1\*?}}", " ", body)
-    body = _without(body, ("footnote", "footnotetext", "thanks", "marginpar", "altaffiliation"))
+    body = _without(body, _NOTES)
     body = re.sub(rf"\\({_COMMANDS})\*?(\[[^]]*\])?{{[^}}]*}}", " ", body)
     return re.sub(r"\\[a-zA-Z]+\*?|[{}$~^_&]", " ", body)
 

@@ -19,6 +19,7 @@ _ALIGNED = 2.5  # points: lines of a column begin at one place
 _FULL = 0.5  # share of its width that the words of a column's line fill
 _SHARE = 0.3  # of a column's lines that are full at least
 _LETTERS = 16  # of a column's line
+_CLOSE, _HIGH = 0.75, 3.5  # of the font's size: from line to line of an equation, and its height
 _BAND = 6.0  # points
 _TRIED = 6  # places where columns may begin
 _NEAR = 8.0  # points: a gutter is where another page has one
@@ -135,8 +136,8 @@ def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: b
     crossing: list[list[Piece]] = []
     bands: list[tuple[list[Piece], list[Piece]]] = [([], [])]
     torn, follows = 0, False
-    for row in rows:
-        if _spans(row, place, size):
+    for row, spans in zip(rows, _spanning(rows, place, size), strict=True):
+        if spans:
             if follows:
                 crossing[-1].extend(row)
             else:
@@ -162,6 +163,22 @@ def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: b
         tuple((tuple(left), tuple(right)) for left, right in bands),
         score - lines - 2 * torn,
     )
+
+
+def _spanning(rows: Sequence[Sequence[Piece]], place: float, size: float) -> list[bool]:
+    """Which lines run across a place. Those that stand closer than lines do (an equation's) are judged together."""
+    made: list[bool] = []
+    held: list[Sequence[Piece]] = []
+    for row in [*rows, []]:
+        if row and (not held or row[0].base - held[-1][0].base < _CLOSE * size):
+            held.append(row)
+            continue
+        if held[-1][0].base - held[0][0].base <= _HIGH * size:
+            made += [_spans([one for row in held for one in row], place, size)] * len(held)
+        else:
+            made += [_spans(row, place, size) for row in held]
+        held = [row] if row else []
+    return made
 
 
 def _spans(row: Sequence[Piece], place: float, size: float) -> bool:

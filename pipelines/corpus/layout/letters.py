@@ -11,6 +11,7 @@ from pipelines.corpus.layout.pieces import Letter
 _BOLD = 600
 _SURROGATES = range(0xD800, 0xE000)
 # A hyphen at a line's end comes as one of two letters of pdfium's own; a soft hyphen that is printed is a hyphen.
+_UNKNOWN = "\ufffd"
 _HYPHENS = {2, 0xFFFE, 0xAD}
 
 
@@ -26,13 +27,15 @@ def letters_of(page: Any) -> list[Letter | None]:
     held, size, bold, angle = None, 0.0, False, 0.0
     for number in range(text.count_chars()):
         code = pdfium.FPDFText_GetUnicode(raw, number)
-        letter = "-" if code in _HYPHENS else chr(code) if code and code not in _SURROGATES else "\ufffd"
+        letter = "-" if code in _HYPHENS else chr(code) if code not in _SURROGATES else _UNKNOWN
         if code == 0 or not pdfium.FPDFText_GetCharOrigin(raw, number, x, y):
             made.append(None)
             continue
         if letter.isspace():
+            letter = letter if letter in "\r\n" else " "
             made.append(Letter(letter, (x.value, y.value), 0.0, size, bold, angle))
             continue
+        letter = letter if letter.isprintable() or code > 0xFF else _UNKNOWN
         run = ctypes.cast(pdfium.FPDFText_GetTextObject(raw, number), ctypes.c_void_p).value
         if run != held or run is None:
             held = run

@@ -16,6 +16,7 @@ from pipelines.corpus.layout.pieces import Grid, Piece, rows_of, size_of
 _SMALLER = 0.87  # of the size of what it belongs to: an exponent or an index
 _TIGHT = 0.15  # of the font's size: a narrower gap parts no words
 _WIDE = 1.1  # of the font's size: a wider gap parts cells
+_CELL = "\0"  # parts what may be cells of a table
 _CITED = re.compile(r"\(?\d+(\s*[,\u2013-]\s*\d+)*[,.]?\)?")
 _ORDINAL = re.compile(r"st|nd|rd|th")
 _DEGREE = "\u25e6\u00b0\u00ba"
@@ -82,14 +83,15 @@ def paragraphs(run: Sequence[Piece]) -> list[Block]:
     for number, line in enumerate(lines):
         before = made[-1] if made else None
         row = line.gaps > 1 or (line.gaps == 1 and before is not None and before.table)
+        text = " ".join(line.text.replace(_CELL, " | " if row else " ").split())
         same = before is not None and abs(before.size - line.size) <= 0.08 * line.size and before.bold == line.bold
         near = number > 0 and line.base - lines[number - 1].base < 1.35 * usual + 0.5
         stopped = before is not None and before.lines[-1].endswith((".", "?", "!", ":"))
         indented = line.left - margin > 0.8 * line.size and stopped
         if before is not None and before.table == row and (row or (same and near and not indented)):
-            before.lines.append(line.text)
+            before.lines.append(text)
         else:
-            made.append(Block([line.text], line.size, line.bold, table=row))
+            made.append(Block([text], line.size, line.bold, table=row))
     return made
 
 
@@ -146,7 +148,7 @@ def _line(row: Sequence[_Word]) -> _Line:
     text, gaps = _join(row)
     size = size_of(one.piece for one in row)
     return _Line(
-        " ".join(text.split()),
+        text.strip(),
         gaps,
         row[0].piece.left,
         row[0].piece.base,
@@ -165,7 +167,7 @@ def _join(words: Sequence[_Word]) -> tuple[str, int]:
         part = _written(one)
         tight = not before.ends and gap < _TIGHT * one.piece.size
         joins = tight and not (before.scripts and text[-1:].isdigit() and part[:1].isdigit())
-        text += ("" if joins else " | " if wide else " ") + part
+        text += ("" if joins else _CELL if wide else " ") + part
     return text, gaps
 
 
