@@ -19,7 +19,7 @@ from typing import Any
 from pipelines.corpus.config import PAGES, Converter
 from pipelines.corpus.layout.letters import box_of, drawn_on, letters_of
 from pipelines.corpus.layout.lines import Block
-from pipelines.corpus.layout.pieces import Letter, Page, page_of
+from pipelines.corpus.layout.pieces import Page, page_of
 from pipelines.corpus.reading_order import blocks_of
 from workspace.errors import DataError, ServiceError, one_line
 
@@ -65,25 +65,20 @@ def _no_pdf(path: Path) -> str:
 def from_pdfium(path: Path, most: int) -> list[str]:
     """A PDF's pages by pdfium's letters."""
     with _opened(path, most) as document:
-        return _laid([_page(page, letters_of(page)) for page in document])
+        return _laid([page_of(letters_of(page), box_of(page), drawn_on(page)) for page in document])
 
 
 def from_pdftext(path: Path, most: int) -> list[str]:
-    """A PDF's pages by the letters that pdftext keeps, in its order."""
+    """A PDF's pages by the letters that pdftext keeps: none of a word that is printed twice in one place."""
     from pdftext.extraction import dictionary_output
 
     with _opened(path, most) as document, path.open("rb") as file:
-        found = dictionary_output(file, keep_chars=True, disable_links=True)
         pages = []
-        for page, told in zip(document, found, strict=True):
-            letters = letters_of(page)
-            spans = (span for block in told["blocks"] for line in block["lines"] for span in line["spans"])
-            pages.append(_page(page, [letters[one["char_idx"]] for span in spans for one in span["chars"]]))
+        for page, found in zip(document, dictionary_output(file, keep_chars=True, disable_links=True), strict=True):
+            spans = (span for block in found["blocks"] for line in block["lines"] for span in line["spans"])
+            kept = {letter["char_idx"] for span in spans for letter in span["chars"]}
+            pages.append(page_of(letters_of(page, kept), box_of(page), drawn_on(page)))
         return _laid(pages)
-
-
-def _page(page: Any, letters: Sequence[Letter | None]) -> Page:
-    return page_of([one for one in letters if one is not None], box_of(page), drawn_on(page))
 
 
 def _laid(pages: Sequence[Page]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pipelines.corpus.layout.columns import columns, gutters
+from pipelines.corpus.layout.columns import columns_of_all
 from pipelines.corpus.layout.lines import Block, paragraphs
 from pipelines.corpus.layout.margins import without_margins
 from pipelines.corpus.layout.pieces import Page, Piece, size_of
@@ -21,12 +21,11 @@ def blocks_of(pages: Sequence[Page]) -> list[list[Block]]:
     cleared = without_margins(pages)
     body = size_of(piece for page in cleared for piece in page.pieces)
     bold = _mostly_bold(piece for page in cleared for piece in page.pieces)
-    known = _usual(gutters(page.pieces) for page in cleared)
     found = []
-    for page in cleared:
+    for runs in columns_of_all([page.pieces for page in cleared]):
         blocks = []
-        for column in columns(page.pieces, known):
-            part = paragraphs(column)
+        for run in runs:
+            part = paragraphs(run)
             _mark_notes(part, body)
             blocks += part
         for block in blocks:
@@ -35,12 +34,6 @@ def blocks_of(pages: Sequence[Page]) -> list[list[Block]]:
             block.heading = larger and words <= 16 and len(block.lines) <= 3 and not block.table
         found.append(blocks)
     return found
-
-
-def _usual(found: Iterable[Sequence[float]]) -> list[float]:
-    """Where columns begin on the pages that show it."""
-    places = Counter(round(place) for page in found for place in page)
-    return [float(place) for place in places]
 
 
 def _mark_notes(blocks: Sequence[Block], body: float) -> None:

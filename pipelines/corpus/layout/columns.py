@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.corpus.layout.pieces import Piece, rows_of, size_of
 
@@ -20,8 +21,9 @@ _FULL = 0.5  # share of its width that the words of a column's line fill
 _SHARE = 0.3  # of a column's lines that are full at least
 _LETTERS = 16  # of a column's line
 _CLOSE, _HIGH = 0.75, 3.5  # of the font's size: from line to line of an equation, and its height
+_REACH = 1.5  # of the font's size: how far a line that crosses a gutter runs into both columns
 _BAND = 6.0  # points
-_TRIED = 6  # places where columns may begin
+_TRIED = 4  # places where columns may begin
 _NEAR = 8.0  # points: a gutter is where another page has one
 
 
@@ -35,20 +37,15 @@ class _Cut:
     score: float
 
 
-def gutters(pieces: Sequence[Piece]) -> list[float]:
-    """Where a page's columns begin, the first aside."""
-    cut = _best_cut(pieces, ())
-    if cut is None:
-        return []
-    found = [cut.place]
-    for band in cut.bands:
-        for side in band:
-            found += gutters(side)
-    return found
+class Columns(NamedTuple):
+    """Pieces in runs that are read from top to bottom, in reading order, and where columns begin, the first aside."""
+
+    runs: list[list[Piece]]
+    places: list[float]
 
 
-def columns(pieces: Sequence[Piece], known: Sequence[float] = ()) -> list[list[Piece]]:
-    """Pieces in runs that are read from top to bottom, the runs in reading order.
+def columns(pieces: Sequence[Piece], known: Sequence[float] = ()) -> Columns:
+    """The columns of a page.
 
     Args:
         pieces: A page's words.
@@ -56,13 +53,30 @@ def columns(pieces: Sequence[Piece], known: Sequence[float] = ()) -> list[list[P
     """
     cut = _best_cut(pieces, known)
     if cut is None:
-        return [list(pieces)] if pieces else []
-    found: list[list[Piece]] = []
-    for number, (left, right) in enumerate(cut.bands):
-        found += columns(left, known) + columns(right, known)
+        return Columns([list(pieces)] if pieces else [], [])
+    runs: list[list[Piece]] = []
+    places = [cut.place]
+    for number, band in enumerate(cut.bands):
+        for side in band:
+            inner = columns(side, known)
+            runs += inner.runs
+            places += inner.places
         if number < len(cut.crossing):
-            found.append(list(cut.crossing[number]))
-    return _joined(found)
+            runs.append(list(cut.crossing[number]))
+    return Columns(_joined(runs), places)
+
+
+def columns_of_all(pages: Sequence[Sequence[Piece]]) -> list[list[list[Piece]]]:
+    """The runs of every page, in reading order; pages that show where columns begin tell it for those that do not."""
+    found = [columns(pieces) for pieces in pages]
+    known = sorted({round(place) for one in found for place in one.places})
+
+    def sure(one: Columns) -> bool:
+        return all(any(abs(place - other) < _NEAR for other in one.places) for place in known)
+
+    return [
+        one.runs if sure(one) else columns(pieces, known).runs for one, pieces in zip(found, pages, strict=True)
+    ]
 
 
 def _joined(runs: Iterable[list[Piece]]) -> list[list[Piece]]:
@@ -174,7 +188,8 @@ def _spanning(rows: Sequence[Sequence[Piece]], place: float, size: float) -> lis
             held.append(row)
             continue
         if held[-1][0].base - held[0][0].base <= _HIGH * size:
-            made += [_spans([one for row in held for one in row], place, size)] * len(held)
+            close = sorted((one for row in held for one in row), key=lambda one: one.left) if held[1:] else held[0]
+            made += [_spans(close, place, size)] * len(held)
         else:
             made += [_spans(row, place, size) for row in held]
         held = [row] if row else []
@@ -182,16 +197,15 @@ def _spanning(rows: Sequence[Sequence[Piece]], place: float, size: float) -> lis
 
 
 def _spans(row: Sequence[Piece], place: float, size: float) -> bool:
-    """Whether words of a line run across a place, with no wide gap about it."""
-    reach = 1.5 * size
-    held: list[Piece] = []
-    for one in sorted(row, key=lambda one: one.left):
-        if held and one.left - max(before.right for before in held) > _GAP * size:
-            if held[0].left < place - reach and max(before.right for before in held) > place + reach:
-                return True
-            held = []
-        held.append(one)
-    return bool(held) and held[0].left < place - reach and max(before.right for before in held) > place + reach
+    """Whether words run across a place, with no wide gap about it."""
+    start = end = float("-inf")
+    for one in row:
+        if one.left - end > _GAP * size:
+            if end > place + _REACH * size:
+                return start < place - _REACH * size
+            start = one.left
+        end = max(end, one.right)
+    return start < place - _REACH * size and end > place + _REACH * size
 
 
 def _lines_beside(band: tuple[list[Piece], list[Piece]], expected: bool) -> int:

@@ -113,6 +113,8 @@ def _lines(run: Sequence[Piece]) -> list[_Line]:
 
 def _within(small: Sequence[_Word], line: Sequence[_Word]) -> bool:
     """Whether words stand raised or lowered within a line though they touch none of its words."""
+    if abs(line[0].piece.base - small[0].piece.base) > line[0].piece.size:
+        return False
     size, other = max(one.piece.size for one in small), size_of(one.piece for one in line)
     rise = (line[0].piece.base - small[0].piece.base) / other
     inside = line[0].piece.left - other <= small[0].piece.left and small[-1].right <= line[-1].right + 3 * other

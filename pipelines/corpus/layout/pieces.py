@@ -17,8 +17,9 @@ _CELL = 8.0  # points
 _STRIDE = 0.25  # of a font's size: a wider gap parts words
 
 
-class Letter(NamedTuple):
-    """A letter in a PDF's own coordinates: where it stands on its line, how wide it is, which way it is read."""
+class Letters(NamedTuple):
+    """Letters drawn at once in a PDF's own coordinates: where they begin, how wide they are, which way they are read.
+    A space or a line's end stands alone and has no place."""
 
     text: str
     place: tuple[float, float]
@@ -28,8 +29,7 @@ class Letter(NamedTuple):
     angle: float
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A word, or a part of one in one font, in points from the top left corner; a space at its end is a word's end."""
 
     left: float
@@ -60,7 +60,7 @@ class Page:
     drawn: bool = False
 
 
-def page_of(letters: Sequence[Letter], box: tuple[float, float, float, float], drawn: bool) -> Page:
+def page_of(letters: Sequence[Letters], box: tuple[float, float, float, float], drawn: bool) -> Page:
     """A page as most of its letters are read; letters that run another way or lie outside its box are no part of it.
 
     Args:
@@ -68,71 +68,69 @@ def page_of(letters: Sequence[Letter], box: tuple[float, float, float, float], d
         box: Left, bottom, right and top of what is shown of the page, in the PDF's own coordinates.
         drawn: Whether there are pictures or lines on it.
     """
-    turns = Counter[int]()
+    turns = Counter[float]()
     for one in letters:
-        if not one.text.isspace():
-            turns[_degrees(one)] += 1
-    ways = [count for count in turns if count % 90 == 0]
-    turn = max(ways, key=lambda way: turns[way]) if ways else 0
+        if one.size:
+            turns[one.angle] += len(one.text)
+    ways = Counter[int]()
+    for angle, count in turns.items():
+        if _degrees(angle) % 90 == 0:
+            ways[_degrees(angle)] += count
+    turn = ways.most_common(1)[0][0] if ways else 0
+    same = {angle for angle in turns if _degrees(angle) == turn}
     along, up = _direction(turn), _direction(turn + 90)
     corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
     left, right = _span(corners, along)
     bottom, top = _span(corners, up)
     inside = []
     for one in letters:
-        across, above = _dot(one.place, along) - left, top - _dot(one.place, up)
-        shown = -1 <= across <= right - left + 1 and -1 <= above <= top - bottom + 1
-        if shown and (one.text.isspace() or _degrees(one) == turn):
-            inside.append((one, across, above))
+        if not one.size:
+            inside.append((one, 0.0, 0.0))
+        elif one.angle in same:
+            x, y = one.place
+            across, above = x * along[0] + y * along[1] - left, top - x * up[0] - y * up[1]
+            if -1 <= across <= right - left + 1 and -1 <= above <= top - bottom + 1:
+                inside.append((one, across, above))
     return Page(right - left, top - bottom, tuple(_words(inside)), drawn)
 
 
-def _degrees(letter: Letter) -> int:
-    return round(math.degrees(letter.angle)) % 360
+def _degrees(angle: float) -> int:
+    return round(math.degrees(angle)) % 360
 
 
-def _direction(degrees: int) -> tuple[float, float]:
-    return round(math.cos(math.radians(degrees)), 6), round(math.sin(math.radians(degrees)), 6)
+def _direction(degrees: int) -> tuple[int, int]:
+    return round(math.cos(math.radians(degrees))), round(math.sin(math.radians(degrees)))
 
 
-def _dot(one: tuple[float, float], other: tuple[float, float]) -> float:
-    return one[0] * other[0] + one[1] * other[1]
-
-
-def _span(corners: Iterable[tuple[float, float]], way: tuple[float, float]) -> tuple[float, float]:
-    places = [_dot(one, way) for one in corners]
+def _span(corners: Iterable[tuple[float, float]], way: tuple[int, int]) -> tuple[float, float]:
+    places = [x * way[0] + y * way[1] for x, y in corners]
     return min(places), max(places)
 
 
-def _words(letters: Iterable[tuple[Letter, float, float]]) -> list[Piece]:
+def _words(letters: Iterable[tuple[Letters, float, float]]) -> list[Piece]:
     """Letters as pieces of one font, line and word."""
     made: list[Piece] = []
     held: list[str] = []
     start = end = base = last = 0.0
-    first: Letter | None = None
-
-    def close(space: str) -> None:
-        nonlocal first
-        if first is not None and held:
-            made.append(Piece(start, end, base, first.size, first.bold, "".join(held) + space))
-        held.clear()
-        first = None
-
+    first: Letters | None = None
     for one, across, above in letters:
-        if one.text.isspace():
-            close("" if one.text in "\r\n" else " ")
-            continue
+        space = not one.size
         if first is not None:
-            same = abs(first.size - one.size) <= 0.05 * one.size and first.bold == one.bold
+            same = not space and abs(first.size - one.size) <= 0.05 * one.size and first.bold == one.bold
             level = abs(base - above) <= _SHIFT * one.size
             # Letters of a ligature come apart, all in its place.
             if not (same and level and across > last - 0.1 * one.size and across - end < _STRIDE * one.size):
-                close("")
+                ending = " " if one.text == " " else ""
+                made.append(Piece(start, end, base, first.size, first.bold, "".join(held) + ending))
+                held, first = [], None
+        if space:
+            continue
         if first is None:
             first, start, base = one, across, above
         held.append(one.text)
         last, end = across, across + one.width
-    close("")
+    if first is not None:
+        made.append(Piece(start, end, base, first.size, first.bold, "".join(held)))
     return made
 
 
