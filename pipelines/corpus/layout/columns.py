@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from pipelines.corpus.layout.pieces import Piece, rows_of, size_of
@@ -16,6 +18,7 @@ from pipelines.corpus.layout.pieces import Piece, rows_of, size_of
 _NARROWEST = 80.0  # points: a column
 _GAP = 0.6  # of the font's size: a gutter is wider, a space between words is not
 _FEWEST = 3  # lines of a column
+_SURE = 5  # lines of a column between many that cross it
 _ALIGNED = 2.5  # points: lines of a column begin at one place
 _FULL = 0.5  # share of its width that the words of a column's line fill
 _SHARE = 0.3  # of a column's lines that are full at least
@@ -116,9 +119,9 @@ def _starts(rows: Sequence[Sequence[Piece]], size: float, known: Sequence[float]
     """Where lines begin behind white space, one below another: the most frequent places first."""
     behind = []
     for row in rows:
-        end = float("-inf")
+        end, wide = float("-inf"), _wide(row, size)
         for one in row:
-            if one.left - end > _GAP * size:
+            if one.left - end > wide:
                 behind.append(one)
             end = max(end, one.right)
     ends = defaultdict(list)
@@ -145,6 +148,12 @@ def _starts(rows: Sequence[Sequence[Piece]], size: float, known: Sequence[float]
     ]
 
 
+def _wide(row: Sequence[Piece], size: float) -> float:
+    """What is more than a space in a line, which may be stretched."""
+    spaces = [one.left - before.right for before, one in pairwise(row)]
+    return max(_GAP * size, 1.3 * median(spaces) if spaces[1:] else 0.0)
+
+
 def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: bool) -> _Cut | None:
     """The bands that a place parts into two columns each; none if it does not."""
     crossing: list[list[Piece]] = []
@@ -169,7 +178,7 @@ def _cut(rows: Sequence[Sequence[Piece]], place: float, size: float, expected: b
             band.extend(side)
     score: float = sum(_lines_beside(band, expected) for band in bands)
     lines = sum(len(rows_of(one)) for one in crossing)
-    if score < (1 if expected else _FEWEST) or score < 0.15 * lines:
+    if score < (1 if expected else _FEWEST if lines < score else _SURE) or score < 0.15 * lines:
         return None
     return _Cut(
         place,

@@ -16,6 +16,7 @@ from pipelines.corpus.layout.pieces import Grid, Piece, rows_of, size_of
 _SMALLER = 0.87  # of the size of what it belongs to: an exponent or an index
 _TIGHT = 0.15  # of the font's size: a narrower gap parts no words
 _WIDE = 1.1  # of the font's size: a wider gap parts cells
+_LOOSE = 2.5  # of the font's size: a wider gap is no space of a stretched line
 _CELL = "\0"  # parts what may be cells of a table
 _CITED = re.compile(r"\(?\d+(\s*[,\u2013-]\s*\d+)*[,.]?\)?")
 _ORDINAL = re.compile(r"st|nd|rd|th")
@@ -162,15 +163,23 @@ def _line(row: Sequence[_Word]) -> _Line:
 def _join(words: Sequence[_Word]) -> tuple[str, int]:
     """Words as text, and the wide gaps among them."""
     text, gaps = _written(words[0]), 0
+    even = _even(words)
     for before, one in pairwise(words):
         gap = one.piece.left - before.right
-        wide = gap > _WIDE * max(one.piece.size, before.piece.size, 4.0)
+        wide = not even and gap > _WIDE * max(one.piece.size, before.piece.size, 4.0)
         gaps += wide
         part = _written(one)
         tight = not before.ends and gap < _TIGHT * one.piece.size
         joins = tight and not (before.scripts and text[-1:].isdigit() and part[:1].isdigit())
         text += ("" if joins else _CELL if wide else " ") + part
     return text, gaps
+
+
+def _even(words: Sequence[_Word]) -> bool:
+    """Whether all spaces of a line are alike, as in one that is stretched to a column's width."""
+    spaces = [one.piece.left - before.right for before, one in pairwise(words)]
+    spaces = [one for one in spaces if one > _TIGHT * words[0].piece.size]
+    return len(spaces) > 1 and max(spaces) < min(1.5 * min(spaces), _LOOSE * words[0].piece.size)
 
 
 def _written(word: _Word) -> str:
