@@ -1,8 +1,8 @@
 """Files of papers to Markdown, page by page. Each converter is one function; a table at the end names them.
 
-`pdfium` reads a PDF's runs of text, `pdftext` its single letters (slower; finer where fonts change within a line); both
-share the reading order. `marker` is a model that reads scans too, and a command of its own. They run in child processes
-(`pipelines.corpus.parsing`), which a hostile file may stop.
+`pdfium` reads a PDF's letters with their places; `pdftext` leaves out those of words that are printed twice in one
+place (slower); both share the layout. `marker` is a model that reads scans too, and a command of its own. They run in
+child processes (`pipelines.corpus.parsing`), which a hostile file may stop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipelines.corpus.config import PAGES, Converter
 from pipelines.corpus.layout.letters import box_of, drawn_on, letters_of
 from pipelines.corpus.layout.lines import Block
 from pipelines.corpus.layout.pieces import Page, page_of
-from pipelines.corpus.reading_order import blocks_of
+from pipelines.corpus.layout.reading_order import blocks_of
 from workspace.errors import DataError, ServiceError, one_line
 
 _FEWEST = 20  # letters of a page; fewer are a scan's
@@ -87,13 +87,27 @@ def _laid(pages: Sequence[Page]) -> list[str]:
     empty = [len(text.strip()) < _FEWEST for text in found]
     if all(empty):
         raise DataError("it has no text, only pictures of pages; marker reads scans (--pdf marker)")
-    return [
-        PICTURE if none and page.drawn else text for text, none, page in zip(found, empty, pages, strict=True)
-    ]
+    return [PICTURE if none and page.drawn else text for text, none, page in zip(found, empty, pages, strict=True)]
 
 
 NOTE = "[^]: "
 """What a note below a column begins with in Markdown."""
+
+
+def without_text(pages: Sequence[str]) -> str:
+    """Which pages of a document hold pictures and no text, in words; empty if none."""
+    numbers = [number for number, page in enumerate(pages, 1) if page == PICTURE]
+    if not numbers:
+        return ""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    named = ", ".join(f"{run[0]}-{run[-1]}" if run[1:] else str(run[0]) for run in runs)
+    hold = "hold" if len(numbers) > 1 else "holds"
+    return f"{len(numbers)} of {len(pages)} pages {hold} no text ({named}); marker reads scans (--pdf marker)"
 
 
 def markdown(blocks: Sequence[Block]) -> str:

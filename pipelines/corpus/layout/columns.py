@@ -77,9 +77,7 @@ def columns_of_all(pages: Sequence[Sequence[Piece]]) -> list[list[list[Piece]]]:
     def sure(one: Columns) -> bool:
         return all(any(abs(place - other) < _NEAR for other in one.places) for place in known)
 
-    return [
-        one.runs if sure(one) else columns(pieces, known).runs for one, pieces in zip(found, pages, strict=True)
-    ]
+    return [one.runs if sure(one) else columns(pieces, known).runs for one, pieces in zip(found, pages, strict=True)]
 
 
 def _joined(runs: Iterable[list[Piece]]) -> list[list[Piece]]:

@@ -1,5 +1,6 @@
-"""Lines of a column as text, and lines as paragraphs. What stands raised or lowered keeps its meaning: ``10^8``,
-``m^-3``, ``H_2O``.
+"""Lines of a column as text, and lines as paragraphs.
+
+What stands raised or lowered keeps its meaning: ``10^8``, ``m^-3``, ``H_2O``.
 """
 
 from __future__ import annotations

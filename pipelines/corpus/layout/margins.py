@@ -1,5 +1,6 @@
-"""What stands around the text of a page and is no part of it: running heads and feet, page numbers, line numbers,
-marks printed across every page. Knows places and what repeats; not what the text says.
+"""What stands around the text of a page and is no part of it. Knows places and what repeats; not what the text says.
+
+Running heads and feet, page numbers, line numbers, marks printed on every page.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def _without_line_numbers(pages: Sequence[Page]) -> list[Page]:
     made = []
     for page, found, own in zip(pages, numbers, strips, strict=True):
         others = {strip for strip in everywhere if _empty(strip, found, page)}
-        gone = {id(one) for strip in others | set(own) for one in found if strip[0] <= one.left and one.right <= strip[1]}
+        here = others | set(own)
+        gone = {id(one) for low, high in here for one in found if low <= one.left and one.right <= high}
         made.append(_kept(page, gone))
     return made
 

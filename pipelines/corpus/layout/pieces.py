@@ -19,7 +19,9 @@ _STRIDE = 0.25  # of a font's size: a wider gap parts words
 
 class Letters(NamedTuple):
     """Letters drawn at once in a PDF's own coordinates: where they begin, how wide they are, which way they are read.
-    A space or a line's end stands alone and has no place."""
+
+    A space or a line's end stands alone and has no place.
+    """
 
     text: str
     place: tuple[float, float]

@@ -1,6 +1,6 @@
 """The order in which a document's pages are read: letters' places in, paragraphs and headings out.
 
-Read top to bottom: margins are cleared, columns found, each column's lines put into paragraphs, headings and notes told.
+Read top to bottom: margins are cleared, columns found, their lines put into paragraphs, headings and notes told.
 """
 
 from __future__ import annotations
