@@ -90,13 +90,13 @@ def _scripted(sign: str, found: re.Match[str]) -> str:
 def _apart(text: str) -> str:
     """Letters in their usual form; one that stands for a number (½, ①) is not joined to the figures beside it."""
     made: list[str] = []
-    for one, after in zip(text, text[1:] + " ", strict=True):
+    for place, one in enumerate(text):
         usual = unicodedata.normalize("NFKC", one) if unicodedata.category(one) != "Nd" else one
         if usual == one or not any(letter.isdigit() for letter in usual):
             made.append(one)
             continue
         before = made[-1][-1:] if made else ""
         left = " " if before.isdecimal() and usual[:1].isdigit() else ""
-        right = " " if after.isdecimal() and usual[-1:].isdigit() else ""
+        right = " " if text[place + 1 : place + 2].isdecimal() and usual[-1:].isdigit() else ""
         made.append(left + usual + right)
     return unicodedata.normalize("NFKC", "".join(made))

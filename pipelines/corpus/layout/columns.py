@@ -17,6 +17,7 @@ from pipelines.corpus.layout.pieces import Piece, rows_of, size_of
 
 _NARROWEST = 80.0  # points: a column
 _GAP = 0.6  # of the font's size: a gutter is wider, a space between words is not
+_LOOSE = 0.9  # of the font's size: a space of a line that is much stretched
 _FEWEST = 3  # lines of a column
 _SURE = 5  # lines of a column between many that cross it
 _ALIGNED = 2.5  # points: lines of a column begin at one place
@@ -206,8 +207,11 @@ def _spanning(rows: Sequence[Sequence[Piece]], place: float, size: float) -> lis
 def _spans(row: Sequence[Piece], place: float, size: float) -> bool:
     """Whether words run across a place, with no wide gap about it."""
     start = end = float("-inf")
+    wide = min(_wide(row, size), _LOOSE * size)
     for one in row:
-        if one.left - end > _GAP * size:
+        # A line that is much stretched has wide spaces; where a column begins a narrow gutter is no space.
+        gap = _GAP * size if abs(one.left - place) < _ALIGNED else wide
+        if one.left - end > gap:
             if end > place + _REACH * size:
                 return start < place - _REACH * size
             start = one.left

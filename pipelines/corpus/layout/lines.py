@@ -178,7 +178,7 @@ def _join(words: Sequence[_Word]) -> tuple[str, int]:
 
 def _even(words: Sequence[_Word]) -> bool:
     """Whether all spaces of a line are alike, as in one that is stretched to a column's width."""
-    spaces = [one.piece.left - before.right for before, one in pairwise(words)]
+    spaces = [one.piece.left - before.piece.right for before, one in pairwise(words)]
     spaces = [one for one in spaces if one > _TIGHT * words[0].piece.size]
     return len(spaces) > 1 and max(spaces) < min(1.5 * min(spaces), _LOOSE * words[0].piece.size)
 

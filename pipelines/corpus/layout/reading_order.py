@@ -31,7 +31,8 @@ def blocks_of(pages: Sequence[Page]) -> list[list[Block]]:
         for block in blocks:
             words = sum(len(line.split()) for line in block.lines)
             larger = block.size > 1.1 * body or (block.bold and not bold)
-            block.heading = larger and words <= 16 and len(block.lines) <= 3 and not block.table
+            most = 6 if block.lines[-1].endswith(".") else 16
+            block.heading = larger and words <= most and len(block.lines) <= 3 and not block.table
         found.append(blocks)
     return found
 
