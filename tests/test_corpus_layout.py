@@ -1,4 +1,4 @@
-"""Pages of every layout, laid out here and read back: columns in order, exponents kept, margins cleared, scans named."""
+"""Pages of every layout, laid out here and read back: columns in order, exponents, margins, scans behind a cover."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from reportlab.pdfgen.canvas import Canvas
 
 from pipelines.corpus.build import main
 from pipelines.corpus.cleaning import sections
-from pipelines.corpus.config import CorpusConfig, Converter
+from pipelines.corpus.config import Converter, CorpusConfig
 from pipelines.corpus.converters import convert, without_text
 from workspace.events import Remark
 
 CONVERTERS: tuple[Converter, ...] = ("pdfium", "pdftext")
 WIDTH, HEIGHT = 612.0, 792.0
 ROMAN, ITALIC = "Times-Roman", "Times-Italic"
-SYLLABLES = "ba ce di fo gu la me ni po ru sa te vi wo xu za".split()
+SYLLABLES = ["ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "wo", "xu", "za"]
 
 
 def words(seed: int = 0) -> Iterator[str]:
@@ -81,11 +81,15 @@ class Setter:
         return self.column(side, top, WIDTH - 2 * side, lines, size, 1.2 * size)
 
 
+def prose_of(path: Path, converter: Converter) -> str:
+    """A paper's prose."""
+    return " ".join(text for part in sections(convert(path, converter)) for _, text in part.paragraphs)
+
+
 def read_words(path: Path, converter: Converter, written: list[str]) -> list[str]:
     """The words of a paper in the order that they are read in, those alone that were written."""
     known = set(written)
-    text = " ".join(text for part in sections(convert(path, converter)) for _, text in part.paragraphs)
-    told = "".join(one if one.isalpha() else " " for one in text).split()
+    told = "".join(one if one.isalpha() else " " for one in prose_of(path, converter)).split()
     return [word for word in told if word in known]
 
 
@@ -117,7 +121,7 @@ def banded(setter: Setter) -> None:
         setter.canvas.setFont(ROMAN, 8)
         for tick in range(6):
             setter.canvas.drawString(70 + 80 * tick, end - 44, str(tick * 10))
-        setter.canvas.drawString(54, end - 64, "Fig. 1 Stress over strain for the sheets of both kinds, wet and dry, in turn")
+        setter.canvas.drawString(54, end - 64, "Fig. 1 Stress over strain for the sheets of both kinds, in turn")
         top = setter.wide(end - 90, 3) - 10
     for left in (54.0, 315.0):
         setter.column(left, top, 243, 7)
@@ -233,7 +237,9 @@ def test_what_stands_in_the_margins_is_no_prose(converter: Converter, origin: tu
     canvas.save()
     if origin != (0, 0):
         moved(tmp_path / "paper.pdf", origin)
-    text = " ".join(text for part in sections(convert(tmp_path / "paper.pdf", converter)) for _, text in part.paragraphs)
+    text = " ".join(
+        text for part in sections(convert(tmp_path / "paper.pdf", converter)) for _, text in part.paragraphs
+    )
     assert text.split() == written
 
 
@@ -257,7 +263,9 @@ def test_a_turned_page_is_read_along_its_lines(converter: Converter, turn: int, 
     canvas.translate(-300, -300)
     written = prose(canvas, turn, 60, 560)
     canvas.save()
-    text = " ".join(text for part in sections(convert(tmp_path / "paper.pdf", converter)) for _, text in part.paragraphs)
+    text = " ".join(
+        text for part in sections(convert(tmp_path / "paper.pdf", converter)) for _, text in part.paragraphs
+    )
     assert text.split() == written
 
 

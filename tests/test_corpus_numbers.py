@@ -50,7 +50,7 @@ def test_no_line_end_changes_a_number(numbers: list[tuple[str, str]], data: st.D
     words = " and then ".join(kept for _, kept in numbers).split()
     ends = [data.draw(st.sampled_from((" ", "\n"))) for _ in words]
     page = "The samples were " + "".join(word + end for word, end in zip(words, ends, strict=True)) + "in the end."
-    [part] = sections([page + " Many other words of prose stand here so that it is a paragraph and no equation at all."])
+    [part] = sections([page + " Many other words of prose stand here, so it is no equation, whatever is before it."])
     text = part.paragraphs[0][1]
     assert text.startswith("The samples were " + " ".join(words) + " in the end.")
 

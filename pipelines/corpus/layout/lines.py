@@ -128,9 +128,9 @@ def _within(small: Sequence[_Word], line: Sequence[_Word]) -> bool:
 
 
 def _covers(one: Piece, other: Piece) -> bool:
-    """Whether two pieces stand on more than half of the narrower one's width."""
+    """Whether two pieces stand on most of the narrower one's width."""
     both = min(one.right, other.right) - max(one.left, other.left)
-    return both > 0.5 * min(one.right - one.left, other.right - other.left)
+    return both > 0.8 * min(one.right - one.left, other.right - other.left)
 
 
 def _put(small: Sequence[_Word], line: list[_Word]) -> None:
