@@ -177,7 +177,7 @@ class Grid:
 
     def near(self, across: float, base: float, reach: float) -> list[int]:
         """Numbers of the pieces in cells within reach of a place."""
-        found = []
+        found: list[int] = []
         for column in range(int((across - reach) // _CELL), int((across + reach) // _CELL) + 1):
             for row in range(int((base - reach) // _CELL), int((base + reach) // _CELL) + 1):
                 found += self._cells.get((column, row), ())
