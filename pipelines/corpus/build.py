@@ -18,6 +18,7 @@ from typing import Any
 
 from pipelines.corpus.cleaning import sections, spans
 from pipelines.corpus.config import CorpusConfig
+from pipelines.corpus.converters import without_text
 from pipelines.corpus.duplicates import Duplicates
 from pipelines.corpus.files import Found, found, names, shown
 from pipelines.corpus.gates import refused
@@ -29,10 +30,10 @@ from pipelines.corpus.report import CorpusReport
 from workspace.errors import DataError
 from workspace.extras import require
 from workspace.files import probe, publish, publish_all, sha256
-from workspace.progress import DocumentRead, Tell, silent
+from workspace.progress import DocumentRead, Remark, Tell, silent
 
 _NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "rispy", "bibtexparser", "habanero")
-_VERSION = 1  # of the converters: pages kept from an older one are made anew
+_VERSION = 2  # of the converters: pages kept from an older one are made anew
 
 Pages = tuple[tuple[str, ...], str | None]
 """A document's pages, or none and what is wrong with it."""
@@ -47,7 +48,7 @@ def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> Co
         config: What is read and kept.
         out: Folder for kept pages and the result: ``passages.jsonl``, ``dropped.jsonl``, ``report.json``.
         home: STUDIO_HOME, where the embedding model lies that tells documents astray.
-        tell: Called with `DocumentRead` for every document.
+        tell: Called with `DocumentRead` for every document, and with a remark on pages that hold no text.
 
     Raises:
         DataError: An input is not there, a list or a benchmark cannot be read, or nothing is left.
@@ -63,9 +64,12 @@ def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> Co
     if config.crossref and references:
         references = look_up(references, out / "crossref.json", config.mail or None)
     documents = _converted(papers, config, out, tell)
+    unread = {shown(path): told for path, (pages, _) in documents.items() if (told := without_text(pages))}
+    for name, told in unread.items():
+        tell(Remark(text=f"{name}: {told}"))
     passages, dropped = _sifted(documents, references, leaks, likeness, config)
     skipped = {path: problem for path, (_, problem) in documents.items() if problem}
-    report = _report(config, documents, {**papers.closed, **skipped}, passages, dropped)
+    report = _report(config, documents, {**papers.closed, **skipped}, unread, passages, dropped)
     if len(skipped) == len(documents):
         raise DataError(f"none of {len(documents)} documents can be read: {report.losses()}")
     if not passages:
@@ -205,6 +209,7 @@ def _report(
     config: CorpusConfig,
     documents: Mapping[Path, Pages],
     skipped: Mapping[Path, str],
+    unread: dict[str, str],
     passages: Sequence[Passage],
     dropped: Sequence[Mapping[str, Any]],
 ) -> CorpusReport:
@@ -213,6 +218,7 @@ def _report(
         documents=sum(problem is None for _, problem in documents.values()),
         pages=sum(len(pages) for pages, _ in documents.values()),
         skipped={shown(path): problem for path, problem in skipped.items()},
+        unread=unread,
         passages=len(passages),
         words=sum(len(one.text.split()) for one in passages),
         dropped=dict(gates.most_common()),

@@ -1,28 +1,46 @@
 """Markdown as converters leave it to clean prose, in passages. Knows text; not where it came from, nor if it is good.
 
-What is mended here: ligatures and compatibility letters, words torn at a line's end or by a converter, lines into
-paragraphs, paragraphs over a page's end. What is cut: reference lists, tables, equations, captions.
+What is mended here: words torn at a line's end or by a converter, lines into paragraphs, paragraphs over a page's end
+and over the notes below it. What is cut: reference lists, tables, equations, captions.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from pipelines.corpus.characters import plain
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TORN = re.compile(r"(?<!\w)([^\W\d_]{2,})- ([a-zà-ÿ]+)")
 _HEADING = re.compile(r"#{1,6}\s+(.*)")
 _NUMBERED = re.compile(r"^(\d+(\.\d+)*[.)]?|[IVX]+[.)]|[A-H][.)])\s+")
+_NOTE = re.compile(r"\[\^[^\]\s]*\]:\s*")
 _LAST = re.compile(
     r"(references?( and notes)?|bibliography|literature( cited)?|works cited|acknowledge?ments?|author contributions?|"
     r"funding|competing interests?|conflicts? of interest|supplementary (information|materials?)|data availability)",
     re.I,
 )
-_CAPTION = re.compile(r"(fig(ure)?|table|scheme)\.?\s*\d+[.:|]", re.I)
+_NAMES = (
+    r"((supp(lementary|lemental|l|\.)?|supporting|extended data|online|appendix|additional)\.?\s+(information\s+)?)?"
+    r"((fig(ure)?|table|tab|scheme|box|plate|chart|graph|photo|video|movie|audio|algorithm|listing|exhibit)s?|"
+    r"abb(ildung)?|tabelle|tableau|figura|tabla|schema|kasten)"
+)
+_NUMBER = r"(?-i:[A-Z]{0,2}[.-]?\d{1,3}([.-]\d{1,3})?[a-zA-Z]?|[IVXLC]{1,7}|[A-Z]\d?)"
+_LABEL = re.compile(rf"[*_#>\s]*{_NAMES}\.?[*_]*\s*{_NUMBER}(\s*(,|&|and|\u2013|-)\s*{_NUMBER})*\b", re.I)
+_BEGINS = re.compile(r"\s*[.:|\u2013\u2014\u00b7-]|\s*\(|\s+[*_\"'\u201c\u2018]?[A-Z\d\u0391-\u03c9]")
+_TOLD = (
+    "shows? showed depicts? presents? illustrates? gives? lists? summari[sz]es? displays? compares? plots? reports? "
+    "demonstrates? indicates? reveals? provides? describes? represents? reproduces? suggests? confirms? contains? "
+    "includes? explains? outlines? highlights? is are was were has have had can may also and or to in of for from that "
+    "which where as by with"
+)
+_RUNNING = re.compile(
+    rf"(\s*\(?[a-z]?([,\u2013-]\s?[a-z])*\)?)?,?\s+(further\s+|clearly\s+)?({_TOLD.replace(' ', '|')})\b"
+)
 _ENTRY = re.compile(r"^(\[\d+\]|\d{1,3}\.)\s+\S.*\b(19|20)\d\d\b")
-_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[A-Z\"'(\[])")
+_SENTENCE = re.compile(r"(?<=[.!?])(?:\^\d[\d,\u2013-]*)?[\"')\]]*\s+(?=[A-Z\"'(\[])")
 _SHORT_FORMS = (
     "e.g.",
     "i.e.",
@@ -37,6 +55,20 @@ _SHORT_FORMS = (
     "approx.",
     "dr.",
     "no.",
+)
+_FIRST_HALVES = (
+    "over",
+    "under",
+    "with",
+    "some",
+    "there",
+    "where",
+    "after",
+    "inter",
+    "super",
+    "back",
+    "down",
+    "through",
 )
 _AND = ("and", "or", "to")
 _FEWEST, _MOST = 60, 300
@@ -60,21 +92,16 @@ class Span:
     page: int
 
 
-def plain(text: str) -> str:
-    """Compatibility letters in their usual form, no soft hyphens or control characters, one kind of space."""
-    usual = unicodedata.normalize("NFKC", text.replace("\u00ad", ""))
-    usual = "".join(one for one in usual if one in "\n\t" or unicodedata.category(one) != "Cc")
-    return re.sub(r"[^\S\n]+", " ", usual)
-
-
 def vocabulary(texts: Iterable[str]) -> set[str]:
     """Every word that stands whole somewhere in a document, in small letters."""
-    return {word.lower() for text in texts for line in text.split("\n") for word in _whole(line)}
-
-
-def _whole(line: str) -> list[str]:
-    words = _WORD.findall(line)
-    return words[:-1] if line.rstrip().endswith("-") else words
+    found: set[str] = set()
+    for text in texts:
+        torn = False
+        for line in text.split("\n"):
+            words = _WORD.findall(_TORN.sub(" ", line))
+            torn, before = line.rstrip().endswith("-"), torn
+            found.update(word.lower() for word in words[before : len(words) - torn])
+    return found
 
 
 def joined(lines: Sequence[str], known: set[str]) -> str:
@@ -87,18 +114,32 @@ def joined(lines: Sequence[str], known: set[str]) -> str:
             tail = re.match(r"[^\W\d_]+", line)
             parts[-1], end = parts[-1][:-1], end[:-1]
             line = _seam(head, tail.group() if tail else "", known) + line
-        elif end:
+        elif end and not _hyphened(end, line):
             line = " " + line
         parts.append(line)
         end = (end + line)[-_LONGEST:]
     return "".join(parts)
 
 
+def _hyphened(end: str, line: str) -> bool:
+    """Whether a number ends a line with a hyphen or a dash that goes on: "10-", "20" and "3-", "dimensional"."""
+    goes_on = re.match(r"[^\W_]+", line)
+    if not re.search(r"\d[-\u2013]$", end) or goes_on is None or goes_on.group() in _AND:
+        return False
+    return line[0].isdigit() or (end[-1] == "-" and line[0].islower())
+
+
 def _seam(head: str, tail: str, known: set[str]) -> str:
     """What stands between the halves of a torn word: nothing, or the hyphen that it always had."""
     if tail in _AND:
         return "- "
-    return "-" if (head + "-" + tail).lower() in known and (head + tail).lower() not in known else ""
+    whole, parted = (head + tail).lower(), (head + "-" + tail).lower()
+    if whole in known:
+        return ""
+    if parted in known or len(head) == 1 or (head.isupper() and len(head) > 1) or head[-1:].isdigit():
+        return "-"
+    words = len(head) > 3 and len(tail) > 3 and head.lower() not in _FIRST_HALVES
+    return "-" if words and head.lower() in known and tail.lower() in known else ""
 
 
 def mended(text: str, known: set[str]) -> str:
@@ -117,39 +158,62 @@ def sections(pages: Sequence[str]) -> list[Section]:
     """A document's prose by heading, up to its references."""
     pages = [plain(page) for page in pages]
     known = vocabulary(pages)
-    made: list[tuple[str, list[tuple[int, list[str]]]]] = [("", [])]
+    made: list[tuple[str, list[_Paragraph]]] = [("", [])]
     for number, page in enumerate(pages, 1):
         for block in re.split(r"\n\s*\n", page):
             heading = _HEADING.fullmatch(" ".join(block.split()))
             if heading:
                 made.append((_NUMBERED.sub("", heading.group(1)).strip(), []))
             elif not _furnishing(block):
-                _add(made[-1][1], number, mended(joined(block.split("\n"), known), known))
+                text = mended(joined(_NOTE.sub("", block).split("\n"), known), known)
+                _add(made[-1][1], _Paragraph(number, [text], note=bool(_NOTE.match(block))))
     kept = []
     for title, paragraphs in made:
         if _LAST.fullmatch(title.strip(" :.")):
             continue
-        whole = ((page, joined(parts, known)) for page, parts in paragraphs)
+        whole = ((one.page, joined(one.parts, known)) for one in paragraphs)
         prose = tuple((page, text) for page, text in whole if not _ENTRY.match(text))
         if prose:
             kept.append(Section(title, prose))
     return kept
 
 
-def _add(paragraphs: list[tuple[int, list[str]]], page: int, text: str) -> None:
-    """Add a paragraph, or what goes on of one that a column or a page cut."""
+@dataclass
+class _Paragraph:
+    """A paragraph in the parts that columns and pages cut it into."""
+
+    page: int
+    parts: list[str]
+    note: bool = False
+
+
+def _add(paragraphs: list[_Paragraph], one: _Paragraph) -> None:
+    """Add a paragraph, or what goes on of one that a column or a page cut, whatever notes stand between."""
+    [text] = one.parts
     if not text:
         return
-    if paragraphs and text[0].islower() and not paragraphs[-1][1][-1].endswith((".", "?", "!", ":")):
-        paragraphs[-1][1].append(text)
+    before = next((other for other in reversed(paragraphs) if not other.note), None)
+    if before and not one.note and text[0].islower() and not before.parts[-1].endswith((".", "?", "!", ":")):
+        before.parts.append(text)
     else:
-        paragraphs.append((page, [text]))
+        paragraphs.append(one)
+
+
+def _caption(text: str) -> bool:
+    """Whether a block is a caption rather than a sentence that begins with a figure's name."""
+    label = _LABEL.match(text)
+    if label is None or _RUNNING.match(text, label.end()):
+        return False
+    rest = text[label.end() :].lstrip("*_")
+    return not rest.strip() or bool(
+        re.match(r"\s*[.:|\u2013\u2014\u00b7-]|\s*\(|\s+[*_\"'\u201c\u2018]?[A-Z\d\u0391-\u03c9]", rest)
+    )
 
 
 def _furnishing(block: str) -> bool:
     """Whether a block is no prose: a table, an equation, a caption, a list of sources."""
     text = " ".join(block.split())
-    if not text or text.startswith(("|", "![", "$$", "```", "<")) or _CAPTION.match(text):
+    if not text or text.startswith(("|", "![", "$$", "```", "<")) or _caption(text):
         return True
     letters = sum(one.isalpha() or one.isspace() for one in text)
     return letters < 0.7 * len(text) or (len(text.split()) < 5 and not text.endswith((".", ":")))

@@ -1,13 +1,12 @@
 """Files of papers to Markdown, page by page. Each converter is one function; a table at the end names them.
 
-`pdfium` reads a PDF's runs of text, `pdftext` its single letters (slower; finer where fonts change within a line); both
-share the reading order. `marker` is a model that reads scans too, and a command of its own. They run in child processes
-(`pipelines.corpus.parsing`), which a hostile file may stop.
+`pdfium` reads a PDF's letters with their places; `pdftext` leaves out those of words that are printed twice in one
+place (slower); both share the layout. `marker` is a model that reads scans too, and a command of its own. They run in
+child processes (`pipelines.corpus.parsing`), which a hostile file may stop.
 """
 
 from __future__ import annotations
 
-import ctypes
 import re
 import shutil
 import subprocess
@@ -18,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.corpus.config import PAGES, Converter
-from pipelines.corpus.reading_order import Block, Page, Piece, blocks_of
+from pipelines.corpus.layout.letters import box_of, drawn_on, letters_of
+from pipelines.corpus.layout.lines import Block
+from pipelines.corpus.layout.pieces import Page, page_of
+from pipelines.corpus.layout.reading_order import blocks_of
 from workspace.errors import DataError, ServiceError, one_line
 
-_LETTERS = 1 << 16
-_BOLD = 600
-_FEWEST = 20  # letters a page on average; fewer are a scan's
+_FEWEST = 20  # letters of a page; fewer are a scan's
+PICTURE = "![a page without text]()"
+"""What a page that holds a picture and no text is in Markdown."""
 
 
 @contextmanager
@@ -60,86 +62,52 @@ def _no_pdf(path: Path) -> str:
     return f"it is no PDF; it begins with {head[:40].decode('latin-1')!r}"
 
 
-def _pdfium_pages(path: Path, most: int) -> list[Page]:
-    """Runs of letters of one font and line, as pdfium finds them."""
+def from_pdfium(path: Path, most: int) -> list[str]:
+    """A PDF's pages by pdfium's letters."""
     with _opened(path, most) as document:
-        return [_pdfium_page(page) for page in document]
+        return _laid([page_of(letters_of(page), box_of(page), drawn_on(page)) for page in document])
 
 
-def _pdfium_page(page: Any) -> Page:
-    import pypdfium2.raw as pdfium_c
-
-    text, height = page.get_textpage(), page.get_height()
-    buffer = (ctypes.c_ushort * _LETTERS)()
-    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
-    pieces = []
-    for number in range(text.count_rects()):
-        pdfium_c.FPDFText_GetRect(text.raw, number, left, top, right, bottom)
-        box = (left.value, top.value, right.value, bottom.value)
-        count = pdfium_c.FPDFText_GetBoundedText(text.raw, *box, buffer, _LETTERS)
-        words = ctypes.string_at(buffer, 2 * count).decode("utf-16-le", errors="replace")
-        # A hyphen at a line's end comes as one of two letters of pdfium's own.
-        words = words.translate({0: "", 2: "-", 0xFFFE: "-", 10: " ", 13: None})
-        if not words.strip():
-            continue
-        size, weight = _font(text, box)
-        # A font size of 1 that a matrix enlarges tells nothing; the letters' height does.
-        size = size if size > 2 else 1.2 * (box[1] - box[3])
-        pieces.append(Piece(box[0], height - box[1], box[2], height - box[3], size, weight >= _BOLD, words))
-    return Page(page.get_width(), height, tuple(pieces))
-
-
-def _font(text: Any, box: tuple[float, float, float, float]) -> tuple[float, int]:
-    """Size in points and weight of the letters in a box; zeros where none is met."""
-    import pypdfium2.raw as pdfium_c
-
-    left, top, right, bottom = box
-    for share in (0.5, 0.25, 0.75, 0.4, 0.6, 0.1, 0.9):
-        place = left + share * (right - left)
-        letter = pdfium_c.FPDFText_GetCharIndexAtPos(text.raw, place, (top + bottom) / 2, 1.0, 4.0)
-        if letter >= 0 and pdfium_c.FPDFText_GetUnicode(text.raw, letter) not in (0, 10, 13, 32):
-            return (
-                pdfium_c.FPDFText_GetFontSize(text.raw, letter),
-                pdfium_c.FPDFText_GetFontWeight(text.raw, letter),
-            )
-    return 0.0, 0
-
-
-def _pdftext_pages(path: Path, most: int) -> list[Page]:
-    """Spans of letters of one font, as pdftext puts them together."""
+def from_pdftext(path: Path, most: int) -> list[str]:
+    """A PDF's pages by the letters that pdftext keeps: none of a word that is printed twice in one place."""
     from pdftext.extraction import dictionary_output
 
-    with _opened(path, most), path.open("rb") as file:
-        pages = dictionary_output(file, disable_links=True)
-    return [
-        Page(
-            page["width"],
-            page["height"],
-            tuple(
-                _piece(span)
-                for block in page["blocks"]
-                for line in block["lines"]
-                for span in line["spans"]
-                if span["text"].strip()
-            ),
-        )
-        for page in pages
-    ]
-
-
-def _piece(span: Any) -> Piece:
-    left, top, right, bottom = span["bbox"]
-    text = span["text"]
-    letter = (right - left) / len(text)  # spaces at its ends are part of a span's box
-    left, right = left + letter * (len(text) - len(text.lstrip())), right - letter * (len(text) - len(text.rstrip()))
-    return Piece(left, top, right, bottom, span["font"]["size"], span["font"]["weight"] >= _BOLD, text)
+    with _opened(path, most) as document, path.open("rb") as file:
+        pages = []
+        for page, found in zip(document, dictionary_output(file, keep_chars=True, disable_links=True), strict=True):
+            spans = (span for block in found["blocks"] for line in block["lines"] for span in line["spans"])
+            kept = {letter["char_idx"] for span in spans for letter in span["chars"]}
+            pages.append(page_of(letters_of(page, kept), box_of(page), drawn_on(page)))
+        return _laid(pages)
 
 
 def _laid(pages: Sequence[Page]) -> list[str]:
-    letters = sum(len(piece.text) for page in pages for piece in page.pieces)
-    if letters < _FEWEST * len(pages):
+    """Pages as Markdown; one that is drawn and holds no text is `PICTURE`."""
+    found = [markdown(blocks) for blocks in blocks_of(pages)]
+    empty = [len(text.strip()) < _FEWEST for text in found]
+    if all(empty):
         raise DataError("it has no text, only pictures of pages; marker reads scans (--pdf marker)")
-    return [markdown(blocks) for blocks in blocks_of(pages)]
+    return [PICTURE if none and page.drawn else text for text, none, page in zip(found, empty, pages, strict=True)]
+
+
+NOTE = "[^]: "
+"""What a note below a column begins with in Markdown."""
+
+
+def without_text(pages: Sequence[str]) -> str:
+    """Which pages of a document hold pictures and no text, in words; empty if none."""
+    numbers = [number for number, page in enumerate(pages, 1) if page == PICTURE]
+    if not numbers:
+        return ""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    named = ", ".join(f"{run[0]}-{run[-1]}" if run[1:] else str(run[0]) for run in runs)
+    hold = "hold" if len(numbers) > 1 else "holds"
+    return f"{len(numbers)} of {len(pages)} pages {hold} no text ({named}); marker reads scans (--pdf marker)"
 
 
 def markdown(blocks: Sequence[Block]) -> str:
@@ -150,19 +118,11 @@ def markdown(blocks: Sequence[Block]) -> str:
             parts.append("## " + " ".join(block.lines))
         elif block.table:
             parts.append("\n".join(f"| {line} |" for line in block.lines))
+        elif block.note:
+            parts.append(NOTE + "\n".join(block.lines))
         else:
             parts.append("\n".join(block.lines))
     return "\n\n".join(parts)
-
-
-def from_pdfium(path: Path, most: int) -> list[str]:
-    """A PDF's pages by pdfium's runs of text."""
-    return _laid(_pdfium_pages(path, most))
-
-
-def from_pdftext(path: Path, most: int) -> list[str]:
-    """A PDF's pages by pdftext's spans."""
-    return _laid(_pdftext_pages(path, most))
 
 
 def from_marker(path: Path, most: int) -> list[str]:

@@ -16,6 +16,7 @@ class CorpusReport(BaseModel):
     documents: int = Field(description="Files that were read")
     pages: int = Field(description="Pages of them")
     skipped: dict[str, str] = Field(description="Files that could not be read, and why")
+    unread: dict[str, str] = Field({}, description="Files with pages that hold no text, and which pages")
     passages: int = Field(description="Passages that were kept")
     words: int = Field(description="Words of them")
     dropped: dict[str, int] = Field(description="Passages that were dropped, by gate, most first")
@@ -25,5 +26,6 @@ class CorpusReport(BaseModel):
         """Why so little is left, in words."""
         reasons = [f"{count} dropped by {gate}" for gate, count in self.dropped.items()]
         skipped = [f"{Path(name).name}: {why}" for name, why in self.skipped.items()]
+        skipped += [f"{Path(name).name}: {pages}" for name, pages in self.unread.items()]
         reasons += skipped[:3] + ([f"and {len(skipped) - 3} more"] if len(skipped) > 3 else [])
         return "; ".join(reasons) or "they hold no prose"

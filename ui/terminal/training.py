@@ -80,6 +80,7 @@ def _corpus(report: dict[str, Any]) -> None:
     lines(
         [
             ("documents", f"{report['documents']} read, {len(report['skipped'])} skipped, {report['pages']} pages"),
+            *(("without text", f"{name}: {pages}") for name, pages in report["unread"].items()),
             ("passages", f"{report['passages']} kept, {report['words']:,} words"),
             *((f"dropped by {gate}", count) for gate, count in report["dropped"].items()),
         ]
