@@ -11,11 +11,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.filling.text_kinds import Name, Prompt, Sentence, Short, at_least
+from models.filling.text_kinds import MOST_SOURCES, Name, Prompt, Sentence, Short, at_least
 from workspace.letters import folded, visible, whole_letters
-
-MOST_SOURCES = 6
-"""Inspirations that a brief may name, and so a design."""
 
 Unit = Literal["%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "um", "nm", "mm", "W/mK", "degC", "ppm/K", "1"]
 _UNITS = {unit.casefold(): unit for unit in get_args(Unit)} | {

@@ -18,7 +18,9 @@ from workspace.settings import Settings, load_settings
     [
         ({"brief": ""}, "empty"),
         ({"brief": "  \n "}, "empty"),
-        ({"brief": "ab"}, "2 characters"),
+        ({"brief": "\u200b\u200b\u200b\u200b"}, "empty"),
+        ({"brief": "caf\udce9 wall"}, "not UTF-8"),
+        ({"brief": "ab"}, "shorter than 3 characters, not 'ab'"),
         ({"brief": "x" * 20_000}, "20000 characters"),
         ({"images": 0}, "not 0"),
         ({"images": 1000}, "1 to 64, not 1000"),
@@ -29,7 +31,9 @@ from workspace.settings import Settings, load_settings
         ({"seed": -1}, "not -1"),
         ({"seed": SEED_LIMIT}, f"not {SEED_LIMIT}"),
         ({"inspirations": ["leaf"] * 7}, "7 inspirations"),
-        ({"inspirations": ["x"]}, "1 characters"),
+        ({"inspirations": ["x"]}, "shorter than 2 characters, not 'x'"),
+        ({"inspirations": ["silk (dragline"]}, "unclosed bracket"),
+        ({"inspirations": ["\u200b\u200b"]}, "empty"),
     ],
 )
 def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any], figure: str) -> None:
@@ -40,6 +44,7 @@ def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any]
 @pytest.mark.usefixtures("scripted_studio", "home")
 def test_the_bounds_themselves_are_allowed() -> None:
     prepare("abc", DesignOptions(images=1, rounds=1, size=64, seed=0))
+    prepare("竹板", DesignOptions(inspirations=["竹子", "蜘蛛丝", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]))
     prepare("x" * 8000, DesignOptions(images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1))
 
 

@@ -61,7 +61,8 @@ def test_an_id_is_there_once(tmp_path, monkeypatch):
 
 
 KNOWN = {
-    "abalone-nacre": "nacre|Mother-of-pearl|Perlmutt|перламутр|عرق اللؤلؤ|珍珠层|真珠層|Haliotis rufescens|shell of Haliotis rufescens",
+    "abalone-nacre": "nacre|Mother-of-pearl|Perlmutt|перламутр|عرق اللؤلؤ|珍珠层|真珠層|Haliotis rufescens"
+    "|shell of Haliotis rufescens",
     "cortical-bone": "bone|human bone|cow bone|bone tissue|natural bone|Knochen|кость|骨",
     "trabecular-bone": "spongy bone|human trabecular bone",
     "dermis": "human skin|Haut|皮肤",
@@ -77,11 +78,12 @@ KNOWN = {
     "gecko-setae": "gecko foot|gecko feet",
     "spruce-wood-tracheids": "wood|pine wood|Holz",
 }
-UNKNOWN = """slime mold|mussel shell|cell wall|red blood cell|water bear|spyder silk|nakre|Homo sapiens|whale bone|fish bone
-oak wood|bat wing|snake skin|giant squid|giant|peacock|water|human|egg|shell|crab shell|oyster shell|tooth|elephant tusk|seashell
-tree bark|slime|mold|cactus spine|rose petal|polar bear fur|mantis|shrimp|spider eye|silk road|glass|sponge|horse hair|cashmere wool
-palm leaf|banana leaf|armadillo shell|crocodile skin|moss|lichen|feather star|sea cucumber|muscle|cartilage|human cartilage|cells
-large open cell|branching vessels|蝙蝠|медуза|🕷|'|of"""
+UNKNOWN = """slime mold|mussel shell|cell wall|red blood cell|water bear|spyder silk|nakre|Homo sapiens|whale bone
+fish bone|oak wood|bat wing|snake skin|giant squid|giant|peacock|water|human|egg|shell|crab shell
+oyster shell|tooth|elephant tusk|seashell|tree bark|slime|mold|cactus spine|rose petal|polar bear fur
+mantis|shrimp|spider eye|silk road|glass|sponge|horse hair|cashmere wool|palm leaf|banana leaf
+armadillo shell|crocodile skin|moss|lichen|feather star|sea cucumber|muscle|cartilage|human cartilage
+cells|large open cell|branching vessels|蝙蝠|медуза|🕷|'|of"""
 
 
 @pytest.mark.parametrize(("key", "name"), [(key, name) for key, row in KNOWN.items() for name in row.split("|")])

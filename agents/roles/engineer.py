@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import create_model, field_validator
 
-from agents.documents import MOST_SOURCES, Brief, Inspiration, MaterialDesign
+from agents.documents import Brief, Inspiration, MaterialDesign
 from agents.experience import fitting, shots
 from agents.kit import Kit, wish
 from agents.knowledge import looks, principles
@@ -17,6 +17,7 @@ from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
 from models.filling.shots import Shots
+from models.filling.text_kinds import MOST_SOURCES
 from workspace.events import DesignReady
 
 

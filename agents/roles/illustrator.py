@@ -220,9 +220,17 @@ def cut(text: str, words: int, characters: int = SHORT_CHARACTERS) -> str:
         if len(" ".join([*kept, part])) > characters:
             break
         kept.append(part)
+    if not kept:  # a script without blanks, or one endless word
+        return _clause(parts[0][:characters])
     while len(kept) > 1 and kept[-1].strip(",.;:").lower() in DANGLING:
         kept.pop()
     return " ".join(kept).rstrip(",;: ")
+
+
+def _clause(text: str) -> str:
+    """A text up to the last mark between its clauses, unless that would lose more than half of it."""
+    ends = [place for place, sign in enumerate(text) if sign in "、，,；;。．.！!？?،؛।"]
+    return text[: ends[-1]] if ends and ends[-1] * 2 >= len(text) else text
 
 
 def reworded(made: Json, text: str, trigger: str | None) -> Json:

@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from models.filling.slots import DANGLING
-from workspace.letters import visible
+from workspace.letters import visible, whole_letters
 
 WIDE = 3
 """What a sign that writes a syllable or a word counts, beside one for a letter."""
@@ -32,6 +32,10 @@ _UNMARKED = ("THAI", "LAO")  # scripts that end a sentence without a mark
 _ENGLISH = frozenset(
     ("the", "and", "with", "that", "which", "this", "from", "are", "by", "it", "its", "their", "for", "each", "when")
 )
+
+
+MOST_SOURCES = 6
+"""Biological sources that a brief may name, and so a design."""
 
 
 def tidy(text: str) -> str:
@@ -76,7 +80,7 @@ def _closes(sign: str) -> bool:
 
 
 def _whole(text: str) -> str:
-    text = tidy(text)
+    text = tidy(whole_letters(text))
     words = re.findall(r"\w+", text)
     if not words or not visible(text):
         raise ValueError("is empty")
