@@ -187,7 +187,7 @@ class ExportCall(Call):
     format: Literal["md", "json", "zip"] = Field(
         "md", description="md (report with pictures), json, or zip (whole run)"
     )
-    out: Path | None = Field(None, description="The file to write; else RUN.md, RUN.json or RUN.zip here")
+    out: Path | None = Field(None, description="The file to write, - for stdout; else RUN.md, RUN.json or RUN.zip here")
 
 
 @verb(ExportCall)

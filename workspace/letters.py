@@ -15,8 +15,10 @@ def visible(text: str) -> str:
 
 
 def whole_letters(text: str) -> str:
-    """A text in which every half of a surrogate pair, which no file can hold, is U+FFFD."""
-    return _HALF.sub("\ufffd", text)
+    """A text in which halves of a surrogate pair are one letter, and a lone one, which no file can hold, U+FFFD."""
+    if not _HALF.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def whole_data(data: object) -> object:

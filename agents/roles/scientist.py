@@ -22,6 +22,7 @@ from models.chat.answers import spoken
 from models.filling.text_kinds import SENTENCE_ENDS
 from workspace.errors import ServiceError
 from workspace.events import Token
+from workspace.letters import whole_letters
 
 
 def scientist(kit: Kit, state: DesignState) -> Json:
@@ -89,7 +90,7 @@ def _answer(kit: Kit, key: str, messages: Sequence[BaseMessage]) -> str:
         if text:
             parts.append(text)
             kit.emit(Token(role="scientist", key=key, text=text))
-    answer = spoken("".join(parts))
+    answer = whole_letters(spoken("".join(parts)))
     if not answer and parts and reason == "length":
         raise ServiceError(
             f"the scientist's model spent all of sampling.max_tokens on reasoning at {key}",

@@ -19,7 +19,7 @@ from studio.runs.folder import write_documents, write_manifest
 from studio.runs.record import Design, open_folder, open_run, row_of, seconds_of
 from studio.runs.request import DesignOptions, Prepared, prepare, recorded, renewed
 from workspace.errors import Unfinished, UsageError
-from workspace.event_log import read
+from workspace.event_log import read_good
 from workspace.events import RunFinished, RunStarted
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _finish(work: Work, state: Json) -> None:
     run_id = work.row.run_id
     if not state.get("design") or not (state.get("pictures") or state.get("decisions")):
         raise Unfinished(f"run {run_id} ended without a design and pictures", hint=f"studio resume {run_id}")
-    seconds = seconds_of(read(work.folder / "events.jsonl"))
+    seconds = seconds_of(read_good(work.folder / "events.jsonl")[0])
     work.post.log.emit(RunFinished(folder=str(work.folder), seconds=round(seconds, 3)))
     work.post.log.close()
     write_manifest(work.folder, work.row, work.settings, work.post.ledger, state, seconds)

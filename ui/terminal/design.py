@@ -185,5 +185,8 @@ def _noting(show_event: Callable[[Event], Any]) -> Callable[[Event], None]:
 
 def export(asked: Asked) -> None:
     """Write a run as one file and say where it is."""
+    from studio.runs.deliver import is_stream
+
     path = asked.verb(asked.subject, **asked.given)
-    consoles()[0].print(str(path), soft_wrap=True, markup=False)
+    out, aside = consoles()
+    (aside if is_stream(path) else out).print(str(path), soft_wrap=True, markup=False)
