@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines.pictures import easel, flux
 from pipelines.pictures.easel import fit
 from pipelines.pictures.painter import Painter
-from pipelines.pictures.picture import open_picture, pixels_sha256, read_spec, write_png
+from pipelines.pictures.picture import open_picture, pixels_sha256, public_name, read_spec, write_png
 from tests.fixtures_flux import MicroFlux
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import PainterSettings
@@ -445,3 +445,17 @@ def test_the_embedded_painter_paints_what_is_asked_twice_alike(embedded_home: Pa
     assert [pixels_sha256(image) for image in first] == [pixels_sha256(image) for image in again]
     assert pixels_sha256(first[0]) != pixels_sha256(first[1])
     assert all(max(high - low for low, high in image.getextrema()) > 60 for image in first)  # no flat grey
+
+
+def test_a_picture_names_no_folder_of_this_machine(flux_folder: Path, home: Path, tmp_path: Path) -> None:
+    painter = Painter.load(PainterSettings(model=str(flux_folder), size=64), home)
+    spec = painter.spec("leaf", seed=1)
+    assert spec.model == flux_folder.name and len(spec.model_fingerprint) > 20
+    write_png(tmp_path / "a.png", painter.paint([spec])[0], spec)
+    assert str(flux_folder.parent).encode() not in (tmp_path / "a.png").read_bytes()
+    for name, said in {
+        "flux-dev": "flux-dev",
+        "org/flux": "org/flux",
+        "/home/me/leaf.safetensors": "leaf.safetensors",
+    }.items():
+        assert public_name(name) == said

@@ -20,7 +20,7 @@ from models.catalogue.fetch import fingerprint, locate
 from pipelines.pictures.adapters import Adapter, check_adapter, find_adapter
 from pipelines.pictures.easel import Easel, OnNotice
 from pipelines.pictures.flux import Card, Defaults, assemble, choose_device, choose_dtype, has_encoders, read_card
-from pipelines.pictures.picture import PictureSpec, check_images, make_spec, studio_version
+from pipelines.pictures.picture import PictureSpec, check_images, make_spec, public_name, studio_version
 from workspace.errors import DataError
 from workspace.settings import PainterSettings
 
@@ -141,9 +141,9 @@ class Painter:
             steps=known.steps if steps is None else steps,
             guidance=known.guidance if guidance is None else guidance,
             true_cfg=known.true_cfg,
-            model=self.settings.model,
+            model=public_name(self.settings.model),
             model_fingerprint=self.model_fingerprint,
-            adapter=self.adapter.id if self.adapter else None,
+            adapter=public_name(self.adapter.id) if self.adapter else None,
             adapter_scale=self.adapter_scale,
             adapter_fingerprint=self.adapter.fingerprint if self.adapter else None,
             studio_version=studio_version(),

@@ -79,6 +79,12 @@ def studio_version() -> str:
         return "uninstalled"
 
 
+def public_name(name: str) -> str:
+    """What a model or adapter is called in a picture that may go anywhere: a catalogue id, or a path's last part."""
+    path = Path(name).expanduser()
+    return (path.name or path.resolve().name) if path.is_absolute() or name[:1] in ".~" or path.exists() else name
+
+
 def check_side(side: int, name: str = "size") -> int:
     """Return a width or height in pixels.
 
@@ -155,7 +161,7 @@ def a1111(spec: PictureSpec) -> str:
         "Version": f"Studio {spec.studio_version}",
     }
     if spec.adapter is not None and spec.adapter_fingerprint is not None:
-        prompt += f" <lora:{Path(spec.adapter).stem if '/' in spec.adapter else spec.adapter}:{spec.adapter_scale:g}>"
+        prompt += f" <lora:{spec.adapter.rpartition('/')[2].removesuffix('.safetensors')}:{spec.adapter_scale:g}>"
         settings["Lora hashes"] = _quoted(f"{spec.adapter}: {spec.adapter_fingerprint[:12]}")
     return f"{prompt}\n" + ", ".join(f"{key}: {value}" for key, value in settings.items())
 
