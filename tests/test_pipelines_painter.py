@@ -447,15 +447,27 @@ def test_the_embedded_painter_paints_what_is_asked_twice_alike(embedded_home: Pa
     assert all(max(high - low for low, high in image.getextrema()) > 60 for image in first)  # no flat grey
 
 
-def test_a_picture_names_no_folder_of_this_machine(flux_folder: Path, home: Path, tmp_path: Path) -> None:
-    painter = Painter.load(PainterSettings(model=str(flux_folder), size=64), home)
+def test_a_picture_names_no_folder_of_this_machine(micro_flux: MicroFlux, leaf_lora: Path, tmp_path: Path) -> None:
+    painter = Painter.load(PainterSettings(model=str(micro_flux.folder), adapter=str(leaf_lora)), micro_flux.home)
     spec = painter.spec("leaf", seed=1)
-    assert spec.model == flux_folder.name and len(spec.model_fingerprint) > 20
-    write_png(tmp_path / "a.png", painter.paint([spec])[0], spec)
-    assert str(flux_folder.parent).encode() not in (tmp_path / "a.png").read_bytes()
-    for name, said in {
-        "flux-dev": "flux-dev",
-        "org/flux": "org/flux",
-        "/home/me/leaf.safetensors": "leaf.safetensors",
-    }.items():
-        assert public_name(name) == said
+    [image] = painter.paint([spec])
+    write_png(tmp_path / "a.png", image, spec)
+    for folder in (micro_flux.folder.parent, leaf_lora.parent):
+        assert str(folder).encode() not in (tmp_path / "a.png").read_bytes()
+    back = read_spec(tmp_path / "a.png")
+    assert (back.model, back.model_fingerprint) == (micro_flux.folder.name, spec.model_fingerprint)
+    assert (back.adapter, back.adapter_fingerprint) == (leaf_lora.name, spec.adapter_fingerprint)
+    assert pixels_sha256(painter.paint([back])[0]) == pixels_sha256(image)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("flux.1-dev", "flux.1-dev"),
+        ("org/flux", "org/flux"),
+        ("/home/me/leaf.safetensors", "leaf.safetensors"),
+        ("~/m", "m"),
+    ],
+)
+def test_a_path_is_told_by_its_last_part(name: str, said: str) -> None:
+    assert public_name(name) == said

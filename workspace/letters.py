@@ -1,4 +1,4 @@
-"""Letters of any script: what of a text can be seen, what a terminal or a file cannot take, names made comparable."""
+"""Letters of any script: what can be seen, what no file can hold, names made comparable."""
 
 from __future__ import annotations
 

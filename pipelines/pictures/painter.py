@@ -20,7 +20,7 @@ from models.catalogue.fetch import fingerprint, locate
 from pipelines.pictures.adapters import Adapter, check_adapter, find_adapter
 from pipelines.pictures.easel import Easel, OnNotice
 from pipelines.pictures.flux import Card, Defaults, assemble, choose_device, choose_dtype, has_encoders, read_card
-from pipelines.pictures.picture import PictureSpec, check_images, make_spec, public_name, studio_version
+from pipelines.pictures.picture import PictureSpec, check_images, make_spec, studio_version
 from workspace.errors import DataError
 from workspace.settings import PainterSettings
 
@@ -141,9 +141,9 @@ class Painter:
             steps=known.steps if steps is None else steps,
             guidance=known.guidance if guidance is None else guidance,
             true_cfg=known.true_cfg,
-            model=public_name(self.settings.model),
+            model=self.settings.model,
             model_fingerprint=self.model_fingerprint,
-            adapter=public_name(self.adapter.id) if self.adapter else None,
+            adapter=self.adapter.id if self.adapter else None,
             adapter_scale=self.adapter_scale,
             adapter_fingerprint=self.adapter.fingerprint if self.adapter else None,
             studio_version=studio_version(),
@@ -170,6 +170,13 @@ class Painter:
                     f"picture {spec.name()} is specified for model {spec.model} ({spec.model_fingerprint[:12]}), "
                     f"this is {self.settings.model} ({self.model_fingerprint[:12]})"
                 )
+        worn = self.adapter
+        specs = [  # one read from a picture's file names its adapter, not where that lies
+            spec.model_copy(update={"adapter": worn.id})
+            if worn is not None and spec.adapter_fingerprint == worn.fingerprint
+            else spec
+            for spec in specs
+        ]
         easel = self._easel()
         total, done = sum(spec.steps for spec in specs), 0
 

@@ -128,7 +128,7 @@ def make_spec(**fields: object) -> PictureSpec:
 
 
 def write_png(path: Path, image: Image.Image, spec: PictureSpec) -> Published:
-    """Publish a picture as PNG with its specification inside.
+    """Publish a picture as PNG with its specification inside, in which models are named and not where they lie.
 
     Args:
         path: Where it appears, whole or not at all.
@@ -137,6 +137,8 @@ def write_png(path: Path, image: Image.Image, spec: PictureSpec) -> Published:
     """
     from PIL.PngImagePlugin import PngInfo
 
+    adapter = public_name(spec.adapter) if spec.adapter else None
+    spec = spec.model_copy(update={"model": public_name(spec.model), "adapter": adapter})
     info = PngInfo()
     info.add_itxt(SPEC_KEY, spec.canonical())
     info.add_itxt(A1111_KEY, a1111(spec))

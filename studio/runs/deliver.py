@@ -1,4 +1,4 @@
-"""Writing where a person says: a file, also through links, or what is open already (``-``, a pipe, a device)."""
+"""Writing where a person says: a file, also through links, or into a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call of the page has to look like: Gradio itself answers one that does not with a server's fault."""
+"""What a call of the page has to look like; Gradio would answer another with a server's fault."""
 
 from __future__ import annotations
 

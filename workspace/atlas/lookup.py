@@ -1,4 +1,4 @@
-"""Which material of the atlas a name means, in any script, and which lie nearest to one that means none.
+"""Which material of the atlas a name means, in any script, and which are nearest to one unknown.
 
 A name is known only where all of its words are: as a material's name, another name of it (synonyms, scientific names,
 other languages; `workspace/atlas/names.json`), or such a name with a word before or after it that changes nothing
