@@ -234,11 +234,12 @@ def _swept(staging: Path) -> bool:
 
 
 def probe(folder: Path) -> None:
-    """Make ``folder`` if need be and prove that it can be written to; StorageError if not."""
+    """Make ``folder`` if need be and prove that it can be written to and locked; StorageError if not."""
     with disk(folder):
         _make_folder(folder)
         with _staging(folder, _new_file) as (_, handle), open(handle, "wb", closefd=False) as file:
             file.write(bytes(65536))
+            lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, folder)
 
 
 def lock(handle: int, how: int, path: Path) -> None:
