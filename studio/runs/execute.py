@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from studio.queue.claims import job_claimed, ledger_of
 from studio.queue.post import Listener, Post, at_work, in_turn, stopped
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from agents.documents import Brief
     from agents.kit import Kit
+    from agents.state import DesignState
     from workspace.jobs import JobRow
     from workspace.ledger import RunRow
     from workspace.settings import QueueSettings, Settings
@@ -163,10 +164,10 @@ def _entry(
             stopped(work.post, "interrupted", message, UsageError.exit_code)
             raise UsageError(message, hint="resume it without an answer")
         return None
-    return _answer(work, kit, dict(found.values), found.interrupts[0], answers)
+    return _answer(work, kit, cast("DesignState", dict(found.values)), found.interrupts[0], answers)
 
 
-def _answer(work: Work, kit: Kit, state: Json, question: Any, answers: Mapping[str, Any] | None) -> Any:
+def _answer(work: Work, kit: Kit, state: DesignState, question: Any, answers: Mapping[str, Any] | None) -> Any:
     """The answer to the open question, kept in the ledger once it is known to work; ``None`` if there is none yet."""
     from agents.roles.director import tried
 

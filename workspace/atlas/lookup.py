@@ -72,7 +72,7 @@ def _table() -> _Table:
     groups = {
         name: frozenset(word for one in members for word in _words(one)) for name, members in said["groups"].items()
     }
-    own = {_words(call): held.id for held in reversed(atlas().values()) for call in (*held.calls, held.id)}
+    own = {_words(call): held.id for held in reversed(list(atlas().values())) for call in (*held.calls, held.id)}
     others = {_words(name): key for key, names in said["names"].items() for name in names}
     heads = {_words(head): (row["material"], groups[row["of"]]) for head, row in said["heads"].items()}
     common = {key: names[0] for key, names in said["names"].items()}
