@@ -74,7 +74,7 @@ def _remarks(design: Json, made: Json, words: Vocabulary) -> list[str]:
     ]
     if names[SHOWN:]:
         shown, rest = " and ".join(names[:SHOWN]), ", ".join(names[SHOWN:])
-        lines.append(f"The pictures show {shown}; {rest} shape the design alone.")
+        lines.append(f"The pictures show {shown}; the design alone draws on {rest}.")
     return lines
 
 
