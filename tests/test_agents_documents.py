@@ -102,7 +102,20 @@ def test_a_sentence_may_stand_in_any_script(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["竹", "竹子", "ox", "part A", "feuille d'or", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]
+    "text",
+    [
+        "竹",
+        "竹子",
+        "ox",
+        "part A",
+        "gaps of 2 in",
+        "lines of 5 A",
+        "feuille d'or",
+        "عرق اللؤلؤ",
+        "паутина",
+        "μετάξι",
+        "クモの糸",
+    ],
 )
 def test_a_name_may_stand_in_any_script(text: str) -> None:
     assert NAME.validate_python(text) == text

@@ -197,8 +197,9 @@ def test_six_sources_are_used_and_those_not_shown_are_named(desk: Desk) -> None:
     names = ["竹子", "leaves", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]
     state = run(desk, initial_state(Brief(text="a tough panel", inspirations=names)))
     assert [source["name"] for source in state["design"]["inspirations"]] == names
-    assert "The pictures show 竹子 and leaves; the design alone draws on عرق اللؤلؤ, паутина, μετάξι, クモの糸." in told(
-        desk
+    assert (
+        "The pictures show 竹子 and leaves; the design alone draws on عرق اللؤلؤ, паутина, μετάξι, クモの糸."
+        in told(desk)
     )
 
 

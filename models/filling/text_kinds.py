@@ -96,6 +96,8 @@ def _breaks_off(text: str, words: list[str]) -> bool:
     last = words[-1]
     if last.lower() not in DANGLING or (len(last) == 1 and last.isupper()) or not text.isascii():
         return False
+    if words[-2:-1] and words[-2].isdigit():  # a unit: 2 in
+        return False
     before = {word.lower() for word in words[:-1]}
     other_tongue = len(before) > 2 and not before & _ENGLISH
     return not (sentence_end(text) and other_tongue) and not text.endswith(f"'{last}")
@@ -109,7 +111,7 @@ def at_least(text: str, length: int) -> str:
 
 
 def _name(text: str) -> str:
-    text = _whole(text).strip(".,;: ")
+    text = _whole(text).strip(".,;: 。，、；：،؛")
     if text.count("(") != text.count(")"):
         raise ValueError("has an unclosed bracket")
     return at_least(text, NAME[0])
