@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from studio.runs.request import SEED_LIMIT, DesignOptions, prepare, recorded
+from studio.runs.request import SEED_LIMIT, DesignOptions, connection, prepare, recorded, renewed
 from workspace.bounds import bounds
 from workspace.errors import StudioError, UsageError
 from workspace.ledger import Ledger
@@ -111,3 +111,29 @@ def test_an_options_bounds_and_words_are_the_settings(home: Path) -> None:
         assert annotation is not None
         ours, theirs = DesignOptions.model_fields[name], annotation.model_fields[field]  # type: ignore[attr-defined]
         assert (ours.description, bounds(ours)) == (theirs.description, bounds(theirs))
+
+
+def test_what_is_set_by_hand_of_servers_goes_before_the_record(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_settings().model_dump(mode="json", exclude={"home"})
+    assert connection(load_settings()) == {}  # a profile's words are the record's
+    monkeypatch.setenv("STUDIO_CHAT__TIMEOUT", "600")
+    monkeypatch.setenv("STUDIO_ROLES__ENGINEER__MAX_TOKENS", "4000")
+    monkeypatch.setenv("STUDIO_FLOW__IMAGES", "9")
+    now = connection(load_settings())
+    assert now == {"chat.timeout": 600.0, "roles.engineer.max_tokens": 4000}
+    made = recorded(renewed(data, now), home)
+    assert (made.chat.timeout, made.roles["engineer"].max_tokens, made.flow.images) == (
+        600,
+        4000,
+        data["flow"]["images"],
+    )
+
+
+def test_a_recorded_key_does_not_go_to_another_server() -> None:
+    data = {"chat": {"server": "https://one.example/v1", "api_key_env": "ONE_KEY"}}
+    moved = renewed(data, {"chat.server": "https://other.example/v1"})
+    assert moved["chat"] == {"server": "https://other.example/v1", "api_key_env": None}
+    assert renewed(data, {"chat.server": "https://one.example/v2"})["chat"]["api_key_env"] == "ONE_KEY"
+    keyed = renewed(data, {"chat.api_key_env": "OTHER_KEY", "chat.server": "https://other.example/v1"})
+    assert keyed["chat"]["api_key_env"] == "OTHER_KEY"
+    assert data["chat"]["api_key_env"] == "ONE_KEY"

@@ -16,6 +16,7 @@ from models.filling.text_kinds import MOST_SOURCES, Name
 from studio.queue.claims import job_claimed, ledger_of
 from studio.queue.submit import check_room, new_id
 from workspace.errors import UsageError, pydantic_fault
+from workspace.layers import origin
 from workspace.letters import visible, whole_letters
 from workspace.options import overrides, setting
 
@@ -96,7 +97,6 @@ def connection(settings: Settings) -> dict[str, Any]:
         key: value
         for key, value in dotted(settings.model_dump(mode="json", include={"chat", "vision", "roles", "sampling"}))
         if key.rpartition(".")[2] in _CONNECTION
-        and value is not None
         and not settings.origins.get(key, "default").startswith(("default", "profile "))
     }
 
@@ -111,15 +111,23 @@ def dotted(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 
 def renewed(data: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's recorded settings with those of servers as they are now."""
+    """A run's recorded settings with those of servers as they are now; a recorded key does not go to another server."""
     made = copy.deepcopy(data)
     for key, value in changes.items():
-        *sections, name = key.split(".")
-        inner = made
-        for section in sections:
-            inner = inner.setdefault(section, {})
-        inner[name] = value
+        section, _, name = key.rpartition(".")
+        before = _part(made, section).get("server")
+        if name == "server" and value and before and origin(value) != origin(before):
+            _part(made, section)["api_key_env"] = None
+    for key, value in changes.items():
+        section, _, name = key.rpartition(".")
+        _part(made, section)[name] = value
     return made
+
+
+def _part(data: dict[str, Any], section: str) -> dict[str, Any]:
+    for name in section.split("."):
+        data = data.setdefault(name, {})
+    return data
 
 
 def _rooted(data: dict[str, Any]) -> dict[str, Any]:
