@@ -6,11 +6,36 @@ is what a painter reads.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from models.filling.text_kinds import Name, Prompt, Sentence, Short, at_least, tidy
+from models.filling.text_kinds import MOST_SOURCES, Name, Prompt, Sentence, Short, at_least
+from workspace.letters import folded, visible, whole_letters
+
+Unit = Literal["%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "um", "nm", "mm", "W/mK", "degC", "ppm/K", "1"]
+_UNITS = {unit.casefold(): unit for unit in get_args(Unit)} | {
+    **dict.fromkeys(("percent", "pct"), "%"),
+    **dict.fromkeys(("°c", "c", "celsius", "degcelsius"), "degC"),
+    **dict.fromkeys(("micrometre", "micrometer", "micron", "microns"), "um"),
+    **dict.fromkeys(("nanometre", "nanometer"), "nm"),
+    **dict.fromkeys(("millimetre", "millimeter"), "mm"),
+    **dict.fromkeys(("", "-", "none", "ratio", "unitless", "dimensionless"), "1"),
+    **dict.fromkeys(("w/m/k", "wm-1k-1"), "W/mK"),
+    **dict.fromkeys(("ppm/°c", "ppm/degc", "10-6/k", "x10-6/k", "1e-6/k", "10-6k-1"), "ppm/K"),
+    **{"mjm-3": "MJ/m3", "jm-2": "J/m2", "kgm-3": "kg/m3"},
+}
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−µμ×", "0123456789--uux")
+_NEVER_NEGATIVE = frozenset({"kg/m3", "um", "nm", "mm", "W/mK", "J/m2", "MJ/m3"})
+_SHARES = re.compile(r"porosity|fraction|density|content|elongation|thickness|size|toughness|strength", re.IGNORECASE)
+_COLDEST = -273.15
+
+
+def unit_of(text: str) -> str:
+    """A unit as the documents spell it, however a model writes it: ``MJ/m³``, ``µm``, ``°C``; else the text itself."""
+    plain = re.sub(r"[\s·⋅∙*^{}()$]", "", text.translate(_RAISED))
+    return text if plain == "mPa" else _UNITS.get(plain.casefold(), text)
 
 
 class Document(BaseModel):
@@ -22,26 +47,31 @@ class Document(BaseModel):
 class Brief(Document):
     """What a person asks for."""
 
-    text: str = Field(min_length=3, max_length=8000, description="The wish in the person's own words")
-    inspirations: list[Annotated[str, Field(min_length=2, max_length=120)]] = Field(
-        default_factory=list, max_length=6, description="Biological materials or structures to draw on"
+    text: str = Field(min_length=1, max_length=8000, description="The wish in the person's own words")
+    inspirations: list[Name] = Field(
+        default_factory=list, max_length=MOST_SOURCES, description="Biological materials or structures to draw on"
     )
     target: str = Field(
-        default="material microstructure", min_length=3, max_length=200, description="What the pictures should show"
+        default="material microstructure", min_length=1, max_length=200, description="What the pictures should show"
     )
 
     @field_validator("text", "target")
     @classmethod
     def _not_blank(cls, text: str) -> str:
-        if not text.strip():
-            raise ValueError("is blank")
-        return at_least(text.strip(), 3)
+        if not visible(text):
+            raise ValueError("is empty")
+        return at_least(whole_letters(text.strip()), 3)
 
     @field_validator("inspirations")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
-        kept = {name.lower(): name for name in reversed([at_least(tidy(name), 2) for name in names])}
+        kept = {same(name): name for name in reversed(names)}
         return list(reversed(kept.values()))
+
+
+def same(name: str) -> str:
+    """What two spellings of one name have in common."""
+    return folded(name) or name.casefold()
 
 
 class Inspiration(Document):
@@ -73,11 +103,22 @@ class Property(Document):
     """One property the design aims at."""
 
     name: Name = Field(description="The property, such as toughness or porosity")
-    value: float = Field(ge=0, le=1_000_000, description="The target figure")
-    unit: Literal["%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "um", "nm", "mm", "W/mK", "degC", "1"] = Field(
-        description="Its unit; 1 for a plain ratio"
-    )
+    value: float = Field(ge=-1_000_000, le=1_000_000, description="The target figure")
+    unit: Unit = Field(description="Its unit; 1 for a plain ratio")
     basis: Sentence = Field(description="Why that figure is reasonable")
+
+    @field_validator("unit", mode="before")
+    @classmethod
+    def _spelled(cls, unit: Any) -> Any:
+        return unit_of(unit) if isinstance(unit, str) else unit
+
+    @model_validator(mode="after")
+    def _possible(self) -> Property:
+        least = 0.0 if self.unit in _NEVER_NEGATIVE or _SHARES.search(self.name) else None
+        least = _COLDEST if self.unit == "degC" else least
+        if least is not None and self.value < least:
+            raise ValueError(f"{self.name} in {self.unit} is {least:g} or more, not {self.value:g}")
+        return self
 
 
 class MaterialDesign(Document):
@@ -87,7 +128,7 @@ class MaterialDesign(Document):
     summary: Sentence = Field(
         description="What the design is and why it is useful", json_schema_extra={"x-sources": True}
     )
-    inspirations: list[Inspiration] = Field(min_length=1, max_length=4, description="The biological sources")
+    inspirations: list[Inspiration] = Field(min_length=1, max_length=MOST_SOURCES, description="The biological sources")
     components: list[Component] = Field(
         min_length=2, max_length=6, description="The parts, all different", json_schema_extra={"x-items": 4}
     )
@@ -101,7 +142,7 @@ class MaterialDesign(Document):
     @field_validator("inspirations", "components", "properties")
     @classmethod
     def _different(cls, items: list[Any]) -> list[Any]:
-        names = [item.name.lower() for item in items]
+        names = [same(item.name) for item in items]
         if len(set(names)) < len(names):
             raise ValueError("lists the same name twice")
         return items
@@ -109,7 +150,7 @@ class MaterialDesign(Document):
     @field_validator("mechanisms", "fabrication", "applications", "risks")
     @classmethod
     def _distinct(cls, items: list[str]) -> list[str]:
-        if len({item.lower() for item in items}) < len(items):
+        if len({same(item) for item in items}) < len(items):
             raise ValueError("lists the same text twice")
         return items
 
@@ -169,7 +210,7 @@ class Sources(Document):
     @field_validator("names")
     @classmethod
     def _two(cls, names: list[str]) -> list[str]:
-        if names[0].lower() == names[1].lower():
+        if same(names[0]) == same(names[1]):
             raise ValueError("lists the same name twice")
         return names
 

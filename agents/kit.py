@@ -22,7 +22,7 @@ from agents.documents import Brief
 from agents.programs import Program
 from agents.state import DesignState
 from models.filling.shots import Shots
-from workspace.events import Event, StepFinished, StepStarted, Token
+from workspace.events import Event, Notice, StepFinished, StepStarted, Token
 
 T = TypeVar("T")
 D = TypeVar("D", bound=BaseModel)
@@ -155,6 +155,17 @@ class Kit:
         seconds = 0.0 if replayed else perf_counter() - begun
         self.emit(StepFinished(role=role, key=key, text=summary(value), seconds=round(seconds, 3), replayed=replayed))
         return value
+
+    def remark(self, key: str, lines: Sequence[str]) -> None:
+        """Tell a person something, once a run, whichever nodes are visited again."""
+
+        def tell() -> bool:
+            for line in lines:
+                self.emit(Notice(text=line))
+            return True
+
+        if lines:
+            self.once(f"{key}/remarks", tell, kind="notice")
 
     def document(
         self,

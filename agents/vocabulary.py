@@ -12,33 +12,42 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from workspace.letters import folded, singular
+
 Rank = Callable[[str, Sequence[str]], Sequence[float]]
+Looks = Callable[[str], Sequence[str]]
+"""Other words for how a source looks, the nearest first; none for one of which nothing is known."""
+
+SHOWN = 2
+"""Sources that a picture shows at most."""
 
 _PLAIN = """a an and as at bio by cell design fine for from high in inspired into its large like low material of off on
 open or over small that the thick thin to with"""
 
 _SMALL = frozenset(_PLAIN.split())
+_NAMES = 4  # of a family's phrases, those that name it rather than say how it looks
 _FULLNESS = (0.38, 0.55)  # solid fractions that part open from medium from dense; families differ
 
 
 @lru_cache(maxsize=4096)
 def stems(text: str) -> frozenset[str]:
     """The words of a text that carry meaning, without their plural endings."""
-    found = set()
-    for word in re.findall(r"[a-z]+", text.lower()):
-        if word.endswith("ves") and len(word) > 4:
-            word = word[:-3] + "f"
-        elif word.endswith("s") and not word.endswith("ss") and len(word) > 3:
-            word = word[:-1]
-        if word not in _SMALL:
-            found.add(word)
-    return frozenset(found)
+    return frozenset(_singular(text) - _SMALL)
+
+
+def _singular(text: str) -> set[str]:
+    return {singular(word) for word in re.findall(r"[^\W\d_]+", text.lower())}
 
 
 def contains(text: str, phrase: str) -> bool:
-    """Say whether every meaningful word of ``phrase`` stands in ``text``."""
-    wanted = stems(phrase)
-    return bool(wanted) and wanted <= stems(text)
+    """Say whether every meaningful word of ``phrase`` stands in ``text``; of "large open cell" all words are.
+
+    A phrase of a script without blanks, or one without words, stands there as it is.
+    """
+    wanted = stems(phrase) or _singular(phrase)
+    if wanted and wanted <= _singular(text):
+        return True
+    return not phrase.isascii() and (folded(phrase) or phrase) in (folded(text) or text)
 
 
 @dataclass(frozen=True)
@@ -72,14 +81,25 @@ class Vocabulary:
                 found[row[0]] = hits[0]
         return sorted(found, key=lambda name: found[name])
 
-    def motifs(self, sources: Sequence[tuple[str, str]], rank: Rank | None) -> list[str]:
-        """For each source (its name and its feature) the nearest family not yet taken; two at most."""
+    def motifs(
+        self, sources: Sequence[tuple[str, str]], rank: Rank | None, looks: Looks = lambda name: ()
+    ) -> list[str]:
+        """For each source (its name and its feature) a family not yet taken; two at most.
+
+        The family that the name, or another word for how it ``looks``, means; else the nearest in meaning.
+        """
         taken: list[tuple[str, ...]] = []
-        for name, feature in sources[:2]:
+        for name, feature in sources[:SHOWN]:
             left = [row for row in self.families if row not in taken]
             if left:
-                taken.append(left[_nearest(name, feature, left, rank)])
+                meant = _meant(name, looks(name), left)
+                taken.append(left[_nearest(name, feature, left, rank)] if meant is None else meant)
         return [row[0] for row in taken]
+
+    def meant(self, name: str, looks: Looks = lambda name: ()) -> frozenset[str]:
+        """The families that a source's name, or another word for its look, means; none where nobody can tell."""
+        rows = (_meant(words, (), self.families) for words in (name, *looks(name)))
+        return frozenset(row[0] for row in rows if row is not None)
 
     def together(self, motifs: Sequence[str], *, apart: bool = False) -> str:
         """Motifs in one phrase; two that are to stand ``apart`` grade into each other, if the painter can do that."""
@@ -92,13 +112,10 @@ class Vocabulary:
         row = next((row for row in self.families if row[0] == motif), ())
         return next((phrase for phrase in row if not stems(phrase) & stems(motif)), "")
 
-    def feature(self, name: str) -> str:
+    def feature(self, name: str, looks: Looks = lambda name: ()) -> str:
         """How the painter's table words the structure of a source that it names; empty if it does not name it."""
-        wanted = stems(name)
-        for row in self.families:
-            if any(wanted & stems(phrase) for phrase in row[:3]):
-                return self.shape(row[0]) or row[0]
-        return ""
+        row = _meant(name, looks(name), self.families)
+        return "" if row is None else self.shape(row[0]) or row[0]
 
     def density(self, fraction: float) -> str:
         """The word for a solid fraction, if the painter has words for it."""
@@ -121,6 +138,24 @@ def _rows(table: Any) -> tuple[tuple[str, ...], ...]:
             (tuple(words) or (name,)) if not isinstance(words, str) else (words,) for name, words in table.items()
         )
     return tuple((phrase,) for phrase in table or ())
+
+
+def _meant(name: str, looks: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The row whose name means the same as a source's: all words of one stand in the other, or two are the same.
+
+    Of ``looks`` the first that shares the most words with a row's names counts.
+    """
+    for words in (name, *looks):
+        wanted = stems(words)
+        names = [[own for phrase in row[:_NAMES] if (own := stems(phrase))] for row in rows]
+        shared = [max((len(wanted & own) for own in owns if _same(wanted, own)), default=0) for owns in names]
+        if any(shared):
+            return rows[max(range(len(rows)), key=lambda i: (shared[i], -i))]
+    return None
+
+
+def _same(wanted: frozenset[str], own: frozenset[str]) -> bool:
+    return bool(wanted) and (wanted <= own or own <= wanted or len(wanted & own) > 1)
 
 
 def _nearest(name: str, more: str, rows: Sequence[tuple[str, ...]], rank: Rank | None) -> int:

@@ -11,7 +11,7 @@ from pydantic import Field
 from studio.queue.submit import retry
 from studio.queue.watch import watch as watch_job
 from studio.queue.workers import start_workers
-from studio.runs.request import DesignOptions, prepare
+from studio.runs.request import DesignOptions, connection, prepare
 from studio.verb import Call, Job, query, verb
 from workspace.errors import UsageError
 from workspace.jobs import JobRow
@@ -150,7 +150,14 @@ def resume(run_id: str, options: ResumeCall) -> Design:
     from studio.runs.execute import execute
 
     settings = options.using
-    return execute(run_id, settings.home, settings.queue, answers=options.answer, listener=options.listener)
+    return execute(
+        run_id,
+        settings.home,
+        settings.queue,
+        answers=options.answer,
+        connection=connection(settings),
+        listener=options.listener,
+    )
 
 
 def queue_again(run_id: str, options: ResumeCall) -> bool:
@@ -161,7 +168,7 @@ def queue_again(run_id: str, options: ResumeCall) -> bool:
     answer = options.answer
     if row_of(settings.home, run_id).status == "finished":
         return False
-    retry(settings.home, run_id, settings.queue, {"answers": answer})
+    retry(settings.home, run_id, settings.queue, {"answers": answer}, connection(settings))
     return True
 
 
@@ -180,7 +187,7 @@ class ExportCall(Call):
     format: Literal["md", "json", "zip"] = Field(
         "md", description="md (report with pictures), json, or zip (whole run)"
     )
-    out: Path | None = Field(None, description="The file to write; else RUN.md, RUN.json or RUN.zip here")
+    out: Path | None = Field(None, description="The file to write, - for stdout; else RUN.md, RUN.json or RUN.zip here")
 
 
 @verb(ExportCall)

@@ -11,6 +11,7 @@ from studio.queue import submit as queue
 from studio.queue.submit import JobSummary
 from studio.queue.watch import watch
 from studio.queue.workers import start_workers
+from studio.runs.request import connection
 from studio.verb import Call, query, verb
 from workspace.jobs import STATES, State
 
@@ -60,7 +61,7 @@ def stop_job(job_id: str, options: Call) -> bool:
 def retry_job(job_id: str, options: Call) -> None:
     """Queue a job again that stopped, failed or waits; it goes on from what was made."""
     settings = options.using
-    queue.retry(settings.home, job_id, settings.queue)
+    queue.retry(settings.home, job_id, settings.queue, connection=connection(settings))
 
 
 @verb(Call)

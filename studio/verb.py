@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from studio.queue.post import Listener, carry_out, in_turn
 from studio.queue.submit import check_room, enter
 from studio.queue.workers import start_workers
-from studio.runs.request import NOT_RECORDED, recorded
+from studio.runs.request import NOT_RECORDED, recorded, renewed
 from workspace.jobs import JobRow, Lane
 from workspace.options import checked, overrides
 from workspace.progress import Tell, silent
@@ -158,7 +158,7 @@ class Job(Verb[S, P, R]):
     def carry(self, home: Path, row: JobRow, listener: Listener | None = None) -> R:
         """Do a job that was begun, as its row says it was asked for."""
         asked = row.payload
-        settings = recorded(asked["settings"], home)
+        settings = recorded(renewed(asked["settings"], asked.get("connection", {})), home)
         options = checked(self.kind, asked["options"] | {"settings": settings})
         return self._carry(home, row, asked["subject"], options, listener)
 

@@ -54,7 +54,7 @@ def design(messages: Sequence[BaseMessage], seed: int) -> dict[str, Any]:
         "summary": "A laminate that joins wavy fibres with a branching mesh so that cracks turn aside.",
         "inspirations": [
             {"name": name, "feature": "branching mesh", "principle": "Loops carry load around damage when one is cut."}
-            for name in names[:4]
+            for name in names
         ],
         "components": [
             {"name": "fibre layer", "material": "silk protein", "role": "It stretches and carries tension."},

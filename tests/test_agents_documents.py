@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agents.documents import Brief, ImagePrompt, MaterialDesign, Verdict
-from models.filling.text_kinds import Name, Sentence, repeats
+from agents.documents import Brief, ImagePrompt, MaterialDesign, Property, Verdict, same
+from agents.roles.engineer import design_schema
+from models.filling.text_kinds import Name, Sentence, repeats, sentence_end, weight
 
 NAME = TypeAdapter(Name)
 SENTENCE = TypeAdapter(Sentence)
@@ -22,7 +23,7 @@ def test_a_valid_name_is_stable_and_bounded(text: str) -> None:
         name = NAME.validate_python(text)
     except ValidationError:
         return
-    assert 3 <= len(name) <= 80
+    assert len(name) <= 120 and weight(name) >= 2
     assert name == name.strip() and not name.endswith(".")
     assert NAME.validate_python(name) == name
 
@@ -34,8 +35,8 @@ def test_a_valid_sentence_is_stable_and_ends(text: str) -> None:
         sentence = SENTENCE.validate_python(text)
     except ValidationError:
         return
-    assert 20 <= len(sentence) <= 400
-    assert sentence[-1] in ".!?"
+    assert len(sentence) <= 400 and weight(sentence) >= 20
+    assert sentence_end(sentence)
     assert SENTENCE.validate_python(sentence) == sentence
 
 
@@ -47,7 +48,13 @@ def test_a_valid_brief_survives_json(text: str, inspirations: list[str], target:
     except ValidationError:
         return
     assert Brief.model_validate_json(brief.model_dump_json()) == brief
-    assert len({name.lower() for name in brief.inspirations}) == len(brief.inspirations)
+    assert len({same(name) for name in brief.inspirations}) == len(brief.inspirations)
+    names = [
+        {"name": name, "feature": "waves", "principle": "Waves straighten before they break."}
+        for name in brief.inspirations
+    ]
+    if names:  # what the door lets in, the end takes
+        design_schema(tuple(brief.inspirations)).model_validate(DESIGN | {"inspirations": names})
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,110 @@ def test_a_text_cut_off_or_repeating_is_refused(text: str, why: str) -> None:
 def test_an_unclosed_bracket_is_refused() -> None:
     with pytest.raises(ValidationError, match="unclosed bracket"):
         NAME.validate_python("silk (dragline")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "蛛丝分散裂纹的能量。",
+        "クモの糸は切れる前によく伸びます。",
+        "거미줄은 끊어지기 전에 늘어난다.",
+        "تتوزع القوة على الصفائح قبل أن تنكسر؟",
+        "यह रेशा टूटने से पहले बहुत खिंचता है।",
+        "ฝังเส้นใยในชั้นที่เรียงสลับกันไปมา",
+        "Τι συμβαίνει με τη δύναμη στο ύφασμα;",
+        "Die Lage „gibt nach und hält zusammen.“",
+        "La couche « glisse avant de rompre. »",
+        'He wrote: "The layers part when they are wet."',
+        "Layers slide over each other (they do not break.)",
+        "Fibres straighten, then they break…",
+        "Dit is precies wat sterk is.",
+        "It joins part A, part B and part A.",
+        "Toughness comes to 20 MJ/m³ at a thickness of 5 µm or 5 μm.",
+    ],
+)
+def test_a_sentence_may_stand_in_any_script(text: str) -> None:
+    assert SENTENCE.validate_python(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "竹",
+        "竹子",
+        "ox",
+        "part A",
+        "gaps of 2 in",
+        "lines of 5 A",
+        "feuille d'or",
+        "عرق اللؤلؤ",
+        "паутина",
+        "μετάξι",
+        "クモの糸",
+    ],
+)
+def test_a_name_may_stand_in_any_script(text: str) -> None:
+    assert NAME.validate_python(text) == text
+    assert Brief(text="a panel", inspirations=[text]).inspirations == [text]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u200b\u200b\u200b", "\u2060\ufeff", "\u3164\u3164\u3164", "\u2800" * 4])
+def test_a_brief_that_shows_nothing_is_empty(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"empty|at least"):
+        Brief(text=text)
+
+
+BASIS = "Cells that fold inward widen when they are pulled."
+
+
+@pytest.mark.parametrize(
+    ("said", "unit"),
+    [
+        ("MJ/m³", "MJ/m3"),
+        ("MJ·m⁻³", "MJ/m3"),
+        ("µm", "um"),
+        ("μm", "um"),
+        ("UM", "um"),
+        ("MPA", "MPa"),
+        ("GPA", "GPa"),
+        ("°C", "degC"),
+        ("W/(m·K)", "W/mK"),
+        ("W m⁻¹ K⁻¹", "W/mK"),
+        ("kg/m^3", "kg/m3"),
+        ("", "1"),
+        ("ppm/°C", "ppm/K"),
+    ],
+)
+def test_a_unit_is_taken_as_people_write_it(said: str, unit: str) -> None:
+    assert Property(name="Aim", value=1, unit=said, basis=BASIS).unit == unit
+
+
+def test_a_unit_that_is_another_is_not_taken() -> None:
+    for said in ("mPa", "furlong"):
+        with pytest.raises(ValidationError, match="unit"):
+            Property(name="Aim", value=1, unit=said, basis=BASIS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "taken"),
+    [
+        ("Poisson's ratio", -0.4, "1", True),
+        ("Service temperature", -60, "degC", True),
+        ("Service temperature", -300, "degC", False),
+        ("Thermal expansion", -9, "ppm/K", True),
+        ("Swelling strain", -5, "%", True),
+        ("Porosity", -5, "%", False),
+        ("Density", -1, "kg/m3", False),
+        ("Pore size", -1, "um", False),
+        ("Toughness", -1, "MJ/m3", False),
+    ],
+)
+def test_a_value_is_negative_where_physics_allows_it(name: str, value: float, unit: str, taken: bool) -> None:
+    if taken:
+        assert Property(name=name, value=value, unit=unit, basis=BASIS).value == value
+    else:
+        with pytest.raises(ValidationError, match="or more, not"):
+            Property(name=name, value=value, unit=unit, basis=BASIS)
 
 
 def test_repeats_counts_runs_of_words() -> None:
@@ -99,6 +210,7 @@ DESIGN = MaterialDesign(
         ({"extra": 1}, "extra"),
         ({"risks": []}, "risks"),
         ({"title": "x"}, "title"),
+        ({"title": "x" * 121}, "title"),
         ({"components": [DESIGN["components"][0]] * 2}, "components"),
         ({"mechanisms": [DESIGN["mechanisms"][0]] * 2}, "mechanisms"),
         ({"architecture": {"scale": "inch", "description": "Fibres lie between two meshes."}}, "architecture"),

@@ -169,3 +169,41 @@ def test_every_node_says_what_may_follow(desk: Desk) -> None:
     followed = {edge.source for edge in drawn.edges}
     assert nodes <= followed
     assert len([edge for edge in drawn.edges if edge.target == "__end__"]) == 2
+
+
+def told(desk: Desk) -> str:
+    return "\n".join(event.text for event in desk.of("notice"))
+
+
+def test_a_source_that_the_atlas_does_not_know_is_said_to_be_unknown(desk: Desk) -> None:
+    brief = Brief(text="a tough panel", inspirations=["peacock spider eye", "human bone"])
+    saver = InMemorySaver()
+    run(desk, initial_state(brief), saver, critic_enabled=True)
+    assert '"peacock spider eye" is not in the atlas; nearest: ' in told(desk)
+    assert "It is described from its name alone." in told(desk)
+    assert '"human bone" is taken for Cortical bone' in told(desk)
+    assert 'How "peacock spider eye" looks is not known' in told(desk) and "a free choice" in told(desk)
+    asked = [check["question"] for event in desk.of("critique_ready") for check in event.critique["checks"]]
+    assert asked and not any("peacock" in question for question in asked)
+    assert len(desk.of("notice")) == 3  # bone has a pattern that this painter knows
+
+
+def test_what_is_known_is_not_remarked_upon(desk: Desk) -> None:
+    run(desk, initial_state(Brief(text="a tough panel", inspirations=["leaves", "spider web"])))
+    assert told(desk) == ""
+
+
+def test_six_sources_are_used_and_those_not_shown_are_named(desk: Desk) -> None:
+    names = ["竹子", "leaves", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]
+    state = run(desk, initial_state(Brief(text="a tough panel", inspirations=names)))
+    assert [source["name"] for source in state["design"]["inspirations"]] == names
+    assert (
+        "The pictures show 竹子 and leaves; the design alone draws on عرق اللؤلؤ, паутина, μετάξι, クモの糸."
+        in told(desk)
+    )
+
+
+@pytest.mark.parametrize("names", [["cell"], ["cells", "large open cell"], ["ox", "竹"], ["Poisson’s net"], ["🕷 web"]])
+def test_a_name_that_the_door_lets_in_is_named_at_the_end(desk: Desk, names: list[str]) -> None:
+    state = run(desk, initial_state(Brief(text="a tough panel", inspirations=names)))
+    assert [source["name"] for source in state["design"]["inspirations"]] == names

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from agents.documents import Brief, ImagePrompt
 from agents.experience import quantities
 from agents.kit import derive
+from agents.knowledge import facts
 from agents.roles import director, illustrator
 from agents.roles.critic import answered_by, checklist, critic, critique_schema, width_of
 from agents.roles.engineer import design_schema, engineer
@@ -419,3 +420,31 @@ def test_the_critic_hands_on_what_is_measured(desk: Desk) -> None:
     assert critique["measures"] == {"solid_fraction": 0.4}
     assert asked == [(b"png bytes", 10.0)]
     assert width_of({"architecture": {"scale": "kilometre"}}) is None
+
+
+def test_a_pattern_that_was_a_free_choice_fits_by_half() -> None:
+    words = Vocabulary.of(VOCABULARY)
+    questions = ("Does the picture show leaf venation?", "Are the main colours gold on black?")
+    seen = {
+        "pattern": "leaf venation",
+        "second": "none",
+        "density": "open",
+        "palette": "gold on black",
+        "gradient": "even",
+    }
+    said = {
+        "sees": seen,
+        "seen": "Fine lines that branch.",
+        "checks": [{"question": question, "answer": "yes"} for question in questions],
+        "fit": 10,
+        "change": "Draw thinner lines.",
+    }
+    for fitting, fit in ((None, 10), ({"leaf venation"}, 10), (set(), 7)):
+        schema = critique_schema(questions, answered_by(questions, words, fitting))
+        assert schema.model_validate(said).fit == fit
+
+
+def test_what_is_not_known_is_not_told_as_a_fact() -> None:
+    [known, unknown] = facts(["nacre", "peacock spider eye"])
+    assert "aragonite" in known
+    assert unknown.startswith("Peacock spider eye: nothing is known of it here")

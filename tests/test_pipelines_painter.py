@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines.pictures import easel, flux
 from pipelines.pictures.easel import fit
 from pipelines.pictures.painter import Painter
-from pipelines.pictures.picture import open_picture, pixels_sha256, read_spec, write_png
+from pipelines.pictures.picture import open_picture, pixels_sha256, public_name, read_spec, write_png
 from tests.fixtures_flux import MicroFlux
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import PainterSettings
@@ -445,3 +445,29 @@ def test_the_embedded_painter_paints_what_is_asked_twice_alike(embedded_home: Pa
     assert [pixels_sha256(image) for image in first] == [pixels_sha256(image) for image in again]
     assert pixels_sha256(first[0]) != pixels_sha256(first[1])
     assert all(max(high - low for low, high in image.getextrema()) > 60 for image in first)  # no flat grey
+
+
+def test_a_picture_names_no_folder_of_this_machine(micro_flux: MicroFlux, leaf_lora: Path, tmp_path: Path) -> None:
+    painter = Painter.load(PainterSettings(model=str(micro_flux.folder), adapter=str(leaf_lora)), micro_flux.home)
+    spec = painter.spec("leaf", seed=1)
+    [image] = painter.paint([spec])
+    write_png(tmp_path / "a.png", image, spec)
+    for folder in (micro_flux.folder.parent, leaf_lora.parent):
+        assert str(folder).encode() not in (tmp_path / "a.png").read_bytes()
+    back = read_spec(tmp_path / "a.png")
+    assert (back.model, back.model_fingerprint) == (micro_flux.folder.name, spec.model_fingerprint)
+    assert (back.adapter, back.adapter_fingerprint) == (leaf_lora.name, spec.adapter_fingerprint)
+    assert pixels_sha256(painter.paint([back])[0]) == pixels_sha256(image)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("flux.1-dev", "flux.1-dev"),
+        ("org/flux", "org/flux"),
+        ("/home/me/leaf.safetensors", "leaf.safetensors"),
+        ("~/m", "m"),
+    ],
+)
+def test_a_path_is_told_by_its_last_part(name: str, said: str) -> None:
+    assert public_name(name) == said

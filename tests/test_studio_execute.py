@@ -18,6 +18,7 @@ from workspace.event_log import read
 from workspace.events import Event
 from workspace.files import verify
 from workspace.ledger import Ledger
+from workspace.settings import resolved
 
 pytestmark = pytest.mark.usefixtures("scripted_studio")
 
@@ -205,3 +206,50 @@ def test_what_there_is_of_an_unfinished_run_can_be_shown(home: Path) -> None:
     assert run.prompt is not None
     assert len(run.images) == 1
     assert run.images[0].path.is_file()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["薄" * 250, "浅色蜂窝状薄壁,孔洞由小到大。" * 20, "x" * 250, "الخلايا" * 60, "蜂窝状薄壁结构"],
+)
+def test_a_prompt_without_blanks_is_painted(home: Path, text: str) -> None:
+    run_id = studio.design("a tough panel", seed=5, ask=True).run_id
+    run = studio.resume(run_id, prompt=text)
+    assert run.prompt is not None and run.prompt.short and text.startswith(run.prompt.short)
+    assert run.images and run.question is not None and run.question["kind"] == "after_critique"
+
+
+def test_a_prompt_that_the_painter_does_not_take_is_not_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = studio.design("a tough panel", seed=5, ask=True).run_id
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise UsageError("the prompt is not for this painter")
+
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match="not for this painter"):
+        patch.setattr("studio.runs.assemble.KitPainter.spec", refuse)
+        studio.resume(run_id, prompt="a plain honeycomb of thin walls")
+    waiting = studio.open_run(run_id)
+    assert waiting.status == "waiting" and waiting.question is not None
+    assert studio.resume(run_id, prompt="a plain honeycomb of thin walls").images
+
+
+def test_a_server_is_read_anew_when_a_run_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ServiceError("too slow")
+
+    monkeypatch.setenv("STUDIO_CHAT__TIMEOUT", "1")
+    with monkeypatch.context() as patch, pytest.raises(ServiceError):
+        patch.setattr("models.chat.structured.structured", refuse)
+        studio.design("a tough panel", seed=5)
+    monkeypatch.setenv("STUDIO_CHAT__TIMEOUT", "77")
+    monkeypatch.setenv("STUDIO_FLOW__IMAGES", "9")
+
+    def look(found: Any, role: str) -> Any:
+        seen.append((found.chat.timeout, found.flow.images))
+        return resolved(found, role)
+
+    monkeypatch.setattr("workspace.settings.resolved", look)
+    run = studio.resume(studio.list_runs()[0].run_id)
+    assert run.status == "finished" and set(seen) == {(77.0, 2)}  # the pictures are the run's record

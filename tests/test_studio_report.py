@@ -115,7 +115,6 @@ def test_a_file_that_is_a_link_is_not_exported(home: Path, tmp_path: Path, name:
         ("manifest.json", "[1]"),
         ("manifest.json", '{"rounds": {}}'),
         ("manifest.json", '{"seconds": "long"}'),
-        ("events.jsonl", "{}\n"),
         ("design.json", "\ufffe"),
     ],
 )
@@ -125,6 +124,27 @@ def test_a_damaged_file_is_one_line(home: Path, name: str, content: str) -> None
     with pytest.raises(DataError) as told:
         studio.open_run(run.run_id)
     assert "\n" not in str(told.value)
+    assert len(studio.list_runs()) == 1
+
+
+def test_a_bad_line_among_the_events_refuses_nothing(home: Path, tmp_path: Path) -> None:
+    run = studio.design("a tough panel", seed=5)
+    log = run.folder / "events.jsonl"
+    lines = log.read_bytes().split(b"\n")
+    log.write_bytes(b"\n".join([*lines[:2], b"{}", b"\xff\xfe", *lines[3:]]))
+    again = studio.open_run(run.run_id)
+    assert again.design == run.design and "left out: 2" in again.message
+    for format in ("md", "json", "zip"):
+        assert studio.export(run.run_id, format=format, out=tmp_path / format).is_file()
+    assert any(event.type == "notice" and "line 3" in event.text for event in studio.watch(run.run_id))
+    assert studio.replay(run.run_id).identical
+
+
+def test_a_run_that_cannot_be_compared_is_not_made_again(home: Path) -> None:
+    run = studio.design("a tough panel", seed=5)
+    (run.folder / "design.json").write_text("[5]")
+    with pytest.raises(DataError):
+        studio.replay(run.run_id)
     assert len(studio.list_runs()) == 1
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from studio.runs.request import SEED_LIMIT, DesignOptions, prepare, recorded
+from studio.runs.request import SEED_LIMIT, DesignOptions, connection, prepare, recorded, renewed
 from workspace.bounds import bounds
 from workspace.errors import StudioError, UsageError
 from workspace.ledger import Ledger
@@ -18,7 +18,9 @@ from workspace.settings import Settings, load_settings
     [
         ({"brief": ""}, "empty"),
         ({"brief": "  \n "}, "empty"),
-        ({"brief": "ab"}, "2 characters"),
+        ({"brief": "\u200b\u200b\u200b\u200b"}, "empty"),
+        ({"brief": "caf\udce9 wall"}, "not UTF-8"),
+        ({"brief": "ab"}, "shorter than 3 characters, not 'ab'"),
         ({"brief": "x" * 20_000}, "20000 characters"),
         ({"images": 0}, "not 0"),
         ({"images": 1000}, "1 to 64, not 1000"),
@@ -29,7 +31,9 @@ from workspace.settings import Settings, load_settings
         ({"seed": -1}, "not -1"),
         ({"seed": SEED_LIMIT}, f"not {SEED_LIMIT}"),
         ({"inspirations": ["leaf"] * 7}, "7 inspirations"),
-        ({"inspirations": ["x"]}, "1 characters"),
+        ({"inspirations": ["x"]}, "shorter than 2 characters, not 'x'"),
+        ({"inspirations": ["silk (dragline"]}, "unclosed bracket"),
+        ({"inspirations": ["\u200b\u200b"]}, "empty"),
     ],
 )
 def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any], figure: str) -> None:
@@ -40,6 +44,7 @@ def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any]
 @pytest.mark.usefixtures("scripted_studio", "home")
 def test_the_bounds_themselves_are_allowed() -> None:
     prepare("abc", DesignOptions(images=1, rounds=1, size=64, seed=0))
+    prepare("竹板", DesignOptions(inspirations=["竹子", "蜘蛛丝", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]))
     prepare("x" * 8000, DesignOptions(images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1))
 
 
@@ -106,3 +111,29 @@ def test_an_options_bounds_and_words_are_the_settings(home: Path) -> None:
         assert annotation is not None
         ours, theirs = DesignOptions.model_fields[name], annotation.model_fields[field]  # type: ignore[attr-defined]
         assert (ours.description, bounds(ours)) == (theirs.description, bounds(theirs))
+
+
+def test_what_is_set_by_hand_of_servers_goes_before_the_record(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_settings().model_dump(mode="json", exclude={"home"})
+    assert connection(load_settings()) == {}  # a profile's words are the record's
+    monkeypatch.setenv("STUDIO_CHAT__TIMEOUT", "600")
+    monkeypatch.setenv("STUDIO_ROLES__ENGINEER__MAX_TOKENS", "4000")
+    monkeypatch.setenv("STUDIO_FLOW__IMAGES", "9")
+    now = connection(load_settings())
+    assert now == {"chat.timeout": 600.0, "roles.engineer.max_tokens": 4000}
+    made = recorded(renewed(data, now), home)
+    assert (made.chat.timeout, made.roles["engineer"].max_tokens, made.flow.images) == (
+        600,
+        4000,
+        data["flow"]["images"],
+    )
+
+
+def test_a_recorded_key_does_not_go_to_another_server() -> None:
+    data = {"chat": {"server": "https://one.example/v1", "api_key_env": "ONE_KEY"}}
+    moved = renewed(data, {"chat.server": "https://other.example/v1"})
+    assert moved["chat"] == {"server": "https://other.example/v1", "api_key_env": None}
+    assert renewed(data, {"chat.server": "https://one.example/v2"})["chat"]["api_key_env"] == "ONE_KEY"
+    keyed = renewed(data, {"chat.api_key_env": "OTHER_KEY", "chat.server": "https://other.example/v1"})
+    assert keyed["chat"]["api_key_env"] == "OTHER_KEY"
+    assert data["chat"]["api_key_env"] == "ONE_KEY"

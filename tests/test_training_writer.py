@@ -26,7 +26,7 @@ from training.embedded.writer import train as writer
 from training.embedded.writer.branches import Tree, lay_out, log_likelihoods
 from training.embedded.writer.data import HELD_OUT, design, main, pattern, row, tables, wishes
 from training.embedded.writer.rows import conversation, fields, pairs, picture, program_of, turns
-from workspace.atlas import atlas
+from workspace.atlas.table import atlas
 from workspace.errors import DataError
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from studio.runs.record import RunSummary
 from tests.fixtures_page import ANSWER, DESIGN, FakeDoor, story
 from ui.pages import results as page_results
 from ui.pages import status as page_parts
+from ui.pages.design import STILL, TICK, _clock
 from ui.pages.desk import Desk, Sheet, split, whole
 from ui.pages.render import TEMPLATES, render
 from ui.pages.view import Observer, View
@@ -442,6 +444,36 @@ def test_stop_then_resume(desk: Desk, door: FakeDoor) -> None:
     assert "Finished" in settled(desk, resumed).pieces["status"]
 
 
+def test_a_second_page_learns_of_a_resume(door: FakeDoor) -> None:
+    one, other = Desk(door), Desk(door)
+    run_id = begin(one).run_id or ""
+    door.let_to(run_id, "step_finished")
+    other.open(run_id)
+    one.stop(run_id, {})
+    for desk in (one, other):
+        desk._observer.settle(run_id, 5)
+        still = desk.tick(run_id, {})
+        assert not still.running and still.resumable
+    one.resume(run_id, {})
+    learnt = other.tick(run_id, {})
+    assert learnt.running and not learnt.resumable
+    door.let(run_id)
+    other._observer.settle(run_id, 5)
+    assert not other.tick(run_id, {}).resumable
+
+
+@pytest.mark.parametrize(
+    ("sheet", "clock"),
+    [
+        (Sheet(run_id="r", running=True), {"active": True, "value": TICK}),
+        (Sheet(run_id="r", resumable=True), {"active": True, "value": STILL}),
+        (Sheet(run_id="r"), {"active": False, "value": STILL}),
+    ],
+)
+def test_the_clock_goes_on_where_somebody_may_resume(sheet: Sheet, clock: dict[str, Any]) -> None:
+    assert _clock(SimpleNamespace(update=dict), sheet) == clock
+
+
 def test_a_resume_that_is_refused_is_one_line(desk: Desk, door: FakeDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(run_id: str) -> None:
         raise StorageError("the disk is full")
@@ -567,6 +599,51 @@ def test_a_request_is_bounded(client: Any) -> None:
 def test_what_gradio_leaves_open_is_closed(client: Any, path: str) -> None:
     assert client.get(path).status_code == 404
     assert client.post(path, json={}).status_code == 404
+
+
+MALFORMED = [
+    b"",
+    b"{",
+    b"[]",
+    b"5",
+    b"null",
+    b"{}",
+    b"\xff\xfe",
+    b"[" * 5000,
+    b'{"data":' + b"[" * 3000 + b"]" * 3000 + b',"fn_index":3}',
+    b'{"data": null}',
+    b'{"data": {}}',
+    b'{"data": ["x"]}',
+    b'{"data": [], "fn_index": 3}',
+    b'{"data": ["x", "y", "z"], "fn_index": 4}',
+    b'{"data": ["x"], "fn_index": 99}',
+    b'{"data": ["x"], "fn_index": -1}',
+    b'{"data": ["x"], "fn_index": "x"}',
+    b'{"data": ["x"], "fn_index": true}',
+    b'{"data": ["x"], "fn_index": 3, "session_hash": {}}',
+    b'{"data": [{}], "fn_index": 3}',
+    b'{"data": [5], "fn_index": 3}',
+    b'{"data": ["x", "y"], "fn_index": 4}',
+    b'{"data": ["x", []], "fn_index": 4}',
+    b'{"data": ["a", "b", "nope", 1, 2, ""], "fn_index": 7}',
+    b'{"data": ["a", "b", "city", "x", {}, ""], "fn_index": 7}',
+    b'{"data": ["a", "b", "city", 1e999, 1, ""], "fn_index": 7}',
+    b'{"data": ["a", "b", "city", NaN, 1, ""], "fn_index": 7}',
+]
+
+
+@pytest.mark.parametrize(
+    "path", ["run/predict", "api/predict", "run/nope", "queue/join", "call/ticked", "reset", "cancel"]
+)
+def test_a_malformed_call_is_a_mistake_of_who_calls(client: Any, path: str) -> None:
+    for body in MALFORMED:
+        told = client.post(f"/gradio_api/{path}", content=body, headers={"content-type": "application/json"})
+        if path in ("reset", "cancel"):
+            assert told.status_code < 500, body
+        else:
+            assert 400 <= told.status_code < 500, body
+    for body in (b'{"data": [null, null], "fn_index": 4}', b'{"data": ["\\ud800", {"a": []}], "fn_index": 4}'):
+        assert client.post("/gradio_api/run/predict", content=body).status_code < 500
 
 
 def test_a_picture_that_was_exchanged_is_not_served(client: Any, door: FakeDoor) -> None:

@@ -181,9 +181,19 @@ class TestDesigning:
     ) -> None:
         import io
 
-        monkeypatch.setattr("sys.stdin", io.StringIO("a panel from a pipe\n"))
+        def pipe(content: bytes) -> None:
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+
+        pipe("\ufeffa panel from a pipe, 竹\n".encode())
         assert call("design", "-", "--json") == 0
-        assert studio.list_runs()[0].brief == "a panel from a pipe"
+        assert studio.list_runs()[0].brief == "a panel from a pipe, 竹"
+        for content in (b"a caf\xe9 wall", "a panel".encode("utf-16")):
+            pipe(content)
+            capsys.readouterr()
+            assert call("design", "-") == 65
+            told = capsys.readouterr().err
+            assert told.startswith("error: the brief on stdin is not UTF-8 text: byte 0x") and told.count("\n") == 1
+        assert len(studio.list_runs()) == 1
 
     def test_past_runs_are_listed_shown_resumed_and_exported(
         self, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from workspace import atlas as book
-from workspace.atlas import Material, atlas, material
+from workspace.atlas import table as book
+from workspace.atlas.lookup import NAMES, lookup, nearest
+from workspace.atlas.table import Material, atlas, material
 from workspace.errors import DataError, UsageError
 
 
@@ -57,3 +58,65 @@ def test_an_id_is_there_once(tmp_path, monkeypatch):
     monkeypatch.setattr(book, "ENTRIES", tmp_path)
     with pytest.raises(DataError, match="there twice"):
         atlas.__wrapped__()
+
+
+KNOWN = {
+    "abalone-nacre": "nacre|Mother-of-pearl|Perlmutt|перламутр|عرق اللؤلؤ|珍珠层|真珠層|Haliotis rufescens"
+    "|shell of Haliotis rufescens",
+    "cortical-bone": "bone|human bone|cow bone|bone tissue|natural bone|Knochen|кость|骨",
+    "trabecular-bone": "spongy bone|human trabecular bone",
+    "dermis": "human skin|Haut|皮肤",
+    "feather-rachis": "feather|peacock feather|bird feathers|羽毛",
+    "hen-eggshell": "egg shell|eggshells|Eierschale|蛋壳",
+    "bamboo-culm": "bamboo|Bambus|竹子|竹|бамбук",
+    "spider-dragline-silk": "spider silk|dragline silk|蜘蛛丝|クモの糸|Spinnenseide",
+    "spider-orb-web": "spider web|паутина|Spinnennetz",
+    "silkworm-silk": "silk|μετάξι|Bombyx mori|the silk",
+    "mantis-shrimp-club": "mantis shrimp|Odontodactylus scyllarus|peacock mantis shrimp",
+    "butterfly-wing-gyroid": "butterfly wings|wing of a butterfly",
+    "dicot-leaf-reticulate-venation": "leaf|leaves|maple leaf|feuilles",
+    "gecko-setae": "gecko foot|gecko feet",
+    "spruce-wood-tracheids": "wood|pine wood|Holz",
+}
+UNKNOWN = """slime mold|mussel shell|cell wall|red blood cell|water bear|spyder silk|nakre|Homo sapiens|whale bone
+fish bone|oak wood|bat wing|snake skin|giant squid|giant|peacock|water|human|egg|shell|crab shell
+oyster shell|tooth|elephant tusk|seashell|tree bark|slime|mold|cactus spine|rose petal|polar bear fur
+mantis|shrimp|spider eye|silk road|glass|sponge|horse hair|cashmere wool|palm leaf|banana leaf
+armadillo shell|crocodile skin|moss|lichen|feather star|sea cucumber|muscle|cartilage|human cartilage
+cells|large open cell|branching vessels|蝙蝠|медуза|🕷|'|of"""
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key, row in KNOWN.items() for name in row.split("|")])
+def test_a_name_of_any_tongue_means_its_material(key, name):
+    found = lookup(name)
+    assert found is not None and found.material.id == key
+
+
+@pytest.mark.parametrize("name", UNKNOWN.replace("\n", "|").split("|"))
+def test_what_shares_a_word_is_near_and_not_the_same(name):
+    assert lookup(name) is None
+    assert len(nearest(name).names) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "meant", "near"),
+    [
+        ("spyder silk", "spider silk", "Spider dragline silk"),
+        ("nakre", "nacre", "Abalone nacre"),
+        ("honycomb", "honeycomb", "Honeybee comb"),
+        ("mussel shell", "", "Bivalve prismatic layer"),
+        ("whale bone", "", "Cortical bone"),
+    ],
+)
+def test_the_nearest_are_named_and_a_slip_of_the_pen_is_seen(name, meant, near):
+    found = nearest(name)
+    assert found.meant == meant and near in found.names
+
+
+def test_every_name_belongs_to_one_material_of_the_atlas():
+    said = json.loads(NAMES.read_text(encoding="utf-8"))
+    assert set(said["names"]) == set(atlas())
+    for key, names in said["names"].items():
+        for name in names:
+            found = lookup(name)
+            assert found is not None and found.material.id == key, name

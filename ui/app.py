@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ui.pages.calls import Calls
 from ui.pages.design import TICK, form, pieces, wire
 from ui.pages.desk import Desk
 from ui.pages.door import Door, FrontDoor
@@ -85,9 +86,10 @@ async def _assemble(door: Door, names: Sequence[str]) -> FastAPI:
     from ui.pages.server import gallery
 
     desk = Desk(door)
+    page = build(door, desk)
     return gr.mount_gradio_app(  # type: ignore[no-any-return]
-        gallery(desk.picture, names),
-        build(door, desk),
+        gallery(desk.picture, names, Calls(page.get_config_file())),
+        page,
         path="/",
         theme=theme(gr),
         css_paths=[HERE / "page.css"],

@@ -6,15 +6,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from workspace.errors import DataError, StorageError, pydantic_fault
-from workspace.events import EVENT, Event, Token
+from workspace.events import EVENT, Event, Notice, Token
 from workspace.files import disk
+from workspace.letters import whole_data
 
 TOKEN_SECONDS = 0.15
 TOKEN_CHARACTERS = 40
@@ -107,7 +110,11 @@ class EventLog:
             self._written = time.monotonic()
 
     def _append(self, event: Event) -> None:
-        line = event.model_dump_json().encode() + b"\n"
+        try:
+            line = event.model_dump_json().encode() + b"\n"
+        except PydanticSerializationError:  # half of a surrogate pair
+            event = EVENT.validate_python(whole_data(event.model_dump()))
+            line = event.model_dump_json().encode() + b"\n"
         if self._file < 0:
             raise StorageError(f"{self.path} is closed")
         with disk(self.path):
@@ -136,6 +143,16 @@ def read(path: Path) -> list[Event]:
     return [_parsed(line, path, number) for number, line in enumerate(data.split(b"\n")[:-1], 1)]
 
 
+def read_good(path: Path) -> tuple[list[Event], int]:
+    """Return the events of a file that can be read, and how many whole lines cannot."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    found = []
+    for line in lines:
+        with suppress(ValidationError):
+            found.append(EVENT.validate_json(line))
+    return found, len(lines) - len(found)
+
+
 class Tail:
     """The reading end of events that are still being written; the file may begin to exist later.
 
@@ -149,7 +166,7 @@ class Tail:
         self._place = self._line = 0
 
     def new(self) -> list[Event]:
-        """Return the whole events that were written since the last call."""
+        """Return the whole events that were written since the last call; a line that is none is told in a notice."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if size <= self._place:
             return []
@@ -157,10 +174,14 @@ class Tail:
             file.seek(self._place)
             data = file.read()
         self._place += data.rfind(b"\n") + 1
-        found = []
+        found: list[Event] = []
         for line in data.split(b"\n")[:-1]:
             self._line += 1
-            event = _parsed(line, self.path, self._line)
+            try:
+                event = _parsed(line, self.path, self._line)
+            except DataError as error:
+                found.append(Notice(run_id=self.path.parent.name, seq=self.seq, at=time.time(), text=str(error)))
+                continue
             if event.seq > self.seq:
                 self.seq = event.seq
                 found.append(event)

@@ -22,12 +22,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from workspace.errors import DataError, StorageError, Unfinished
+from workspace.letters import whole_letters
 
 Content = bytes | str | Callable[[Path], None]
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 256_000_000
 STAGING = ".staging-"
+_TRIES = 100
 _WORDS = {
     errno.ENOSPC: "no space is left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -39,6 +41,8 @@ _WORDS = {
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EISDIR: "a folder of that name is there",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "its links lead in a circle",
+    errno.ENXIO: "nobody reads from it",
 }
 
 
@@ -77,7 +81,7 @@ def publish(target: Path, write: Content) -> Published:
         StorageError: If the disk refuses.
     """
     if not callable(write):
-        return _publish_bytes(target, write.encode() if isinstance(write, str) else write)
+        return _publish_bytes(target, whole_letters(write).encode() if isinstance(write, str) else write)
     (published,) = publish_all(target.parent, {target.name: write})
     return published
 
@@ -121,7 +125,7 @@ def _staged(path: Path, target: Path, write: Content) -> Published:
         if callable(write):
             write(path)
         else:
-            path.write_bytes(write.encode() if isinstance(write, str) else write)
+            path.write_bytes(whole_letters(write).encode() if isinstance(write, str) else write)
         if not path.exists():
             raise StorageError(f"nothing was written for {target}")
         return _sealed(path, target)
@@ -214,7 +218,7 @@ def _swept(staging: Path) -> bool:
     except FileNotFoundError:  # finished meanwhile
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, staging)
         if not _same(handle, staging):
             return False
         with disk(staging):
@@ -230,11 +234,29 @@ def _swept(staging: Path) -> bool:
 
 
 def probe(folder: Path) -> None:
-    """Make ``folder`` if need be and prove that it can be written to; StorageError if not."""
+    """Make ``folder`` if need be and prove that it can be written to and locked; StorageError if not."""
     with disk(folder):
         _make_folder(folder)
         with _staging(folder, _new_file) as (_, handle), open(handle, "wb", closefd=False) as file:
             file.write(bytes(65536))
+            lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, folder)
+
+
+def lock(handle: int, how: int, path: Path) -> None:
+    """Lock an open file.
+
+    Raises:
+        BlockingIOError: Another has it, and ``how`` says not to wait.
+        StorageError: The file system has no locks.
+    """
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be locked: {error.strerror}", hint="set STUDIO_HOME to a folder on a local disk"
+        ) from error
 
 
 @contextmanager
@@ -260,7 +282,7 @@ def _locked(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
             if _same(handle, path):
                 return handle
         except BlockingIOError:
@@ -283,16 +305,19 @@ def _same(handle: int, path: Path) -> bool:
 @contextmanager
 def _staging(parent: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
     """A new hidden file or folder in ``parent``, locked, with its handle; what is left of it goes afterwards."""
-    while True:
+    for _ in range(_TRIES):
         staged = parent / f"{STAGING}{secrets.token_hex(6)}"
         try:
             handle = make(staged)
         except FileNotFoundError:  # swept before it was opened
             continue
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(StorageError):  # where nothing can be locked nothing is swept either
+            lock(handle, fcntl.LOCK_EX, staged)
         if _same(handle, staged):
             break
         os.close(handle)  # swept before it was locked
+    else:
+        raise StorageError(f"cannot write into {parent}: no file stays there")
     try:
         yield staged, handle
     finally:

@@ -188,12 +188,15 @@ class Jobs:
         with self._ledger.write() as connection:
             return bool(connection.execute(update, (worker, time.time(), job_id)).rowcount)
 
-    def queue_again(self, job_id: str, changes: Mapping[str, Any] | None = None) -> None:
+    def queue_again(
+        self, job_id: str, changes: Mapping[str, Any] | None = None, servers: Mapping[str, Any] | None = None
+    ) -> None:
         """Put a job that ended without its result, or waits, back into the queue.
 
         Args:
             job_id: Which job.
             changes: What to put into its payload, such as an answer.
+            servers: Settings of servers as they are now, by dotted key; what was said at an earlier time stays.
 
         Raises:
             UsageError: It is finished.
@@ -202,7 +205,9 @@ class Jobs:
             row = self.job(job_id)
             if row.state == "finished":
                 raise UsageError(f"job {job_id!r} is finished and cannot be queued again")
-            payload = json.dumps(row.payload | dict(changes or {}), allow_nan=False)
+            now_said = row.payload.get("connection", {}) | dict(servers or {})
+            added = dict(changes or {}) | ({"connection": now_said} if now_said else {})
+            payload = json.dumps(row.payload | added, allow_nan=False)
             now = time.time()
             update = (
                 "UPDATE jobs SET state = 'queued', message = '', payload = ?, queued = ?, updated = ? WHERE job_id = ?"

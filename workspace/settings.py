@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from workspace.errors import UsageError, unknown
 from workspace.layers import PROFILES, Layer, environment, flatten, origin, part, profile_layer, toml_layer
+from workspace.letters import whole_letters
 
 ROLES = ("scientist", "reviewer", "engineer", "illustrator", "critic")
 DEFAULT_PROFILE = "embedded"
@@ -271,7 +272,7 @@ def load_settings(
         UsageError: If something is wrong, with the file and line or the variable, the key and the nearest name; or if
             ``./studio.toml`` says where briefs and keys go, and ``STUDIO_TRUST_FOLDER`` does not name its folder.
     """
-    cwd = cwd or Path.cwd()
+    cwd = cwd or _here()
     known = known_keys()
     given = {**(overrides or {}), **({"profile": profile} if profile else {})}
     command = Layer.of_dotted({key: value for key, value in given.items() if value is not None}, "command line", cwd)
@@ -281,6 +282,8 @@ def load_settings(
     own = next((layer.path("home") for layer in layers[:2] if "home" in layer.values), Path("~/.studio").expanduser())
     _check_trust(layers[2:], cwd, own)
     home = next((layer.path("home") for layer in layers if "home" in layer.values), Path("~/.studio").expanduser())
+    if whole_letters(str(home)) != str(home):
+        raise UsageError(f"home: the folder's name is not UTF-8: {whole_letters(str(home))!r}", hint="set STUDIO_HOME")
     if home != cwd:
         mine = toml_layer(home / "studio.toml")
         for layer in mine:
@@ -300,6 +303,13 @@ def load_settings(
     settings = _validated(layers, home)
     settings._origins.update(_origins(settings, layers))
     return settings
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working folder has been removed", hint="change to another: cd") from None
 
 
 def _check_trust(layers: list[Layer], cwd: Path, home: Path) -> None:

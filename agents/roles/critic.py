@@ -6,7 +6,7 @@ An answer that is missing is never counted as a yes or a no: the model is asked 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,6 +17,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 from agents.documents import Check, Critique, Verdict
 from agents.experience import shots
 from agents.kit import Kit, wish
+from agents.knowledge import looks
 from agents.roles.scores import rubric, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
@@ -29,6 +30,8 @@ RATINGS = tuple(str(number) for number in range(1, 11))
 WIDE = 10
 """A picture's width in the design's length units."""
 
+_GUESSED = 0.5  # what a pattern that was a free choice adds to a picture's rating
+
 MICROMETRES = {"nanometre": 1e-3, "micrometre": 1.0, "millimetre": 1e3, "centimetre": 1e4}
 
 
@@ -40,11 +43,16 @@ class Asked:
     number: int = 0
 
 
-def questions_about(design: Json, made: Json, target: str) -> dict[str, Asked]:
-    """The yes/no questions about a picture: motifs, palette, the inspirations' features, the target."""
+def questions_about(design: Json, made: Json, target: str, guessed: Collection[str] = ()) -> dict[str, Asked]:
+    """The yes/no questions about a picture: motifs, palette, the inspirations' features, the target.
+
+    Whether it shows a feature as in a source of ``guessed``, of which nobody knows how it looks, is not asked.
+    """
     asked = [(shows(motif), Asked("motif", number)) for number, motif in enumerate(made["motifs"])]
     asked += [(_coloured(made["palette"]), Asked("palette"))]
     for number, source in enumerate(design["inspirations"]):
+        if source["name"] in guessed:
+            continue
         asked += [(f"{_has(source['feature'])} {source['name']}?", Asked("inspiration", number))]
     asked += [(f"Does the picture look like a {target}?", Asked("target"))]
     found: dict[str, Asked] = {}
@@ -53,9 +61,9 @@ def questions_about(design: Json, made: Json, target: str) -> dict[str, Asked]:
     return dict(list(found.items())[:MOST_QUESTIONS])
 
 
-def checklist(design: Json, made: Json, target: str) -> tuple[str, ...]:
+def checklist(design: Json, made: Json, target: str, guessed: Collection[str] = ()) -> tuple[str, ...]:
     """The questions alone, in order."""
-    return tuple(questions_about(design, made, target))
+    return tuple(questions_about(design, made, target, guessed))
 
 
 def critique_examples(made: Json) -> Shots:
@@ -73,11 +81,15 @@ def _has(feature: str) -> str:
 
 @dataclass(frozen=True)
 class Known:
-    """What a question of the checklist asks for, in the names that a critic chooses from for fields of what it sees."""
+    """What a question of the checklist asks for, in the names that a critic chooses from for fields of what it sees.
+
+    ``worth`` is what it adds to the rating where it is seen: half for a pattern that was a free choice.
+    """
 
     name: str
     fields: tuple[str, ...]
     names: frozenset[str]
+    worth: float = 1.0
 
     def in_sight(self, values: Mapping[Any, Any]) -> bool | None:
         """Say whether it is seen; None where what is seen is none of the names."""
@@ -105,11 +117,14 @@ class _Settled(Verdict):
     def _ratings(cls, values: Mapping[Any, Any]) -> tuple[str, ...] | None:
         """The ratings up to the rubric's for the patterns and colours that are seen."""
         seen = {asked: asked.in_sight(values) for asked in cls.known.values()}
-        patterns = [seen[asked] for question, asked in cls.known.items() if question == shows(asked.name)]
+        patterns = [
+            (seen[asked], asked.worth) for question, asked in cls.known.items() if question == shows(asked.name)
+        ]
         colours = [seen[asked] for question, asked in cls.known.items() if question == _coloured(asked.name)]
-        if not patterns or not colours or None in patterns + colours:
+        if not patterns or not colours or None in [*(shown for shown, _ in patterns), *colours]:
             return None
-        return RATINGS[: round(rubric(sum(map(bool, patterns)) / len(patterns), all(colours)))]
+        share = sum(worth for shown, worth in patterns if shown) / len(patterns)
+        return RATINGS[: round(rubric(share, all(colours)))]
 
     @model_validator(mode="after")
     def _follow(self) -> Self:
@@ -152,16 +167,24 @@ def critique_schema(questions: tuple[str, ...], known: tuple[tuple[str, Known], 
     return made
 
 
-def answered_by(questions: Sequence[str], words: Vocabulary) -> tuple[tuple[str, Known], ...]:
+def answered_by(
+    questions: Sequence[str], words: Vocabulary, fitting: Collection[str] | None = None
+) -> tuple[tuple[str, Known], ...]:
     """The questions of a checklist that ask for a pattern or palette of a painter's words, and for which.
 
     A feature counts as the pattern whose own words it is.
+
+    Args:
+        questions: The checklist.
+        words: The painter's words.
+        fitting: The patterns that are known to fit the design's sources; None where all count as such.
     """
     patterns = frozenset(row[0] for row in words.families)
     colours = frozenset(row[0] for row in words.palettes)
     openings = {_coloured(name): Known(name, ("palette",), colours) for name in colours}
     for row in words.families:
-        shown = Known(row[0], ("pattern", "second"), patterns | {"none"})
+        worth = _GUESSED if fitting is not None and row[0] not in fitting else 1.0
+        shown = Known(row[0], ("pattern", "second"), patterns | {"none"}, worth)
         openings |= {shows(row[0]): shown} | {f"{_has(phrase)} ": shown for phrase in row}
     found = (
         (question, [one for start, one in openings.items() if question.startswith(start)]) for question in questions
@@ -173,7 +196,10 @@ def critic(kit: Kit, state: DesignState) -> Json:
     """Look at every picture of the round."""
     number = state["round"]
     pictures = [picture for picture in state["pictures"] if picture["round"] == number]
-    questions = checklist(state["design"], state["prompts"][-1], wish(kit, state).target)
+    names = [source["name"] for source in state["design"]["inspirations"]]
+    words = Vocabulary.of(kit.painter.vocabulary())
+    guessed = [name for name in names if words.families and not words.meant(name, looks)]
+    questions = checklist(state["design"], state["prompts"][-1], wish(kit, state).target, guessed)
     critiques = []
     for place, picture in enumerate(pictures):
         key = f"critic/round-{number}/{place:02d}"
@@ -197,7 +223,8 @@ def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tupl
     examples = critique_examples(state["prompts"][-1])
     words = Vocabulary.of(kit.painter.vocabulary())
     hints = {"checks.question": questions, "fit": RATINGS, **_choices(words)}
-    schema = critique_schema(questions, answered_by(questions, words))
+    fitting = {family for source in state["design"]["inspirations"] for family in words.meant(source["name"], looks)}
+    schema = critique_schema(questions, answered_by(questions, words, fitting))
     verdict = kit.document("critic", key, schema, messages, hints, examples).value
     figures = kit.measure(data, width_of(state["design"])) if kit.measure else None
     return Critique(**dict(verdict), picture=picture["index"], measures=figures).model_dump(mode="json")

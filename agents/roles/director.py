@@ -13,8 +13,10 @@ from agents.roles.illustrator import reworded
 from agents.roles.scientist import rethink
 from agents.roles.scores import latest, score
 from agents.state import DesignState, Json
+from models.filling.text_kinds import SHORT, weight
 from workspace.errors import UsageError
 from workspace.events import Decision, PromptReady
+from workspace.letters import visible, whole_letters
 
 Choice = Literal["repaint", "rethink", "finish"]
 AfterPainting = Literal["illustrator", "painter", "scientist", "__end__"]
@@ -51,8 +53,8 @@ def understood(kind: str, answer: Any) -> Answer:
         value = next(iter(given.values()))
         if "approve" in given and isinstance(value, bool):
             return {"choice": "finish" if value == (kind == "after_critique") else again}
-        if "prompt" in given and isinstance(value, str) and len(value.strip()) >= 10:
-            return {"choice": again, "prompt": value.strip()}
+        if "prompt" in given and isinstance(value, str) and weight(visible(value)) >= SHORT[0]:
+            return {"choice": again, "prompt": whole_letters(value.strip())}
         if "choice" in given and value in (again, "rethink", "finish"):
             return {"choice": value}
     raise UsageError(
@@ -60,6 +62,19 @@ def understood(kind: str, answer: Any) -> Answer:
         hint=f'choices: {{"approve": true|false}}, {{"prompt": "at least ten characters"}}, '
         f'{{"choice": "{again}|rethink|finish"}}',
     )
+
+
+def tried(kit: Kit, state: DesignState, kind: str, answer: Any) -> Answer:
+    """Read a person's answer, and a prompt in it as the painter will.
+
+    Raises:
+        UsageError: It is not understood, or the painter does not take the prompt.
+    """
+    given = understood(kind, answer)
+    if "prompt" in given:
+        made = reworded(state["prompts"][-1], given["prompt"], kit.painter.trigger)
+        kit.painter.spec(made["short"], long_prompt=made["long"], seed=kit.seed, size=kit.size)
+    return given
 
 
 def question(kind: str, state: DesignState) -> Json:

@@ -12,11 +12,12 @@ from pydantic import create_model, field_validator
 from agents.documents import Brief, Inspiration, MaterialDesign
 from agents.experience import fitting, shots
 from agents.kit import Kit, wish
-from agents.knowledge import principles
+from agents.knowledge import looks, principles
 from agents.state import DesignState, Json
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary, contains
 from models.filling.shots import Shots
+from models.filling.text_kinds import MOST_SOURCES
 from workspace.events import DesignReady
 
 
@@ -46,7 +47,7 @@ def engineer(kit: Kit, state: DesignState) -> Json:
         SystemMessage(prompt("engineer")),
         HumanMessage(prompt("engineer_task", brief=brief.text, target=brief.target, inspirations=names, notes=notes)),
     ]
-    required = tuple(name for name in names[:4] if len(name) <= 80)
+    required = tuple(names[:MOST_SOURCES])
     hints = _known(kit, brief, required, notes)
     examples = design_examples(brief.text, names, notes)
 
@@ -77,7 +78,7 @@ def _known(kit: Kit, brief: Brief, names: Sequence[str], notes: Sequence[str]) -
         "properties.unit": [aim.unit for aim in aims],
         "properties.value": [f"{aim.low:g}..{aim.high:g}" for aim in aims],
     }
-    features = [words.feature(name) for name in names]
+    features = [words.feature(name, looks) for name in names]
     if features and all(features):
         hints["inspirations.feature"] = features
     return hints

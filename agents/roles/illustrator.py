@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from agents.documents import ImagePrompt
 from agents.experience import shots
 from agents.kit import Hints, Kit, wish
+from agents.knowledge import looks
 from agents.roles.scores import latest, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
-from agents.vocabulary import Vocabulary, combined, contains
+from agents.vocabulary import SHOWN, Vocabulary, combined, contains
 from models.filling.shots import Shots
 from models.filling.slots import DANGLING
 from workspace.events import PromptReady
@@ -56,8 +57,25 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     made = kit.step(
         "illustrator", key, "Finding the picture", write, kind="prompt", summary=lambda made: str(made["short"])
     )
+    kit.remark(key, _remarks(state["design"], made, words))
     kit.emit(PromptReady(prompt=made, round=number))
     return {"prompts": [made], "change": ""}
+
+
+def _remarks(design: Json, made: Json, words: Vocabulary) -> list[str]:
+    """What a person ought to hear of a first prompt: patterns that nobody knows to fit, and sources not shown."""
+    names = [source["name"] for source in design["inspirations"]]
+    if not words.families or not names:
+        return []
+    guessed = [name for name in names[:SHOWN] if not words.meant(name, looks)]
+    painted = " and ".join(made["motifs"])
+    lines = [
+        f'How "{name}" looks is not known: its pattern ({painted} are painted) is a free choice.' for name in guessed
+    ]
+    if names[SHOWN:]:
+        shown, rest = " and ".join(names[:SHOWN]), ", ".join(names[SHOWN:])
+        lines.append(f"The pictures show {shown}; the design alone draws on {rest}.")
+    return lines
 
 
 def _chosen(kit: Kit, state: DesignState, words: Vocabulary, missed: Sequence[str]) -> dict[str, list[str]]:
@@ -71,7 +89,7 @@ def _chosen(kit: Kit, state: DesignState, words: Vocabulary, missed: Sequence[st
     design, brief = state["design"], wish(kit, state)
     sources = [(source["name"], source["feature"]) for source in design["inspirations"]]
     hints: dict[str, list[str]] = {}
-    motifs = words.motifs(sources, kit.rank)
+    motifs = words.motifs(sources, kit.rank, looks)
     if motifs:
         hints["motifs"] = motifs
     palette = words.palette(f"{state['change']} {brief.text} {design['title']}".strip(), kit.rank)
@@ -202,9 +220,17 @@ def cut(text: str, words: int, characters: int = SHORT_CHARACTERS) -> str:
         if len(" ".join([*kept, part])) > characters:
             break
         kept.append(part)
+    if not kept:  # a script without blanks, or one endless word
+        return _clause(parts[0][:characters])
     while len(kept) > 1 and kept[-1].strip(",.;:").lower() in DANGLING:
         kept.pop()
     return " ".join(kept).rstrip(",;: ")
+
+
+def _clause(text: str) -> str:
+    """A text up to the last mark between its clauses, unless that would lose more than half of it."""
+    ends = [place for place, sign in enumerate(text) if sign in "、，,；;。．.！!？?،؛।"]
+    return text[: ends[-1]] if ends and ends[-1] * 2 >= len(text) else text
 
 
 def reworded(made: Json, text: str, trigger: str | None) -> Json:

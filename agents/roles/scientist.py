@@ -13,18 +13,22 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from agents.documents import Sources
 from agents.kit import Kit, wish
+from agents.knowledge import remarks
 from agents.programs import render
 from agents.state import DesignState, Json, Message, comment
 from agents.templates import prompt
 from agents.vocabulary import Vocabulary
 from models.chat.answers import spoken
+from models.filling.text_kinds import SENTENCE_ENDS
 from workspace.errors import ServiceError
 from workspace.events import Token
+from workspace.letters import whole_letters
 
 
 def scientist(kit: Kit, state: DesignState) -> Json:
     """Answer what the conversation waits for: a colleague's comments, or else the program's next turn."""
     names = state["inspirations"] or _inspirations(kit, state)
+    kit.remark("scientist/sources", remarks(names))
     conversation = state["messages"]
     turn = state["turn"]
     script = render(kit.program, wish(kit, state), names)
@@ -86,7 +90,7 @@ def _answer(kit: Kit, key: str, messages: Sequence[BaseMessage]) -> str:
         if text:
             parts.append(text)
             kit.emit(Token(role="scientist", key=key, text=text))
-    answer = spoken("".join(parts))
+    answer = whole_letters(spoken("".join(parts)))
     if not answer and parts and reason == "length":
         raise ServiceError(
             f"the scientist's model spent all of sampling.max_tokens on reasoning at {key}",
@@ -97,9 +101,12 @@ def _answer(kit: Kit, key: str, messages: Sequence[BaseMessage]) -> str:
     return to_last_sentence(answer) if reason == "length" else answer
 
 
+_ENDS = re.escape("".join(SENTENCE_ENDS))
+
+
 def to_last_sentence(text: str) -> str:
     """The text up to its last sentence end, unless that would lose more than half of it."""
-    ends = [match.end() for match in re.finditer(r"[.!?][\"')\]]*(?=\s|$)", text)]
+    ends = [match.end() for match in re.finditer(rf"[{_ENDS}]+[\"'”’»）)」』\]]*(?=\s|$)|[。！？｡]+[”’」』）]*", text)]
     return text[: ends[-1]] if ends and ends[-1] * 2 >= len(text) else text
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workspace.errors import DataError, StorageError, pydantic_fault
-from workspace.files import disk, publish
+from workspace.files import disk, lock, publish
 
 NAME = "models.lock.json"
 
@@ -82,5 +82,5 @@ def _alone(models: Path) -> Iterator[None]:
         models.mkdir(parents=True, exist_ok=True)
         stream = (models / f".{NAME}.flock").open("w")
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        lock(stream.fileno(), fcntl.LOCK_EX, models / f".{NAME}.flock")
         yield

@@ -157,7 +157,8 @@ class _Work:
         named = {slot.family for slot in self.layout.slots if slot.kind == "name" and slot.item is not None} & set(
             given
         )
-        self.phrases = PhraseMemory(name for family in named for name in given[family] if name.lower() in about)
+        owed = [name for family in named for name in given[family] if name.lower() in about]
+        self.phrases = PhraseMemory(name for name in owed if name.isascii())  # other letters stand in no grammar
         self.listed = {family.partition(".")[0] for family in named}
         open_slots = [slot for slot in self.layout.slots if not self._given(slot, given)]
         families: dict[str, list[Slot]] = {}

@@ -170,6 +170,13 @@ class Painter:
                     f"picture {spec.name()} is specified for model {spec.model} ({spec.model_fingerprint[:12]}), "
                     f"this is {self.settings.model} ({self.model_fingerprint[:12]})"
                 )
+        worn = self.adapter
+        specs = [  # one read from a picture's file names its adapter, not where that lies
+            spec.model_copy(update={"adapter": worn.id})
+            if worn is not None and spec.adapter_fingerprint == worn.fingerprint
+            else spec
+            for spec in specs
+        ]
         easel = self._easel()
         total, done = sum(spec.steps for spec in specs), 0
 

@@ -79,6 +79,12 @@ def studio_version() -> str:
         return "uninstalled"
 
 
+def public_name(name: str) -> str:
+    """What a model or adapter is called in a picture that may go anywhere: a catalogue id, or a path's last part."""
+    path = Path(name).expanduser()
+    return (path.name or path.resolve().name) if path.is_absolute() or name[:1] in ".~" or path.exists() else name
+
+
 def check_side(side: int, name: str = "size") -> int:
     """Return a width or height in pixels.
 
@@ -122,7 +128,7 @@ def make_spec(**fields: object) -> PictureSpec:
 
 
 def write_png(path: Path, image: Image.Image, spec: PictureSpec) -> Published:
-    """Publish a picture as PNG with its specification inside.
+    """Publish a picture as PNG with its specification inside, in which models are named and not where they lie.
 
     Args:
         path: Where it appears, whole or not at all.
@@ -131,6 +137,8 @@ def write_png(path: Path, image: Image.Image, spec: PictureSpec) -> Published:
     """
     from PIL.PngImagePlugin import PngInfo
 
+    adapter = public_name(spec.adapter) if spec.adapter else None
+    spec = spec.model_copy(update={"model": public_name(spec.model), "adapter": adapter})
     info = PngInfo()
     info.add_itxt(SPEC_KEY, spec.canonical())
     info.add_itxt(A1111_KEY, a1111(spec))
@@ -155,7 +163,7 @@ def a1111(spec: PictureSpec) -> str:
         "Version": f"Studio {spec.studio_version}",
     }
     if spec.adapter is not None and spec.adapter_fingerprint is not None:
-        prompt += f" <lora:{Path(spec.adapter).stem if '/' in spec.adapter else spec.adapter}:{spec.adapter_scale:g}>"
+        prompt += f" <lora:{spec.adapter.rpartition('/')[2].removesuffix('.safetensors')}:{spec.adapter_scale:g}>"
         settings["Lora hashes"] = _quoted(f"{spec.adapter}: {spec.adapter_fingerprint[:12]}")
     return f"{prompt}\n" + ", ".join(f"{key}: {value}" for key, value in settings.items())
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from workspace.errors import Unfinished
 from workspace.files import claim
+from workspace.files import lock as lock_file
 from workspace.ledger import Ledger
 
 TRIES = 10  # somebody who looks holds a lock for a moment too
@@ -43,7 +44,7 @@ def held(lock: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock_file(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, lock)
     except BlockingIOError:
         return True
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from workspace.settings import QueueSettings
 
 Listener = Callable[["Event"], None]
+ROOM = 1_000_000
+"""Bytes that a job at work keeps free for its last words."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def at_work(home: Path, row: JobRow, listener: Listener | None = None) -> Iterat
     folder = folder_of(home, row.kind, row.job_id)
     with ledger_of(home) as ledger, EventLog(folder / "events.jsonl", row.job_id, filter(None, [listener])) as log:
         post = Post(home, row, ledger, log)
+        room = _reserve(home, row.job_id)
         state: State = "failed"
         message, code = "an unexpected fault; the traceback has the details", 1
         try:
@@ -111,14 +115,26 @@ def at_work(home: Path, row: JobRow, listener: Listener | None = None) -> Iterat
                 stopped(post, state, message, code)
             raise Interrupted("stopped; what was made is kept") from None
         except StudioError as error:
+            room.unlink(missing_ok=True)
             state = "interrupted" if isinstance(error, (Interrupted, Unfinished)) else "failed"
             with suppress(StudioError):
                 stopped(post, state, str(error), error.exit_code)
             raise
         except BaseException:
+            room.unlink(missing_ok=True)
             with suppress(StudioError):
                 stopped(post, state, message, code)
             raise
+        finally:
+            room.unlink(missing_ok=True)
+
+
+def _reserve(home: Path, job_id: str) -> Path:
+    """Keep a little room on the disk, so that a job which fills it can still say that it did."""
+    path = home / "locks" / f"{job_id}.room"
+    with suppress(OSError), path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, ROOM)
+    return path
 
 
 def stopped(post: Post, state: State, message: str, exit_code: int) -> None:
@@ -129,8 +145,10 @@ def stopped(post: Post, state: State, message: str, exit_code: int) -> None:
     if post.ledger.jobs.job(post.row.job_id).state != "running":
         return
     event = RunStopped if post.row.kind == "design" else JobStopped
-    post.log.emit(event(status=state, message=message, exit_code=exit_code))
-    post.ledger.jobs.set_state(post.row.job_id, state, message)
+    try:
+        post.log.emit(event(status=state, message=message, exit_code=exit_code))
+    finally:  # a disk too full for the log may still have room for a word in the row
+        post.ledger.jobs.set_state(post.row.job_id, state, message)
 
 
 def carry_out(home: Path, row: JobRow, work: Callable[[Post], Any], listener: Listener | None = None) -> Any:

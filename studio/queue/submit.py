@@ -153,7 +153,13 @@ def stop(home: Path, job_id: str) -> bool:
         return interrupt(home, job_id, ledger.jobs.job(job_id).worker)
 
 
-def retry(home: Path, job_id: str, queue: QueueSettings, changes: Mapping[str, Any] | None = None) -> None:
+def retry(
+    home: Path,
+    job_id: str,
+    queue: QueueSettings,
+    changes: Mapping[str, Any] | None = None,
+    connection: Mapping[str, Any] | None = None,
+) -> None:
     """Put a job that ended without its result, or waits, into the queue again; one that is queued stays where it is.
 
     Args:
@@ -161,6 +167,7 @@ def retry(home: Path, job_id: str, queue: QueueSettings, changes: Mapping[str, A
         job_id: Which job.
         queue: How many jobs are carried out at once.
         changes: What to put into its payload, such as an answer.
+        connection: Settings of servers as they are now, by dotted key.
 
     Raises:
         UsageError: It is finished.
@@ -169,7 +176,7 @@ def retry(home: Path, job_id: str, queue: QueueSettings, changes: Mapping[str, A
     with ledger_of(home) as ledger:
         if ledger.jobs.job(job_id).state != "queued":
             with job_claimed(home, job_id):  # nobody works on it, and a dead process's lock goes away
-                ledger.jobs.queue_again(job_id, changes)
+                ledger.jobs.queue_again(job_id, changes, connection)
     start_workers(home, queue)
 
 

@@ -10,22 +10,24 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from studio.queue.claims import job_claimed, ledger_of
 from studio.queue.post import Listener, Post, at_work, in_turn, stopped
 from studio.runs.assemble import assemble
 from studio.runs.folder import write_documents, write_manifest
 from studio.runs.record import Design, open_folder, open_run, row_of, seconds_of
-from studio.runs.request import DesignOptions, Prepared, prepare, recorded
+from studio.runs.request import DesignOptions, Prepared, prepare, recorded, renewed
 from workspace.errors import Unfinished, UsageError
-from workspace.event_log import read
+from workspace.event_log import read_good
 from workspace.events import RunFinished, RunStarted
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from agents.documents import Brief
+    from agents.kit import Kit
+    from agents.state import DesignState
     from workspace.jobs import JobRow
     from workspace.ledger import RunRow
     from workspace.settings import QueueSettings, Settings
@@ -70,6 +72,7 @@ def execute(
     queue: QueueSettings,
     *,
     answers: Mapping[str, Any] | None = None,
+    connection: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
 ) -> Design:
     """Carry a run on in this process to its end, its next question, or a fault.
@@ -79,6 +82,7 @@ def execute(
         home: STUDIO_HOME; everything else comes from the run's record.
         queue: How many jobs are carried out at once.
         answers: A person's answer, if the run waits for one.
+        connection: Settings of servers that go before the record's, see `studio.runs.request.connection`.
         listener: Called with every event.
 
     Raises:
@@ -93,7 +97,7 @@ def execute(
             row = ledger.run(run_id)
             if row.status == "finished":
                 return open_run(run_id, home)
-            ledger.jobs.queue_again(run_id, {"answers": dict(answers) if answers else None})
+            ledger.jobs.queue_again(run_id, {"answers": dict(answers) if answers else None}, connection)
         settings = recorded(row.settings["settings"], home).model_copy(update={"queue": queue})
         return execute_held(Prepared(run_id, settings), listener)
 
@@ -110,7 +114,7 @@ def carry_on(home: Path, row: JobRow, listener: Listener | None = None) -> None:
     """Carry on a run that was begun: held, placed and marked as running by this process."""
     with at_work(home, row, listener) as post:
         run = post.ledger.run(row.job_id)
-        settings = recorded(run.settings["settings"], home)
+        settings = recorded(renewed(run.settings["settings"], row.payload.get("connection", {})), home)
         _invoke(Work(post, run, settings, open_folder(home, run)), row.payload.get("answers"))
 
 
@@ -132,8 +136,9 @@ def _through_graph(
     from models.chat.tracing import trace
 
     trace(work.settings.tracing.langsmith)
-    graph = build_graph(assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder), saver)
-    graph.invoke(_entry(graph, config, work, answers, resumed), config, durability=DURABILITY)
+    kit = assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder)
+    graph = build_graph(kit, saver)
+    graph.invoke(_entry(graph, config, work, kit, answers, resumed), config, durability=DURABILITY)
     found = graph.get_state(config)
     state = dict(found.values)
     write_documents(work.folder, state)
@@ -143,33 +148,33 @@ def _through_graph(
         _finish(work, state)
 
 
-def _questions(graph: Any, config: RunnableConfig) -> list[Any]:
-    return list(graph.get_state(config).interrupts)
-
-
-def _entry(graph: Any, config: RunnableConfig, work: Work, answers: Mapping[str, Any] | None, resumed: bool) -> Any:
+def _entry(
+    graph: Any, config: RunnableConfig, work: Work, kit: Kit, answers: Mapping[str, Any] | None, resumed: bool
+) -> Any:
     """What the graph is given: the brief at first, an answer to an open question, or nothing to go on."""
     from agents.documents import Brief
     from agents.state import initial_state
 
     if not resumed:
         return initial_state(Brief.model_validate(work.row.brief))
-    open_questions = _questions(graph, config)
-    if not open_questions:
+    found = graph.get_state(config)
+    if not found.interrupts:
         if answers:
-            raise UsageError(f"run {work.row.run_id} asks nothing just now", hint="resume it without an answer")
+            message = f"run {work.row.run_id} asks nothing just now"
+            stopped(work.post, "interrupted", message, UsageError.exit_code)
+            raise UsageError(message, hint="resume it without an answer")
         return None
-    return _answer(work, open_questions[0], answers)
+    return _answer(work, kit, cast("DesignState", dict(found.values)), found.interrupts[0], answers)
 
 
-def _answer(work: Work, question: Any, answers: Mapping[str, Any] | None) -> Any:
-    """The answer to the open question, kept in the ledger as soon as it is given; ``None`` if there is none yet."""
-    from agents.roles.director import understood
+def _answer(work: Work, kit: Kit, state: DesignState, question: Any, answers: Mapping[str, Any] | None) -> Any:
+    """The answer to the open question, kept in the ledger once it is known to work; ``None`` if there is none yet."""
+    from agents.roles.director import tried
 
     run_id, key = work.row.run_id, f"answer/{question.id}"
     if answers:
         try:
-            understood(question.value["kind"], dict(answers))
+            tried(kit, state, question.value["kind"], dict(answers))
         except UsageError as error:  # an answer that is none: the run still waits
             stopped(work.post, "waiting", WAITS, error.exit_code)
             raise
@@ -185,7 +190,7 @@ def _finish(work: Work, state: Json) -> None:
     run_id = work.row.run_id
     if not state.get("design") or not (state.get("pictures") or state.get("decisions")):
         raise Unfinished(f"run {run_id} ended without a design and pictures", hint=f"studio resume {run_id}")
-    seconds = seconds_of(read(work.folder / "events.jsonl"))
+    seconds = seconds_of(read_good(work.folder / "events.jsonl")[0])
     work.post.log.emit(RunFinished(folder=str(work.folder), seconds=round(seconds, 3)))
     work.post.log.close()
     write_manifest(work.folder, work.row, work.settings, work.post.ledger, state, seconds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from studio.runs.record import json_bytes
 from workspace.errors import masked
 from workspace.files import hashes, publish, publish_all
+from workspace.letters import whole_letters
 
 if TYPE_CHECKING:
     from workspace.ledger import Ledger, RunRow
@@ -30,7 +31,7 @@ def conversation(messages: list[Json]) -> str:
 def write_documents(folder: Path, state: Json) -> None:
     """Publish what the state holds so far: the conversation, and the documents that exist."""
     contents: dict[str, bytes] = {
-        "conversation.md": conversation(state.get("messages") or []).encode(),
+        "conversation.md": whole_letters(conversation(state.get("messages") or [])).encode(),
         "prompts.json": json_bytes(state.get("prompts") or []),
         "critiques.json": json_bytes(state.get("critiques") or []),
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from studio.queue.claims import ledger_of, true_state
 from workspace.errors import DataError, UsageError, one_line, pydantic_fault, unknown
 from workspace.files import publish, read_inside
+from workspace.letters import whole_data
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -101,7 +102,7 @@ def folder_of(home: Path, run_id: str) -> Path:
 
 def json_bytes(data: Any) -> bytes:
     """Write plain data the one way all of a run's JSON files are written."""
-    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(whole_data(data), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def open_folder(home: Path, row: RunRow) -> Path:
@@ -154,14 +155,13 @@ def summaries(home: Path, limit: int = 50) -> list[RunSummary]:
 
 
 def seconds_of(events: list[Event]) -> float:
-    """Add up how long each session of a run lasted, from its events."""
-    total, start, last = 0.0, None, 0.0
+    """Add up how long each session of a run lasted, from its events; a clock that goes back takes nothing away."""
+    total, last = 0.0, None
     for event in events:
-        if event.type == "run_started":
-            total += 0.0 if start is None else last - start
-            start = event.at
+        if last is not None and event.type != "run_started":
+            total += max(0.0, event.at - last)
         last = event.at
-    return total + (0.0 if start is None else last - start)
+    return total
 
 
 def _read_json(path: Path) -> Any:
@@ -244,6 +244,10 @@ def _prompt(data: Any) -> ImagePrompt:
     return ImagePrompt.model_construct(**data)
 
 
+def _unread(log: Path, count: int) -> str:
+    return f"lines of {log.name} that cannot be read and are left out: {count}" if count else ""
+
+
 def open_run(run_id: str, home: Path) -> Design:
     """Read a run as it stands, finished or not.
 
@@ -260,13 +264,13 @@ def open_run(run_id: str, home: Path) -> Design:
 
 def _opened(row: RunRow, home: Path) -> Design:
     from agents.documents import Critique, MaterialDesign
-    from workspace.event_log import read
+    from workspace.event_log import read_good
 
     run_id, folder = row.run_id, folder_of(home, row.run_id)
     log = folder / "events.jsonl"
     if log.is_symlink():
         raise DataError(f"{log} is a link; only what lies in {folder} is read")
-    events = read(log) if log.is_file() else []
+    events, unread = read_good(log) if log.is_file() else ([], 0)
     made = _made(events)
     manifest = _read_json(folder / "manifest.json") or {}
     design = _read_json(folder / "design.json") or made.design
@@ -285,6 +289,6 @@ def _opened(row: RunRow, home: Path) -> Design:
         seconds=float(manifest.get("seconds", seconds_of(events))),
         seed=row.seed,
         best=manifest.get("best"),
-        message=row.message,
+        message="; ".join(filter(None, [row.message, _unread(log, unread)])),
         question=made.question if status == "waiting" else None,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.runs.record import folder_of, row_of
+from studio.runs.record import folder_of, open_run, row_of
 from workspace.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def replay(run_id: str, home: Path, queue: QueueSettings, *, listener: Callable[
     if row.status != "finished":
         raise UsageError(f"run {run_id} is {row.status}, not finished", hint=f"studio resume {run_id}")
     record = row.settings
+    answers = _manifest(home, row).get("answers", [])
+    open_run(run_id, home)  # what cannot be compared is told before all is made anew
+    _bytes(folder_of(home, run_id))
     with ExitStack() as hold:
         again = enter(
             Brief.model_validate(row.brief),
@@ -80,7 +83,7 @@ def replay(run_id: str, home: Path, queue: QueueSettings, *, listener: Callable[
             hold=hold,
         )
         made = execute_held(again, listener)
-    for answer in _manifest(home, row).get("answers", []):
+    for answer in answers:
         if made.status == "waiting":
             made = execute(again.run_id, home, queue, answers=answer, listener=listener)
     return _compare(home, row, made)
@@ -98,8 +101,6 @@ def _manifest(home: Path, row: RunRow) -> dict[str, Any]:
 
 
 def _compare(home: Path, row: RunRow, made: Design) -> Replay:
-    from studio.runs.record import open_run
-
     before = open_run(row.run_id, home)
     now = {image.path.name: image for image in made.images}
     pictures = [

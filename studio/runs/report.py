@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.runs.deliver import deliver, is_stream
 from studio.runs.figures import figures_line, numeral
 from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
 from workspace.errors import DataError, UsageError, one_line, unknown
-from workspace.files import publish, read_inside
+from workspace.files import read_inside
 
 if TYPE_CHECKING:
     from agents.documents import MaterialDesign
@@ -30,18 +31,19 @@ def export(run_id: str, format: str, home: Path, target: Path | None = None) -> 
         run_id: Which run.
         format: ``md``, ``json`` or ``zip``.
         home: STUDIO_HOME.
-        target: The file; ``RUN.<format>`` in the working directory by default.
+        target: The file, ``RUN.<format>`` in the working directory by default; ``-`` or a pipe is written to as it is.
     """
     if format not in FORMATS:
         raise UsageError(unknown("format", format, FORMATS))
     row = row_of(home, run_id)
     if state_of(home, row) in ("running", "queued"):
         raise UsageError(f"run {run_id} is still {row.status}; export it when it has ended")
-    path = (target or Path(f"{run_id}.{format}")).absolute()
+    path = target or Path(f"{run_id}.{format}")
+    path = path if is_stream(path) and not path.is_dir() else path.absolute()
     if path.is_dir():
         path = path / f"{run_id}.{format}"
     write = {"md": _markdown, "json": _json, "zip": _zip}[format]
-    publish(path, write(open_run(run_id, home)))
+    deliver(path, write(open_run(run_id, home)))
     return path
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.filling.text_kinds import MOST_SOURCES, Name
 from studio.queue.claims import job_claimed, ledger_of
 from studio.queue.submit import check_room, new_id
 from workspace.errors import UsageError, pydantic_fault
+from workspace.layers import origin
+from workspace.letters import visible, whole_letters
 from workspace.options import overrides, setting
 
 if TYPE_CHECKING:
@@ -25,19 +29,19 @@ SEED_LIMIT = 2**31
 NOT_RECORDED = {"home", "queue"}
 """Settings of a machine, not of a run."""
 
+_CONNECTION = frozenset({"server", "api_key_env", "timeout", "retries", "max_bytes", "max_tokens"})
+
 
 class DesignOptions(BaseModel):
     """The options of a design; what is not given is the profile's choice."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    inspirations: Sequence[Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=120)]] = (
-        Field(
-            (),
-            max_length=6,
-            description="A biological material to draw on; may be given up to six times",
-            json_schema_extra={"option": "--inspiration"},
-        )
+    inspirations: Sequence[Name] = Field(
+        (),
+        max_length=MOST_SOURCES,
+        description="A biological material to draw on; may be given up to six times",
+        json_schema_extra={"option": "--inspiration"},
     )
     program: str | None = setting("flow.program")
     images: int | None = setting("flow.images")
@@ -84,6 +88,48 @@ def recorded(data: dict[str, Any], home: Path) -> Settings:
         raise UsageError(pydantic_fault(error, Settings)) from error
 
 
+def connection(settings: Settings) -> dict[str, Any]:
+    """The settings of servers that somebody has set by hand by now: where they are, their keys, patience and limits.
+
+    A run goes on with these; what a profile says, and all other settings, are the run's record.
+    """
+    return {
+        key: value
+        for key, value in dotted(settings.model_dump(mode="json", include={"chat", "vision", "roles", "sampling"}))
+        if key.rpartition(".")[2] in _CONNECTION
+        and not settings.origins.get(key, "default").startswith(("default", "profile "))
+    }
+
+
+def dotted(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested settings by dotted key."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from dotted(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def renewed(data: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's recorded settings with those of servers as they are now; a recorded key does not go to another server."""
+    made = copy.deepcopy(data)
+    for key, value in changes.items():
+        section, _, name = key.rpartition(".")
+        before = _part(made, section).get("server")
+        if name == "server" and value and before and origin(value) != origin(before):
+            _part(made, section)["api_key_env"] = None
+    for key, value in changes.items():
+        section, _, name = key.rpartition(".")
+        _part(made, section)[name] = value
+    return made
+
+
+def _part(data: dict[str, Any], section: str) -> dict[str, Any]:
+    for name in section.split("."):
+        data = data.setdefault(name, {})
+    return data
+
+
 def _rooted(data: dict[str, Any]) -> dict[str, Any]:
     """Make the paths of local model folders absolute: a run may be resumed from another folder."""
     from models.catalogue.table import MODELS
@@ -101,8 +147,10 @@ def _document(brief: str | Brief, options: DesignOptions, program: Program) -> B
 
     if not isinstance(brief, str):
         return brief
-    if not brief.strip():
+    if not visible(brief):
         raise UsageError("the brief is empty; say what to design")
+    if whole_letters(brief) != brief:
+        raise UsageError("the brief is not UTF-8 text", hint="set the terminal to UTF-8, or give the brief on stdin: -")
     wanted: dict[str, Any] = {"text": brief, "inspirations": list(options.inspirations)}
     if program.target:
         wanted["target"] = program.target

@@ -9,11 +9,12 @@ from ui.pages.desk import PIECES, Desk, Sheet
 from ui.pages.door import Door
 
 TICK = 0.5
+STILL = 4.0  # seconds between two looks at a run that stands still: another page or a terminal may go on with it
 
 
 IDEAS = (
     ("Impact-proof panel", "A light panel that stops cracks from an impact", "nacre, spider silk"),
-    ("Breathing facade", "A facade skin that opens when the air is humid", "pine cone, leaf stomata"),
+    ("Breathing facade", "A facade skin that opens when the air is humid", "pine cone, wheat awn"),
     ("Bone-like filter", "A stiff, porous filter that can be washed and used again", "trabecular bone, diatom"),
 )
 """Ideas to begin with: what the button says, the brief, the inspirations."""
@@ -79,7 +80,7 @@ def _writer(gr: Any, names: list[str]) -> Callable[[Sheet], list[Any]]:
         updates: dict[str, Any] = {"error": sheet.error}
         if sheet.run_id is not None:
             updates |= sheet.pieces
-            updates |= {"run": sheet.run_id, "shown": sheet.shown, "timer": gr.update(active=sheet.running)}
+            updates |= {"run": sheet.run_id, "shown": sheet.shown, "timer": _clock(gr, sheet)}
             stop = gr.update(visible=sheet.running)
             if sheet.stopping is not None:
                 word = "Stopping …" if sheet.stopping else "Stop"
@@ -95,6 +96,11 @@ def _writer(gr: Any, names: list[str]) -> Callable[[Sheet], list[Any]]:
     return write
 
 
+def _clock(gr: Any, sheet: Sheet) -> Any:
+    """How often the page asks: often while a run goes on, seldom while it stands still, not once it is finished."""
+    return gr.update(active=sheet.running or sheet.resumable, value=TICK if sheet.running else STILL)
+
+
 def wire(gr: Any, page: Any, made: dict[str, Any], desk: Desk) -> None:
     """Connect what people do, and the clock, to the desk."""
     names = [*PIECES, "run", "shown", "error", "timer", "stop", "resume", "design", "brief", "inspirations"]
@@ -105,20 +111,20 @@ def wire(gr: Any, page: Any, made: dict[str, Any], desk: Desk) -> None:
     # Plain requests: an answer lost on a queue's stream would leave the clock waiting for it forever.
     quiet = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private", "queue": False}
 
-    def opened(run_id: str) -> list[Any]:
-        return write(desk.open(run_id))
+    def opened(run_id: str | None) -> list[Any]:
+        return write(desk.open(run_id or ""))
 
-    def began(*values: Any) -> list[Any]:
-        return write(desk.begin(*values))
+    def began(brief: str | None, inspirations: str | None, program: str, *numbers: Any) -> list[Any]:
+        return write(desk.begin(brief or "", inspirations or "", program or "", *numbers))
 
-    def ticked(run_id: str, shown: Mapping[str, str]) -> list[Any]:
-        return write(desk.tick(run_id, shown))
+    def ticked(run_id: str | None, shown: Mapping[str, str] | None) -> list[Any]:
+        return write(desk.tick(run_id or "", shown or {}))
 
-    def stopped(run_id: str, shown: Mapping[str, str]) -> list[Any]:
-        return write(desk.stop(run_id, shown))
+    def stopped(run_id: str | None, shown: Mapping[str, str] | None) -> list[Any]:
+        return write(desk.stop(run_id or "", shown or {}))
 
-    def resumed(run_id: str, shown: Mapping[str, str]) -> list[Any]:
-        return write(desk.resume(run_id, shown))
+    def resumed(run_id: str | None, shown: Mapping[str, str] | None) -> list[Any]:
+        return write(desk.resume(run_id or "", shown or {}))
 
     page.load(opened, inputs=[made["run"]], js="() => studioRun()", **quiet)
     made["timer"].tick(ticked, inputs=held, **quiet)

@@ -57,7 +57,7 @@ class Sheet:
 
 def split(text: str) -> list[str]:
     """Split inspirations at commas, semicolons and line ends."""
-    return [name for part in re.split(r"[,;\n]", text) if (name := part.strip())]
+    return [name for part in re.split(r"[,;\n、，；،؛]", text) if (name := part.strip())]
 
 
 def whole(name: str, value: float | str | None) -> int | None:
@@ -134,9 +134,23 @@ class Desk:
         try:
             if not self._observer.follows(run_id):
                 self._known(run_id)
+            self._look_again(run_id)
             return self._sheet(run_id, shown)
         except StudioError as error:
             return self._blank(parts.error(error.message))
+
+    def _look_again(self, run_id: str) -> None:
+        """Follow a run anew that stood still here, if somebody went on with it elsewhere."""
+        if self._observer.watches(run_id):
+            return
+        view = self._observer.view(run_id)
+        if view.status not in STOPPED:
+            return
+        found = self._known(run_id)
+        asked = (found.question or {}).get("text", view.question)
+        if (found.status, len(found.images), asked) != (view.status, len(view.pictures), view.question):
+            self._observer.attach(run_id)
+            self._observer.settle(run_id, SETTLE)
 
     def stop(self, run_id: str, shown: Mapping[str, str]) -> Sheet:
         """Somebody pressed Stop; the run itself tells when it has stopped."""

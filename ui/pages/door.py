@@ -60,6 +60,7 @@ class FrontDoor:
     def __init__(self, settings: Settings | None = None) -> None:
         from workspace.settings import load_settings
 
+        self._given = settings
         self._settings = load_settings() if settings is None else settings
 
     def choices(self) -> Choices:
@@ -90,4 +91,4 @@ class FrontDoor:
 
     def go_on(self, run_id: str) -> None:
         """Queue a stopped run again."""
-        studio.retry_job(run_id, settings=self._settings)
+        studio.retry_job(run_id, settings=self._given)  # what is not given is read anew

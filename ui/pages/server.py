@@ -20,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 
+from ui.pages.calls import POSTS, Calls
 from workspace.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def _is_address(name: str) -> bool:
 class Fence:
     """Lets in what belongs to this page alone, and adds the headers that keep the page to this address."""
 
-    def __init__(self, app: ASGIApp, names: frozenset[str] = LOCAL) -> None:
-        self._app, self._names = app, names
+    def __init__(self, app: ASGIApp, names: frozenset[str] = LOCAL, calls: Calls | None = None) -> None:
+        self._app, self._names, self._calls = app, names, calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, if it may, and add the headers to what comes back."""
@@ -121,18 +122,44 @@ class Fence:
                 return
             await answer(scope, receive, fenced)
             return
+        if self._calls and scope.get("method") == "POST" and POSTS.match(scope["path"]):
+            body = await _body(receive)
+            if (wrong := self._calls.fault(scope["path"], body)) is not None:
+                await PlainTextResponse(wrong[1], wrong[0])(scope, receive, fenced)
+                return
+            receive = _again(body, receive)
         await self._app(scope, receive, fenced)
 
 
-def gallery(find: Callable[[str, str], bytes | None], names: Iterable[str] = ()) -> FastAPI:
+async def _body(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """What gives a request's body once more, and then goes on with the connection."""
+    left = [body]
+
+    async def once_more() -> Message:
+        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
+
+    return once_more
+
+
+def gallery(find: Callable[[str, str], bytes | None], names: Iterable[str] = (), calls: Calls | None = None) -> FastAPI:
     """Make an application with the one route that serves pictures.
 
     Args:
         find: Gives a picture's PNG file for a run's id and the picture's name, or nothing.
         names: What this machine may be called, beside its addresses and ``localhost``.
+        calls: What calls of the page look like; others are refused.
     """
     app = FastAPI(title="Studio", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Fence, names=LOCAL | {name.lower() for name in names})
+    app.add_middleware(Fence, names=LOCAL | {name.lower() for name in names}, calls=calls)
 
     @app.get("/pictures/{run_id}/{name}", response_model=None)
     def picture(run_id: str, name: str) -> Response:

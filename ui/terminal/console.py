@@ -10,8 +10,10 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from workspace.letters import whole_data
+
 # What a terminal would obey: all control characters but line feed and tab.
-_OBEYED = {code: "\ufffd" for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"}
+_OBEYED = {code: "\ufffd" for code in [*range(32), *range(127, 160), *range(0xD800, 0xE000)] if chr(code) not in "\n\t"}
 _IN_JSON = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
@@ -43,7 +45,7 @@ def consoles() -> tuple[Console, Console]:
 
 def print_json(data: Any) -> None:
     """Print one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False).translate(_IN_JSON) + "\n")
+    sys.stdout.write(json.dumps(whole_data(data), ensure_ascii=False).translate(_IN_JSON) + "\n")
     sys.stdout.flush()
 
 

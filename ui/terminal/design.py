@@ -14,7 +14,7 @@ from ui.terminal.console import Session, consoles, print_json
 from ui.terminal.follow import follow, interactive, leave, submitted
 from ui.terminal.generate import Asked, Command
 from ui.terminal.live import view
-from workspace.errors import UsageError
+from workspace.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from workspace.events import Event
@@ -71,13 +71,27 @@ COMMANDS = {
 
 def design(asked: Asked) -> None:
     """Queue a design, follow it, answer its questions if a person is there, and show the result."""
-    text = sys.stdin.read(100_000) if asked.subject == "-" else asked.subject
+    text = _from_stdin() if asked.subject == "-" else asked.subject
     options = asked.options
     run_id = asked.verb.queue(text, options)
     if asked.detach:
         submitted(run_id, asked.as_json)
         return
     _to_the_end(run_id, asked.as_json, options.ask and interactive(asked.as_json))
+
+
+def _from_stdin() -> str:
+    """The brief on stdin.
+
+    Raises:
+        DataError: It is no UTF-8 text.
+    """
+    data = sys.stdin.buffer.read(400_000)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wrong = f"byte 0x{data[error.start]:02x} at position {error.start + 1}"
+        raise DataError(f"the brief on stdin is not UTF-8 text: {wrong}", hint="iconv -t UTF-8 turns it") from None
 
 
 def resume(asked: Asked) -> None:
@@ -171,5 +185,8 @@ def _noting(show_event: Callable[[Event], Any]) -> Callable[[Event], None]:
 
 def export(asked: Asked) -> None:
     """Write a run as one file and say where it is."""
+    from studio.runs.deliver import is_stream
+
     path = asked.verb(asked.subject, **asked.given)
-    consoles()[0].print(str(path), soft_wrap=True, markup=False)
+    out, aside = consoles()
+    (aside if is_stream(path) else out).print(str(path), soft_wrap=True, markup=False)

@@ -22,7 +22,7 @@ from training.embedded.microstructures.families import Rng
 from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES
 from training.embedded.writer.branches import Piece, Tree
 from training.embedded.writer.data import HELD_OUT, pattern, tables
-from workspace.atlas import atlas
+from workspace.atlas.table import atlas
 
 NONE = "none"
 GRADIENTS = {"none": "even", "linear": "to one side", "radial": "to the centre"}

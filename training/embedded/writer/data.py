@@ -22,7 +22,7 @@ import numpy as np
 from agents.experience import quantities
 from training.embedded.microstructures.families import Rng
 from training.embedded.microstructures.wordings import FAMILIES, PALETTES
-from workspace.atlas import Material, atlas
+from workspace.atlas.table import Material, atlas
 from workspace.files import publish
 
 TABLES = Path(__file__).with_name("tables")

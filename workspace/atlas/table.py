@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from workspace.errors import DataError, UsageError, pydantic_fault, unknown
 
-ENTRIES = Path(__file__).with_name("atlas_entries")
+ENTRIES = Path(__file__).parents[1] / "atlas_entries"
 
 Group = Literal[
     "silk", "fibre", "mineral", "shell", "bone", "horn", "skin", "insect", "plant", "wood", "microbe", "marine",

@@ -1,0 +1,1 @@
+"""The atlas of biological materials: its entries, and which of them a name means."""

@@ -1,0 +1,46 @@
+"""Letters of any script: what can be seen, what no file can hold, names made comparable."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_UNSEEN = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")  # fillers: letters and marks in name alone
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """What of a text can be seen: no blanks, no characters of zero width, no fillers, no control characters."""
+    return "".join(sign for sign in text if unicodedata.category(sign)[0] not in "ZC" and sign not in _UNSEEN)
+
+
+def whole_letters(text: str) -> str:
+    """A text in which halves of a surrogate pair are one letter, and a lone one, which no file can hold, U+FFFD."""
+    if not _HALF.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def whole_data(data: object) -> object:
+    """Plain data, each of its texts with `whole_letters`."""
+    if isinstance(data, str):
+        return whole_letters(data)
+    if isinstance(data, dict):
+        return {whole_data(key): whole_data(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [whole_data(value) for value in data]
+    return data
+
+
+def folded(text: str) -> str:
+    """A name made comparable: no case, no accents, one form of every letter, its words with one blank between."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    kept = "".join(sign for sign in apart if unicodedata.category(sign) not in ("Mn", "Cf"))
+    return " ".join(re.findall(r"[^\W_]+", kept.casefold()))
+
+
+def singular(word: str) -> str:
+    """An English word of small letters without its plural ending."""
+    if word.endswith("ves") and len(word) > 4:
+        return word[:-3] + "f"
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
