@@ -6,14 +6,17 @@ Several texts at once are the matter of ``forks``.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.decoder.fast_path import State, Way, way_of
 from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
+from models.decoder.trial import try_out
 from workspace.errors import DataError, ServiceError, one_line
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Engine:
         config = model.config.get_text_config()
         self.context: int = getattr(config, "max_position_embeddings", None) or 2048
         self.vocabulary: int = config.vocab_size
+        self.way = way_of(model, self.context)
         self.stops = self._stop_ids()
         self._special = tuple(tokenizer.all_special_tokens) + tuple(
             token.content for token in tokenizer.added_tokens_decoder.values() if token.special
@@ -91,10 +95,13 @@ class Engine:
             model = model.to(place).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as fault:
             raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
-        share_prefixes(model)
-        if dtype != "float32":
+        llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+        if llm.way is Way.PLAIN:
+            share_prefixes(model)
+        if llm.way is not Way.OWN and dtype != "float32":
             quicken(model, tokenizer(_USUAL, add_special_tokens=False)["input_ids"])
-        return cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+        try_out(llm)
+        return llm
 
     @cached_property
     def stepper(self) -> Stepper | None:
@@ -153,27 +160,50 @@ class Tape:
 
         self.engine = engine
         self.ids: list[int] = []
-        self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
+        self.cache: Any = DynamicCache()  # told of no windows, it keeps every key
+        self.state = State(engine.model) if engine.way is Way.OWN else None
         self._room: Room | None = None
 
     def read(self, ids: Sequence[int]) -> torch.Tensor:
         """Read more tokens and return the logits after the last one, as float32."""
+        if len(ids) == 1 and self.ids and self.engine.stepper is not None:
+            self.ids.extend(ids)
+            return self._step(self.engine.stepper)
+        return self._read(ids, 1)[-1]
+
+    def read_all(self, ids: Sequence[int]) -> torch.Tensor:
+        """Read more tokens and return the logits after each of them, (tokens, words), as float32."""
+        return self._read(ids, len(ids))
+
+    def _read(self, ids: Sequence[int], kept: int) -> torch.Tensor:
         import torch
 
         self.ids.extend(ids)
-        if len(ids) == 1 < len(self.ids) and self.engine.stepper is not None:
-            return self._step(self.engine.stepper)
+        if self.state is not None:
+            return self.state.read(self.ids, len(ids))
         with torch.inference_mode():
             inputs = torch.tensor([list(ids)], device=self.engine.model.device)
-            out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
-        logits: torch.Tensor = out.logits[0, -1].float().cpu()
+            out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=kept)
+        logits: torch.Tensor = out.logits[0, -kept:].float().cpu()
         return logits
+
+    def copy(self) -> Tape:
+        """A tape of the same tokens, to be read on from by itself."""
+        other = Tape(self.engine)
+        other.ids = list(self.ids)
+        if self.state is not None:
+            other.state = self.state.copy()
+        else:
+            other.cache = copy.deepcopy(self.cache)
+        return other
 
     def look(self, states: torch.Tensor) -> None:
         """Read what stands for a picture, (tokens, width); its tokens' ids are those of padding."""
         import torch
 
         model = self.engine.model
+        if self.state is not None:
+            raise DataError(f"{self.engine.name} keeps a state of its own kind and cannot see pictures")
         self.ids.extend([min(self.engine.stops)] * len(states))
         with torch.inference_mode():
             seen = states[None].to(device=model.device, dtype=model.dtype)
@@ -189,7 +219,8 @@ class Tape:
     def rewind(self, length: int) -> None:
         """Forget all tokens after the first ``length``."""
         if length < len(self.ids):
-            self.cache.crop(length - len(self.ids))
+            if self.state is None:
+                self.cache.crop(length - len(self.ids))
             del self.ids[length:]
 
     def seek(self, ids: Sequence[int]) -> torch.Tensor:
