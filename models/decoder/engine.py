@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.decoder.chat_template import ChatTemplate
 from models.decoder.fast_path import State, Way, way_of
 from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
 from models.decoder.trial import try_out
 from workspace.errors import DataError, ServiceError, one_line
+from workspace.foreign import check_count, check_loaded, reading
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +54,7 @@ class Engine:
         self.vocabulary: int = config.vocab_size
         self.way = way_of(model, self.context)
         self.stops = self._stop_ids()
+        self.template = ChatTemplate(tokenizer.get_chat_template(), tokenizer.special_tokens_map, name)
         self._special = tuple(tokenizer.all_special_tokens) + tuple(
             token.content for token in tokenizer.added_tokens_decoder.values() if token.special
         )
@@ -72,21 +76,11 @@ class Engine:
             DataError: The folder does not hold a readable chat model, or the adapter does not fit it.
         """
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
 
         from models.decoder.quick_linear import quicken
 
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        logging.disable_progress_bar()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=_dtype(dtype, place), local_files_only=True, use_safetensors=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
-            raise DataError(f"cannot read a chat model in {folder}: {one_line(fault)}") from fault
+        model, tokenizer = _read(folder, _dtype(dtype, place))
         if not tokenizer.chat_template:
             raise DataError(f"the model in {folder} has no chat template; a chat or instruct model is needed")
         if adapter is not None:
@@ -120,17 +114,13 @@ class Engine:
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> str:
         """Render messages by the model's chat template, up to where the assistant's answer begins."""
-        turns: list[dict[str, str]] = []
+        turns = []
         for message in messages:
             content = message["content"]
             for token in self._special:
                 content = content.replace(token, " ")
-            if turns and turns[-1]["role"] == message["role"]:
-                turns[-1]["content"] += "\n\n" + content
-            else:
-                turns.append({"role": message["role"], "content": content})
-        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return text
+            turns.append({"role": message["role"], "content": content})
+        return self.template.render(turns)
 
     def encode(self, text: str) -> list[int]:
         """Turn text that may hold special tokens into token ids; nothing is added."""
@@ -272,6 +262,43 @@ def pick(
         before = chances.cumsum(-1) - chances
         chances = chances.masked_fill(before >= top_p, 0.0)
     return int(places[torch.multinomial(chances, 1, generator=generator)])
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep transformers' tables of weights and bars to itself; what is wrong with weights is said in one line."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _read(folder: Path, dtype: Any) -> tuple[Any, Any]:
+    """The model and the tokenizer in a folder, held against what its files can hold before memory is taken."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    with reading(f"a chat model in {folder}"), _hushed():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        check_count(folder, sum(part.numel() for part in empty.parameters()))
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    check_loaded(found, folder)
+    return model, tokenizer
 
 
 def _dtype(name: str, device: str) -> Any:

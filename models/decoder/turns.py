@@ -30,14 +30,20 @@ def without_system(turns: Sequence[Turn]) -> list[Turn]:
     return rest
 
 
-def alternating(turns: Sequence[Turn]) -> list[Turn]:
-    """Join neighbouring turns of one role; a user's turn asks to go on where the assistant would speak first."""
+def neighbours_joined(turns: Sequence[Turn]) -> list[Turn]:
+    """Join neighbouring turns of one role."""
     found: list[Turn] = []
     for turn in turns:
         if found and found[-1]["role"] == turn["role"]:
             found[-1]["content"] = joined(found[-1]["content"], turn["content"])
         else:
             found.append(dict(turn))
+    return found
+
+
+def alternating(turns: Sequence[Turn]) -> list[Turn]:
+    """Join neighbouring turns of one role; a user's turn asks to go on where the assistant would speak first."""
+    found = neighbours_joined(turns)
     head = next((number for number, turn in enumerate(found) if turn["role"] != "system"), None)
     if head is not None and found[head]["role"] == "assistant":
         found.insert(head, {"role": "user", "content": GO_ON})
