@@ -70,6 +70,10 @@ def _plain(llm: Engine, ids: list[int]) -> Any:
         return llm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
 
 
+def _try(llm: Engine) -> None:
+    try_out(llm.model, Tape(llm).read, llm.vocabulary, llm.name)
+
+
 def _check(kind: str, tokenizer: Any) -> Engine:
     """Hold likelihoods, rewound tapes and texts advanced together against plain forward passes."""
     import torch
@@ -102,7 +106,7 @@ def _check(kind: str, tokenizer: Any) -> Engine:
 def test_an_architecture_of_each_way(way: Way, kind: str, tokenizer: Any) -> None:
     llm = _check(kind, tokenizer)
     assert llm.way is way
-    try_out(llm)
+    _try(llm)
 
 
 @pytest.mark.slow
@@ -125,7 +129,7 @@ def test_every_architecture(tokenizer: Any) -> None:
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_no_causal_model_is_refused_at_the_start(kind: str, tokenizer: Any) -> None:
     with pytest.raises(DataError, match=f"^{kind} .*cannot be read") as caught:
-        try_out(Engine(tiny(kind, len(tokenizer)), tokenizer, kind))
+        _try(Engine(tiny(kind, len(tokenizer)), tokenizer, kind))
     assert "\n" not in str(caught.value)
 
 
@@ -133,4 +137,4 @@ def test_weights_that_are_no_numbers_are_refused_at_the_start(tokenizer: Any) ->
     model = tiny("llama", len(tokenizer))
     model.lm_head.weight.data[5] = float("nan")
     with pytest.raises(DataError, match="llama gives what is no number; its weights are damaged"):
-        try_out(Engine(model, tokenizer, "llama"))
+        _try(Engine(model, tokenizer, "llama"))

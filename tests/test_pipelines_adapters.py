@@ -237,20 +237,18 @@ def test_weights_as_peft_holds_them_in_memory_are_refused(
         _painter(flux_folder, home, _file(raw, tmp_path / "raw.safetensors"))
 
 
-@pytest.mark.parametrize("layer", ["encoder.layers.0.self_attn.q_proj", "encoder.layers.7.self_attn.q_proj"])
+@pytest.mark.parametrize("layer", [0, 7])
 def test_weights_for_clip_fit_a_model_with_clip_only(
-    layer: str, kohya_lora: Path, flux_folder: Path, micro_flux: MicroFlux, home: Path, tmp_path: Path
+    layer: int, kohya_lora: Path, flux_folder: Path, micro_flux: MicroFlux, home: Path, tmp_path: Path
 ) -> None:
     import torch
 
-    stem = f"lora_te1_text_model_{layer.replace('.', '_')}"
-    weights = {
-        **_kohya(kohya_lora),
-        f"{stem}.lora_down.weight": torch.randn(4, 32),
-        f"{stem}.lora_up.weight": torch.randn(32, 4),
-    }
+    weights = _kohya(kohya_lora)
+    for part in ("q", "k", "v", "out"):
+        stem = f"lora_te1_text_model_encoder_layers_{layer}_self_attn_{part}_proj"
+        weights |= {f"{stem}.lora_down.weight": torch.randn(4, 32), f"{stem}.lora_up.weight": torch.randn(32, 4)}
     file = _file(weights, tmp_path / "clip.safetensors")
-    if ".0." in layer:
+    if layer == 0:
         assert _pixels(_painter(flux_folder, home, file)) != _pixels(_painter(flux_folder, home, kohya_lora))
     else:
         with pytest.raises(DataError, match="the model has no layer"):

@@ -18,9 +18,8 @@ from models.decoder.chat_template import ChatTemplate
 from models.decoder.fast_path import State, Way, way_of
 from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
-from models.decoder.trial import try_out
-from workspace.errors import DataError, ServiceError, one_line
-from workspace.foreign import check_count, check_loaded, reading
+from models.decoder.trial import check_count, try_out
+from workspace.errors import DataError, ServiceError, check_loaded, one_line, reading
 
 if TYPE_CHECKING:
     import torch
@@ -92,9 +91,13 @@ class Engine:
         llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
         if llm.way is Way.PLAIN:
             share_prefixes(model)
+        llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+        if llm.way is Way.PLAIN:
+            share_prefixes(model)
         if llm.way is not Way.OWN and dtype != "float32":
             quicken(model, tokenizer(_USUAL, add_special_tokens=False)["input_ids"])
-        try_out(llm)
+        try_out(model, Tape(llm).read, llm.vocabulary, llm.name)
+        return llm
         return llm
 
     @cached_property

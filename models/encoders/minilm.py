@@ -21,8 +21,7 @@ from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from models.encoders.clauses import CLAUSES, INTO, Clauses, load_clauses
-from workspace.errors import DataError, one_line
-from workspace.foreign import check_loaded, reading
+from workspace.errors import DataError, check_loaded, one_line, reading
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
 READER = "reader.safetensors"

@@ -44,10 +44,11 @@ def converted(pipe: Any, weights: Mapping[str, torch.Tensor], name: str) -> dict
         DataError: They are for another architecture, or some of them would be left out.
     """
     _check_alphas(weights, name)
-    _check_reasons(weights, name)
+    loud = {key for key, value in weights.items() if bool(value.any())}  # what is all zero may be left out
+    _check_reasons(loud, name)
     try:
-        found = dict(pipe.lora_state_dict(dict(weights)))
-        dropped = _dropped(pipe, weights)
+        found = _as_peft(pipe.lora_state_dict(dict(weights)))
+        dropped = [key for key in _dropped(pipe, weights) if key in loud]
     except _FAULTS as fault:
         raise DataError(
             f"adapter {name} is no LoRA for FLUX: {one_line(fault)}",
@@ -58,8 +59,19 @@ def converted(pipe: Any, weights: Mapping[str, torch.Tensor], name: str) -> dict
     return found
 
 
+def _as_peft(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights with those of the text encoder under the names by which diffusers puts them on."""
+    from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
+
+    words = {key.removeprefix(HELD[1]): value for key, value in weights.items() if key.startswith(HELD[1])}
+    if words and not any(".lora_A." in key for key in words):
+        words = convert_state_dict_to_peft(convert_state_dict_to_diffusers(words))
+    others = {key: value for key, value in weights.items() if not key.startswith(HELD[1])}
+    return {**others, **{f"{HELD[1]}{key}": value for key, value in words.items()}}
+
+
 def _check_reasons(weights: Iterable[str], name: str) -> None:
-    keys = list(weights)
+    keys = sorted(weights)
     for mark, reason in _REASONS:
         if found := [key for key in keys if mark in key]:
             raise DataError(f"adapter {name} holds {reason}: {_some(found)}", hint="nothing of it is applied")
@@ -79,13 +91,13 @@ def _dropped(pipe: Any, weights: Mapping[str, torch.Tensor]) -> list[str]:
 
     ranks = {key.rsplit(".lora_", 1)[0]: value.shape[0] for key, value in weights.items() if "down" in key}
     keys = [key for key in weights if not key.endswith("alpha")]
-    marked = {key: torch.full((), float(mark)).expand(weights[key].shape) for mark, key in enumerate(keys, start=1)}
+    marked = {key: torch.full(weights[key].shape, float(mark)) for mark, key in enumerate(keys, start=1)}
     for key in weights:
         if key.endswith("alpha"):
             marked[key] = torch.tensor(float(ranks.get(key.removesuffix(".alpha"), 1)))
     seen: set[float] = set()
     for key, value in pipe.lora_state_dict(marked).items():
-        if key.startswith(HELD) and ".lora_" in key:
+        if key.startswith(HELD) and "lora" in key:
             seen.update(value.unique().tolist())
     return [key for mark, key in enumerate(keys, start=1) if float(mark) not in seen]
 

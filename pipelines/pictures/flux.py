@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workspace.errors import DataError, ServiceError, UsageError, one_line
-from workspace.foreign import check_loaded
+from workspace.errors import DataError, ServiceError, UsageError, check_loaded, one_line
 
 if TYPE_CHECKING:
     import torch

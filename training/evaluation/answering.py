@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from training.sample.rows import asked
-from workspace.foreign import check_loaded
+from workspace.errors import check_loaded
 from workspace.progress import QuestionsAnswered, Tell, silent
 
 Question = dict[str, Any]

@@ -42,8 +42,7 @@ from training.language.tokens import (
 from training.language.trainer_arguments import low_rank, preferring, shared, widen
 from training.loop.heap import keep_freed
 from training.variants import write_variant
-from workspace.errors import DataError, one_line
-from workspace.foreign import check_loaded
+from workspace.errors import DataError, check_loaded, one_line
 from workspace.progress import RowsPrepared, Tell, silent
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
