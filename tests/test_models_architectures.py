@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, Field
 
+from models.chat.local import LocalChat
+from models.chat.structured import structured
 from models.decoder.engine import Engine, Tape
 from models.decoder.fast_path import Way
 from models.decoder.forks import fork_of
@@ -14,6 +19,12 @@ from models.filling.drafts import likelihoods
 from tests.architectures import tiny
 from tests.fixtures_chat import chat_tokenizer
 from workspace.errors import DataError
+from workspace.settings import SamplingSettings
+
+NO_SYSTEM = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('must alternate') }}{% endif %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
 
 WAYS = {
     Way.PLAIN: ["llama", "olmoe", "gpt2", "gpt_neox", "falcon", "deepseek_v3", "olmo2", "granite"],
@@ -138,3 +149,26 @@ def test_weights_that_are_no_numbers_are_refused_at_the_start(tokenizer: Any) ->
     model.lm_head.weight.data[5] = float("nan")
     with pytest.raises(DataError, match="llama gives what is no number; its weights are damaged"):
         _try(Engine(model, tokenizer, "llama"))
+
+
+class _Plate(BaseModel):
+    name: Annotated[str, Field(min_length=2, max_length=40)]
+    layers: Annotated[int, Field(ge=1, le=9)]
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "lfm2", "mamba"])
+def test_a_chat_and_a_document_by_a_model_of_another_way(kind: str, tokenizer: Any, tmp_path: Path) -> None:
+    tiny(kind, len(tokenizer)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(NO_SYSTEM, encoding="utf-8")
+    sampling = SamplingSettings(max_tokens=12)
+    chat = LocalChat(folder=tmp_path, dtype="float32", device="cpu", sampling=sampling, seed=1)
+    talk = [
+        SystemMessage("Be brief."),
+        HumanMessage("Describe a plate."),
+        AIMessage("Two layers."),
+        HumanMessage("Go."),
+    ]
+    assert chat.invoke(talk).response_metadata["finish_reason"] in ("length", "stop")
+    filled = structured(chat, _Plate, talk, seed=3)
+    assert 1 <= filled.value.layers <= 9

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalogue.sizes import check_sizes
-from models.catalogue.tokenizers import check_tokenizer
+from models.catalogue.tokenizers import check_tokenizer, repeats_repeats
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import MANIFEST, sha256
 
@@ -24,6 +24,7 @@ WEIGHTS = ".safetensors"
 TEXT = frozenset({".json", ".txt", ".model", ".v3", ".jinja", ".md", ".yaml", ".yml", ".tiktoken", ".license"})
 BARE = frozenset({"LICENSE", "LICENCE", "NOTICE", "README"})
 CONFIGS = ("config.json", "model_index.json", "adapter_config.json")
+_EYES = "studio-eyes"
 _MAX_HEADER = 32_000_000
 _MOST_COUNT = 2**62
 _MOST_FILES = 10_000
@@ -75,15 +76,24 @@ def inspect(folder: Path, kind: str | None = None) -> None:
         )
     if not weights:
         raise DataError(f"model folder {folder} holds no .safetensors weights")
-    headers = [check_safetensors(file) for file in weights]
+    headers = {file: check_safetensors(file) for file in weights}
     for file in files:
         if file.suffix == ".json":
             _check_json(file)
-    if (config := folder / "config.json").is_file():
+    for config in (file for file in files if file.name == "config.json"):
         data = read_json(config)
-        if kind == "chat" and not isinstance(data.get("model_type"), str):
-            raise DataError(f"{config} names no model_type, so it is no language model's")
-        check_sizes(config, data, headers)
+        if kind == "chat" and config.parent == folder:
+            _check_speaks(config, data)
+        if beside := [header for file, header in headers.items() if file.parent == config.parent]:
+            check_sizes(config, data, beside)
+
+
+def _check_speaks(config: Path, data: Any) -> None:
+    family = data.get("model_type")
+    if not isinstance(family, str):
+        raise DataError(f"{config} names no model_type, so it is no language model's")
+    if family == _EYES:
+        raise DataError(f"{config.parent} holds eyes for {data.get('base')}, which only the critic looks through")
 
 
 def contents(folder: Path) -> list[Path]:
@@ -185,6 +195,10 @@ def _check_json(file: Path) -> None:
             f"{file} wants code of its own to be run (auto_map); Studio runs no model's code",
             hint="where transformers knows the architecture, take auto_map out of the file",
         )
+    if file.name == "adapter_config.json" and isinstance(data, dict):
+        for field in ("target_modules", "exclude_modules"):
+            if isinstance(pattern := data.get(field), str) and repeats_repeats(pattern):
+                raise DataError(f"{file}: the pattern {pattern[:60]!r} of {field} could take for ever")
     if file.name == "tokenizer.json" and isinstance(data, dict):
         check_tokenizer(file, data)
     if not isinstance(data, dict) and (file.name in CONFIGS or file.name == "tokenizer.json"):

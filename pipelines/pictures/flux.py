@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workspace.errors import DataError, ServiceError, UsageError, check_loaded, one_line
+from workspace.errors import DataError, ServiceError, StudioError, UsageError, check_loaded, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -271,7 +271,9 @@ def readable(where: Path) -> Iterator[None]:
 
     try:
         yield
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as fault:
+    except StudioError:
+        raise
+    except Exception as fault:  # a library that is handed a hostile folder raises what it likes
         if _out_of_memory(fault):
             raise
         for file in [where] if where.is_file() else sorted(where.rglob("*.safetensors")):
