@@ -23,9 +23,9 @@ from workspace.settings import SamplingSettings
 
 NO_SYSTEM = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('must alternate') }}{% endif %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    "{{ raise_exception('must alternate') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 )
-
 WAYS = {
     Way.PLAIN: ["llama", "olmoe", "gpt2", "gpt_neox", "falcon", "deepseek_v3", "olmo2", "granite"],
     Way.APART: [

@@ -84,14 +84,6 @@ def test_a_broken_model_folder_is_found(home: Path, tmp_path: Path) -> None:
 
 
 def test_eyes_and_painters_are_no_chat_models(home: Path) -> None:
-    for model, kind in (
-        ("studio-critic", "vision"),
-        ("studio-micro-flux", "painter"),
-        ("all-minilm-l6-v2", "embedding"),
-    ):
-        [problem] = {
-            need.problem.message
-            for need in needs(load_settings(None, {"chat.model": model}))
-            if need.problem and "is of kind" in need.problem.message
-        }
-        assert problem == f"model {model!r} is of kind {kind}, where chat is asked for"
+    for model, kind in {"studio-critic": "vision", "studio-micro-flux": "painter"}.items():
+        problems = [need.problem.message for need in needs(load_settings(None, {"chat.model": model})) if need.problem]
+        assert f"model {model!r} is of kind {kind}, where chat is asked for" in problems
