@@ -61,11 +61,12 @@ NOT_TINY = {
     "reformer": "its configuration cannot be made small",
     "whisper": "writes down sound",
     "xlm": "looks ahead, by so little in a tiny model that it is not told",
+    "xlnet": "looks ahead, by so little in a tiny model that it may not be told",
     "zamba": "its weights are tied in a way that depends on the layers",
 }
 """Architectures of which no tiny model is built here, and why."""
 
-REFUSED = ("cpmant", "xlnet", "xmod")
+REFUSED = ("cpmant", "xmod")
 """Architectures that are no causal models of plain text: they look ahead, or want to be told the language."""
 
 
