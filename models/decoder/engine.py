@@ -91,15 +91,9 @@ class Engine:
         llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
         if llm.way is Way.PLAIN:
             share_prefixes(model)
-        llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
-        if llm.way is Way.PLAIN:
-            share_prefixes(model)
         if llm.way is not Way.OWN and dtype != "float32":
             quicken(model, tokenizer(_USUAL, add_special_tokens=False)["input_ids"])
-        try_out(llm)
-        return llm
         try_out(model, Tape(llm).read, llm.vocabulary, llm.name)
-        return llm
         return llm
 
     @cached_property
