@@ -182,6 +182,28 @@ class TestFolders:
         with pytest.raises(DataError, match="0 of 8 keys"):
             Engine.load(word_llama, adapter=folder)
 
+    def test_an_adapter_is_folded_in_whole_or_refused(
+        self, tiny_adapter: Callable[..., Path], word_llama: Path
+    ) -> None:
+        import json
+
+        from safetensors.torch import load_file, save_file
+
+        folder = tiny_adapter()
+        file, settings = folder / "adapter_model.safetensors", folder / "adapter_config.json"
+        whole, config = load_file(file), json.loads(settings.read_text(encoding="utf-8"))
+        first = sorted(whole)[0]
+        save_file({name: value for name, value in whole.items() if name != first}, file)
+        with pytest.raises(DataError, match="7 of 7 keys match, it lacks"):
+            Engine.load(word_llama, adapter=folder)
+        save_file({**whole, "base_model.model.model.nothing.weight": whole[first][0].clone()}, file)
+        with pytest.raises(DataError, match="8 of 9 keys match, first unmatched"):
+            Engine.load(word_llama, adapter=folder)
+        save_file(whole, file)
+        settings.write_text(json.dumps({**config, "r": 10**9}), encoding="utf-8")
+        with pytest.raises(DataError, match="is said to have rank 1000000000, its weights have 4 at most"):
+            Engine.load(word_llama, adapter=folder)
+
     def test_an_adapter_without_weights(self, tiny_adapter: Callable[..., Path], word_llama: Path) -> None:
         folder = tiny_adapter()
         (folder / "adapter_model.safetensors").write_bytes(b"\x00\x01")

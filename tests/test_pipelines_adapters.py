@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,115 @@ def test_scale_without_an_adapter_does_nothing(flux_folder: Path, home: Path) ->
     before = _pixels(painter)
     set_scale(painter._easel().pipe, None, 1.0)
     assert _pixels(painter) == before
+
+
+def _file(weights: dict[str, Any], file: Path) -> Path:
+    from safetensors.torch import save_file
+
+    save_file({name: value.contiguous() for name, value in weights.items()}, file, metadata={"format": "pt"})
+    return file
+
+
+def _kohya(kohya_lora: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(kohya_lora)
+
+
+_PARTLY = "is no LoRA for FLUX|would be put on without"
+STEM = "lora_unet_double_blocks_0_img_attn_proj"
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "words"),
+    [
+        (f"{STEM}.dora_scale", (32, 1), "DoRA in kohya's form"),
+        (f"{STEM}.diff_b", (32,), "whole differences of weights"),
+        ("lora_te2_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", (4, 32), "weights for T5"),
+        ("bundle_emb.word.t5_out", (2, 32), "trained embeddings"),
+        ("lora_unet_double_blocks_0_img_attn_proj.hada_w1_a", (32, 4), "a LoHa"),
+        (
+            "lora_unet_double_blocks_9_img_attn_proj.lora_up.weight",
+            (32, 4),
+            _PARTLY,
+        ),
+        ("lora_unet_final_layer_linear.strange", (4,), _PARTLY),
+    ],
+)
+def test_an_adapter_is_applied_whole_or_refused_with_what_is_left_out(
+    key: str, shape: tuple[int, ...], words: str, kohya_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    file = _file({**_kohya(kohya_lora), key: torch.ones(shape)}, tmp_path / "more.safetensors")
+    with pytest.raises(DataError, match=words) as caught:
+        _painter(flux_folder, home, file)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_width_is_one_line_at_the_start(
+    kohya_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    stem = "lora_unet_single_blocks_0_linear1"
+    wide = {f"{stem}.lora_down.weight": torch.ones(4, 64), f"{stem}.lora_up.weight": torch.ones(448, 4)}
+    with pytest.raises(DataError, match=r"adapter .* (is no LoRA for FLUX|does not fit this model)") as caught:
+        _painter(flux_folder, home, _file(wide, tmp_path / "wide.safetensors"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), -4.0, 0.0])
+def test_an_alpha_that_is_no_weight_is_refused(
+    alpha: float, kohya_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    weights = {**_kohya(kohya_lora), f"{STEM}.alpha": torch.tensor(alpha)}
+    with pytest.raises(DataError, match="alpha must be one number above 0"):
+        _painter(flux_folder, home, _file(weights, tmp_path / "alpha.safetensors"))
+
+
+def test_weights_of_eight_bits_are_widened_and_applied(
+    kohya_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    weights = _kohya(kohya_lora)
+    small = {name: one.to(torch.float8_e4m3fn) if one.ndim == 2 else one for name, one in weights.items()}
+    wide = {name: one.to(torch.bfloat16) if one.ndim == 2 else one for name, one in small.items()}
+    bare = _pixels(_painter(flux_folder, home))
+    found = _pixels(_painter(flux_folder, home, _file(small, tmp_path / "small.safetensors")))
+    assert found != bare
+    assert found == _pixels(_painter(flux_folder, home, _file(wide, tmp_path / "wide.safetensors")))
+
+
+def test_weights_as_peft_holds_them_in_memory_are_refused(
+    leaf_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    weights = load_file(leaf_lora / "pytorch_lora_weights.safetensors")
+    raw = {name.replace(".weight", ".default.weight"): one for name, one in weights.items()}
+    with pytest.raises(DataError, match="peft's weights as they stand in memory"):
+        _painter(flux_folder, home, _file(raw, tmp_path / "raw.safetensors"))
+
+
+@pytest.mark.parametrize("layer", [0, 7])
+def test_weights_for_clip_fit_a_model_with_clip_only(
+    layer: int, kohya_lora: Path, flux_folder: Path, micro_flux: MicroFlux, home: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    weights = _kohya(kohya_lora)
+    for part in ("q", "k", "v", "out"):
+        stem = f"lora_te1_text_model_encoder_layers_{layer}_self_attn_{part}_proj"
+        weights |= {f"{stem}.lora_down.weight": torch.randn(4, 32), f"{stem}.lora_up.weight": torch.randn(32, 4)}
+    file = _file(weights, tmp_path / "clip.safetensors")
+    if layer == 0:
+        assert _pixels(_painter(flux_folder, home, file)) != _pixels(_painter(flux_folder, home, kohya_lora))
+    else:
+        with pytest.raises(DataError, match="the model has no layer"):
+            _painter(flux_folder, home, file)
+    with pytest.raises(DataError, match="the model has no layer"):
+        _painter(micro_flux.folder, micro_flux.home, file)

@@ -81,3 +81,9 @@ def test_a_broken_model_folder_is_found(home: Path, tmp_path: Path) -> None:
     found = needs(load_settings(overrides={"chat.model": str(folder)}))
     assert found[0].problem is not None
     assert "model.py" in found[0].problem.message
+
+
+def test_eyes_and_painters_are_no_chat_models(home: Path) -> None:
+    for model, kind in {"studio-critic": "vision", "studio-micro-flux": "painter"}.items():
+        problems = [need.problem.message for need in needs(load_settings(None, {"chat.model": model})) if need.problem]
+        assert f"model {model!r} is of kind {kind}, where chat is asked for" in problems

@@ -12,7 +12,8 @@ StudioError                1   anything Studio raises on purpose
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 200
 LONGEST_VALUE = 60
+_NEVER_LEARNED = re.compile(r"(rotary_emb\.inv_freq|position_ids|masked_bias|attn\.bias|attention\.bias)$")
+_WORDS = {"missing_keys": "lack", "mismatched_keys": "have in other shapes", "unexpected_keys": "add"}
 _PASSWORDS = re.compile(r"(?<=://)(?:[^/?#\s'\"]*|[^/\s'\"]*:[^\s'\"]*)@|(?<![\w/.])[\w.+-]+:[^\s/@'\"]+@(?=[\w\[])")
 _SECRETS = re.compile(r"(?i)([?&](?:[\w-]*key|token|access_token|sig|signature|secret|password|code)=)[^&#\s'\"]+")
 
@@ -181,3 +184,43 @@ def _part(kind: Any, trail: list[int | str]) -> type[BaseModel] | None:
         return kind  # type: ignore[no-any-return]
     info = next((info for name, info in fields.items() if trail[0] in (name, info.alias)), None)
     return None if info is None else _part(info.annotation, trail[1:])
+
+
+def check_loaded(found: Mapping[str, Any], where: object) -> None:
+    """Refuse a model that its weights do not fill, or that leaves some of them over.
+
+    Args:
+        found: What ``from_pretrained(..., output_loading_info=True)`` says; what a library knows to be harmless is not
+            in it.
+        where: The folder, for the error.
+
+    Raises:
+        DataError: Weights are missing, left over or of another shape; some are named.
+    """
+    said = []
+    for kind, word in (
+        ("missing_keys", "lack"),
+        ("mismatched_keys", "have in other shapes"),
+        ("unexpected_keys", "add"),
+    ):
+        keys = sorted(key if isinstance(key, str) else str(key[0]) for key in found.get(kind, ()))
+        if kind == "unexpected_keys":
+            keys = [key for key in keys if not _NEVER_LEARNED.search(key)]
+        if keys:
+            said.append(f"{word} {', '.join(map(repr, keys[:3]))}{f' and {len(keys) - 3} more' if keys[3:] else ''}")
+    if said:
+        raise DataError(f"the weights in {where} are not those of its architecture: they {'; they '.join(said)}")
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever a library raises over a stranger's file into a `DataError`.
+
+    A library that is handed a hostile folder raises what it likes, from a wrong type to too little memory.
+    """
+    try:
+        yield
+    except StudioError:
+        raise
+    except Exception as fault:
+        raise DataError(f"cannot read {what}: {one_line(fault)}") from fault

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from models.catalogue.sizes import check_sizes
+from models.catalogue.tokenizers import check_tokenizer, repeats_repeats
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import MANIFEST, sha256
 
@@ -21,7 +24,12 @@ WEIGHTS = ".safetensors"
 TEXT = frozenset({".json", ".txt", ".model", ".v3", ".jinja", ".md", ".yaml", ".yml", ".tiktoken", ".license"})
 BARE = frozenset({"LICENSE", "LICENCE", "NOTICE", "README"})
 CONFIGS = ("config.json", "model_index.json", "adapter_config.json")
-_MAX_HEADER = 100_000_000
+_EYES = "studio-eyes"
+_MAX_HEADER = 32_000_000
+_MOST_COUNT = 2**62
+_MOST_FILES = 10_000
+_MOST_JSON = 256_000_000
+_MOST_CONFIG = 16_000_000
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -55,31 +63,51 @@ def inspect(folder: Path, kind: str | None = None) -> None:
     if not files:
         raise DataError(f"model folder {folder} is empty")
     for file in files:
-        _allowed(file, str(file.relative_to(folder)))
+        _allowed(file, os.fsencode(file.relative_to(folder)).decode("utf-8", "replace"))
     weights = [file for file in files if file.suffix == WEIGHTS]
     if kind != "adapter":
         needed = CONFIGS if kind is None else ("model_index.json",) if kind == "painter" else ("config.json",)
         if not any((folder / name).is_file() for name in needed):
             raise DataError(f"model folder {folder} has no {' or '.join(needed)}")
+    if kind == "chat" and (folder / "adapter_config.json").is_file():
+        raise DataError(
+            f"model folder {folder} holds an adapter_config.json: it is an adapter, not a whole model",
+            hint="name its base as the model and this folder as chat.adapter; or take the file out",
+        )
     if not weights:
         raise DataError(f"model folder {folder} holds no .safetensors weights")
+    headers = {file: check_safetensors(file) for file in weights}
     for file in files:
-        if file.suffix == WEIGHTS:
-            check_safetensors(file)
-        elif file.suffix == ".json":
+        if file.suffix == ".json":
             _check_json(file)
+    for config in (file for file in files if file.name == "config.json"):
+        data = read_json(config)
+        if kind == "chat" and config.parent == folder:
+            _check_speaks(config, data)
+        if beside := [header for file, header in headers.items() if file.parent == config.parent]:
+            check_sizes(config, data, beside)
+
+
+def _check_speaks(config: Path, data: Any) -> None:
+    family = data.get("model_type")
+    if not isinstance(family, str):
+        raise DataError(f"{config} names no model_type, so it is no language model's")
+    if family == _EYES:
+        raise DataError(f"{config.parent} holds eyes for {data.get('base')}, which only the critic looks through")
 
 
 def contents(folder: Path) -> list[Path]:
     """List the files of a model folder in a stable order; hidden ones, which no loader reads, are left out."""
-    try:
-        found = [
-            path
-            for path in folder.rglob("*")
-            if not any(part.startswith(".") for part in path.relative_to(folder).parts) and not path.is_dir()
-        ]
-    except OSError as error:
-        raise StorageError(f"cannot read {folder}: {error.strerror}") from error
+    found: list[Path] = []
+
+    def broken(error: OSError) -> None:
+        raise StorageError(f"cannot read {error.filename or folder}: {error.strerror}") from error
+
+    for path, folders, names in os.walk(folder, onerror=broken):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(path, name) for name in names if not name.startswith(".")]
+        if len(found) > _MOST_FILES:
+            raise DataError(f"{folder} holds more than {_MOST_FILES} files, which is no model folder")
     return sorted(found)
 
 
@@ -93,8 +121,10 @@ def _allowed(file: Path, shown: str) -> None:
     if file.suffix != WEIGHTS and suffix not in TEXT and file.name.split(".")[0].upper() not in BARE:
         why = "is neither safetensors, tokenizer nor configuration"
         raise DataError(f"model file {shown} {why}", hint=f"it lies in {file.parent}")
-    if not file.is_file():
+    if not file.exists():
         raise DataError(f"model file {shown} is missing (a broken link)")
+    if not file.is_file():
+        raise DataError(f"model file {shown} is no plain file", hint=f"it lies in {file.parent}")
 
 
 def check_safetensors(file: Path) -> dict[str, Any]:
@@ -114,56 +144,90 @@ def check_safetensors(file: Path) -> dict[str, Any]:
             raw = stream.read(length) if length <= min(size, _MAX_HEADER) else b""
     except OSError as error:
         raise StorageError(f"cannot read {file}: {error.strerror}") from error
-    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or head[:4] == b"PK\x03\x04":
+    pickled = head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or head[:4] == b"PK\x03\x04"
+    whole = 2 <= length <= _MAX_HEADER and size >= 8 + length
+    if pickled and not (whole and raw[:1] == b"{"):
         raise DataError(f"{file} is a pickle, not safetensors, whatever its name says")
-    if length < 2 or length > _MAX_HEADER or size < 8 + length:
+    if not whole:
         raise DataError(f"{file} is damaged or cut short: no whole safetensors header in {size} bytes")
     try:
         header = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is no safetensors file: its header does not parse") from error
     if not isinstance(header, dict):
         raise DataError(f"{file} is no safetensors file: its header is not a table")
     header.pop("__metadata__", None)
-    _check_length(file, header, size - 8 - length)
+    _check_places(file, header, size - 8 - length)
     return header
 
 
-def _check_length(file: Path, header: dict[str, Any], body: int) -> None:
-    end = 0
+def _check_places(file: Path, header: dict[str, Any], body: int) -> None:
+    """See that the tensors fill the file's body, one after another, without gap or overlap."""
+    places = []
     for name, tensor in header.items():
         try:
             count = _BITS[tensor["dtype"]]
-            for side in tensor["shape"]:
-                count *= int(side)
-            start, stop = tensor["data_offsets"]
+            shape, (start, stop) = tensor["shape"], tensor["data_offsets"]
+            if not all(type(one) is int and 0 <= one <= _MOST_COUNT for one in (*shape, start, stop)):
+                raise ValueError(shape)
+            for side in shape:
+                count *= side
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{file} is damaged: the header entry of {name!r} makes no sense") from error
-        if start < 0 or (stop - start) * 8 != count:
+        if (stop - start) * 8 != count:
             raise DataError(f"{file} is damaged: {name!r} does not fill its place")
-        end = max(end, stop)
+        places.append((start, stop, name))
+    end = 0
+    for start, stop, name in sorted(places):
+        if start != end:
+            raise DataError(f"{file} is damaged: {name!r} does not begin where the tensor before it ends")
+        end = stop
     if end != body:
         word = "cut short" if end > body else "longer than its header says"
         raise DataError(f"{file} is {word}: {body} bytes of weights, the header says {end}")
 
 
 def _check_json(file: Path) -> None:
-    try:
-        data = json.loads(file.read_bytes())
-    except OSError as error:
-        raise StorageError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not valid JSON") from error
+    most = _MOST_CONFIG if file.name.endswith("config.json") else _MOST_JSON
+    data = read_json(file, most)
     if isinstance(data, dict) and data.get("auto_map"):
         raise DataError(
             f"{file} wants code of its own to be run (auto_map); Studio runs no model's code",
             hint="where transformers knows the architecture, take auto_map out of the file",
         )
+    if file.name == "adapter_config.json" and isinstance(data, dict):
+        for field in ("target_modules", "exclude_modules"):
+            if isinstance(pattern := data.get(field), str) and repeats_repeats(pattern):
+                raise DataError(f"{file}: the pattern {pattern[:60]!r} of {field} could take for ever")
+    if file.name == "tokenizer.json" and isinstance(data, dict):
+        check_tokenizer(file, data)
+    if not isinstance(data, dict) and (file.name in CONFIGS or file.name == "tokenizer.json"):
+        raise DataError(f"{file} holds no JSON object")
     if file.name.endswith(".safetensors.index.json"):
-        shards = set(data.get("weight_map", {}).values()) if isinstance(data, dict) else set()
-        for shard in sorted(shards):
-            if not (file.parent / str(shard)).is_file():
+        shards = data.get("weight_map") if isinstance(data, dict) else None
+        if not isinstance(shards, dict):
+            raise DataError(f"{file} has no weight_map, which says in which file each weight lies")
+        for shard in sorted({str(name) for name in shards.values()}):
+            if Path(shard).name != shard or not shard.endswith(WEIGHTS):
+                raise DataError(f"{file.name} names {shard[:60]!r}, which is no {WEIGHTS} file of its folder")
+            if not (file.parent / shard).is_file():
                 raise DataError(f"{file.name} names {shard}, which is missing from {file.parent}")
+
+
+def read_json(file: Path, most: int = _MOST_CONFIG) -> Any:
+    """Read a JSON file of at most so many bytes.
+
+    Raises:
+        DataError: It is larger, or no JSON.
+    """
+    try:
+        if (size := file.stat().st_size) > most:
+            raise DataError(f"{file} has {size} bytes; at most {most} are read")
+        return json.loads(file.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise StorageError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} is not valid JSON") from error
 
 
 def fingerprint(folder: Path) -> str:

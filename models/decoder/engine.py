@@ -6,15 +6,20 @@ Several texts at once are the matter of ``forks``.
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.decoder.chat_template import ChatTemplate
+from models.decoder.fast_path import State, Way, way_of
 from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
-from workspace.errors import DataError, ServiceError, one_line
+from models.decoder.trial import check_count, try_out
+from workspace.errors import DataError, ServiceError, check_loaded, one_line, reading
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +51,9 @@ class Engine:
         config = model.config.get_text_config()
         self.context: int = getattr(config, "max_position_embeddings", None) or 2048
         self.vocabulary: int = config.vocab_size
+        self.way = way_of(model, self.context)
         self.stops = self._stop_ids()
+        self.template = ChatTemplate(tokenizer.get_chat_template(), tokenizer.special_tokens_map, name)
         self._special = tuple(tokenizer.all_special_tokens) + tuple(
             token.content for token in tokenizer.added_tokens_decoder.values() if token.special
         )
@@ -68,21 +75,11 @@ class Engine:
             DataError: The folder does not hold a readable chat model, or the adapter does not fit it.
         """
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
 
         from models.decoder.quick_linear import quicken
 
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        logging.disable_progress_bar()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=_dtype(dtype, place), local_files_only=True, use_safetensors=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
-            raise DataError(f"cannot read a chat model in {folder}: {one_line(fault)}") from fault
+        model, tokenizer = _read(folder, _dtype(dtype, place))
         if not tokenizer.chat_template:
             raise DataError(f"the model in {folder} has no chat template; a chat or instruct model is needed")
         if adapter is not None:
@@ -91,10 +88,13 @@ class Engine:
             model = model.to(place).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as fault:
             raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
-        share_prefixes(model)
-        if dtype != "float32":
+        llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+        if llm.way is Way.PLAIN:
+            share_prefixes(model)
+        if llm.way is not Way.OWN and dtype != "float32":
             quicken(model, tokenizer(_USUAL, add_special_tokens=False)["input_ids"])
-        return cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+        try_out(model, Tape(llm).read, llm.vocabulary, llm.name)
+        return llm
 
     @cached_property
     def stepper(self) -> Stepper | None:
@@ -113,17 +113,13 @@ class Engine:
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> str:
         """Render messages by the model's chat template, up to where the assistant's answer begins."""
-        turns: list[dict[str, str]] = []
+        turns = []
         for message in messages:
             content = message["content"]
             for token in self._special:
                 content = content.replace(token, " ")
-            if turns and turns[-1]["role"] == message["role"]:
-                turns[-1]["content"] += "\n\n" + content
-            else:
-                turns.append({"role": message["role"], "content": content})
-        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return text
+            turns.append({"role": message["role"], "content": content})
+        return self.template.render(turns)
 
     def encode(self, text: str) -> list[int]:
         """Turn text that may hold special tokens into token ids; nothing is added."""
@@ -153,27 +149,50 @@ class Tape:
 
         self.engine = engine
         self.ids: list[int] = []
-        self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
+        self.cache: Any = DynamicCache()  # told of no windows, it keeps every key
+        self.state = State(engine.model) if engine.way is Way.OWN else None
         self._room: Room | None = None
 
     def read(self, ids: Sequence[int]) -> torch.Tensor:
         """Read more tokens and return the logits after the last one, as float32."""
+        if len(ids) == 1 and self.ids and self.engine.stepper is not None:
+            self.ids.extend(ids)
+            return self._step(self.engine.stepper)
+        return self._read(ids, 1)[-1]
+
+    def read_all(self, ids: Sequence[int]) -> torch.Tensor:
+        """Read more tokens and return the logits after each of them, (tokens, words), as float32."""
+        return self._read(ids, len(ids))
+
+    def _read(self, ids: Sequence[int], kept: int) -> torch.Tensor:
         import torch
 
         self.ids.extend(ids)
-        if len(ids) == 1 < len(self.ids) and self.engine.stepper is not None:
-            return self._step(self.engine.stepper)
+        if self.state is not None:
+            return self.state.read(self.ids, len(ids))
         with torch.inference_mode():
             inputs = torch.tensor([list(ids)], device=self.engine.model.device)
-            out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
-        logits: torch.Tensor = out.logits[0, -1].float().cpu()
+            out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=kept)
+        logits: torch.Tensor = out.logits[0, -kept:].float().cpu()
         return logits
+
+    def copy(self) -> Tape:
+        """A tape of the same tokens, to be read on from by itself."""
+        other = Tape(self.engine)
+        other.ids = list(self.ids)
+        if self.state is not None:
+            other.state = self.state.copy()
+        else:
+            other.cache = copy.deepcopy(self.cache)
+        return other
 
     def look(self, states: torch.Tensor) -> None:
         """Read what stands for a picture, (tokens, width); its tokens' ids are those of padding."""
         import torch
 
         model = self.engine.model
+        if self.state is not None:
+            raise DataError(f"{self.engine.name} keeps a state of its own kind and cannot see pictures")
         self.ids.extend([min(self.engine.stops)] * len(states))
         with torch.inference_mode():
             seen = states[None].to(device=model.device, dtype=model.dtype)
@@ -189,7 +208,8 @@ class Tape:
     def rewind(self, length: int) -> None:
         """Forget all tokens after the first ``length``."""
         if length < len(self.ids):
-            self.cache.crop(length - len(self.ids))
+            if self.state is None:
+                self.cache.crop(length - len(self.ids))
             del self.ids[length:]
 
     def seek(self, ids: Sequence[int]) -> torch.Tensor:
@@ -241,6 +261,43 @@ def pick(
         before = chances.cumsum(-1) - chances
         chances = chances.masked_fill(before >= top_p, 0.0)
     return int(places[torch.multinomial(chances, 1, generator=generator)])
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep transformers' tables of weights and bars to itself; what is wrong with weights is said in one line."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _read(folder: Path, dtype: Any) -> tuple[Any, Any]:
+    """The model and the tokenizer in a folder, held against what its files can hold before memory is taken."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    with reading(f"a chat model in {folder}"), _hushed():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        check_count(folder, sum(part.numel() for part in empty.parameters()))
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    check_loaded(found, folder)
+    return model, tokenizer
 
 
 def _dtype(name: str, device: str) -> Any:

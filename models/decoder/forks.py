@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from models.decoder.engine import Engine, Tape
+from models.decoder.fast_path import Way, reach_of
 from models.decoder.prefixes import Prefixes, shares
+from models.decoder.rows import Rows
 
 if TYPE_CHECKING:
     from models.decoder.stepper import Room, Stepper
+
+_GROWTH = 512  # tokens by which no text grows
 
 
 class Fork:
@@ -34,7 +38,7 @@ class Fork:
         from transformers import DynamicCache
 
         self.engine = engine
-        self.cache: Any = DynamicCache(config=engine.model.config.get_text_config())
+        self.cache: Any = DynamicCache()
         self.shared: Prefixes | None = None
         self._room: Room | None = None
         width, pad = max(map(len, rows)), min(engine.stops)
@@ -107,3 +111,13 @@ class Fork:
         if self._room is None:
             self._room = Room(self.cache)
         return stepper.advance(tokens, places, self.mask.bool(), self._room, self.shared)[:, None]
+
+
+def fork_of(
+    engine: Engine, rows: Sequence[Sequence[int]], prefixes: Sequence[Tape], follows: Sequence[int]
+) -> Fork | Rows:
+    """Texts to be advanced together: in one batch where the model computes that rightly, else each by itself."""
+    reach = max(len(tape.ids) for tape in prefixes) + max(map(len, rows)) + _GROWTH
+    if engine.way is Way.PLAIN or (engine.way is Way.APART and reach <= reach_of(engine.model)):
+        return Fork(engine, rows, prefixes, follows)
+    return Rows(engine, rows, prefixes, follows)

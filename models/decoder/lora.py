@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from workspace.errors import DataError, one_line
+from workspace.errors import DataError, one_line, reading
 
 
 def fold_adapter(model: Any, folder: Path) -> Any:
@@ -17,30 +18,37 @@ def fold_adapter(model: Any, folder: Path) -> Any:
         DataError: The adapter is unreadable or its keys do not fit this model.
     """
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     settings, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
     for path in (settings, weights):
         if not path.is_file():
             raise DataError(f"not a LoRA adapter: {folder} has no {path.name}")
-    try:
+    with reading(f"the adapter {folder}"):
         state = load_file(weights)
         config = LoraConfig(**_known(LoraConfig, json.loads(settings.read_text(encoding="utf-8"))))
         config.inference_mode = True
+        _check_ranks(config, state, folder)
         tuned = get_peft_model(model, config)
-    except (SafetensorError, ValueError, TypeError, OSError) as fault:
-        raise DataError(f"cannot load the adapter {folder}: {one_line(fault)}") from fault
     try:
         outcome = set_peft_model_state_dict(tuned, state)
     except (RuntimeError, KeyError, ValueError) as fault:
         raise DataError(f"the adapter {folder} does not fit this model: {one_line(fault)}") from fault
-    strange = [key for key in outcome.unexpected_keys if "lora_" in key]
-    if strange or not state:
+    strange = list(outcome.unexpected_keys)
+    absent = [key for key in outcome.missing_keys if "lora_" in key]
+    if strange or absent or not state:
         matched = len(state) - len(strange)
-        first = f", first unmatched: {strange[0]}" if strange else ""
+        first = f", first unmatched: {strange[0]}" if strange else f", it lacks {absent[0]}" if absent else ""
         raise DataError(f"the adapter {folder} does not fit this model: {matched} of {len(state)} keys match{first}")
     return tuned.merge_and_unload()
+
+
+def _check_ranks(config: Any, state: Mapping[str, Any], folder: Path) -> None:
+    """See that no rank is beyond what the file holds, before memory is taken for it."""
+    held = max((value.shape[0] for key, value in state.items() if "lora_A" in key and value.ndim), default=0)
+    for rank in (config.r, *(config.rank_pattern or {}).values()):
+        if not (isinstance(rank, int) and 0 < rank <= held):
+            raise DataError(f"the adapter {folder} is said to have rank {rank}, its weights have {held} at most")
 
 
 def taught_by(folder: Path) -> frozenset[str]:

@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from models.encoders.clauses import CLAUSES, INTO, Clauses, load_clauses
-from workspace.errors import DataError, one_line
+from workspace.errors import DataError, check_loaded, one_line, reading
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
 READER = "reader.safetensors"
@@ -183,10 +183,14 @@ def load_minilm(
     missing = [name for name in NEEDED if not (Path(folder) / name).is_file()]
     if missing:
         raise DataError(f"text encoder folder {folder} lacks {', '.join(missing)}")
-    encoder = MiniLMEncoder.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, model_max_length=max_length, local_files_only=True, trust_remote_code=False
-    )
+    with reading(f"a text encoder in {folder}"):
+        encoder, found = MiniLMEncoder.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, model_max_length=max_length, local_files_only=True, trust_remote_code=False
+        )
+    check_loaded(found, Path(folder))
     if painter is not None and (painter / READER).is_file():
         encoder.reader = load_reader(painter / READER).to(dtype)
     if painter is not None and (painter / CLAUSES).is_file():

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from models.decoder.engine import Engine, Tape
-from models.decoder.forks import Fork
+from models.decoder.forks import Fork, fork_of
+from models.decoder.rows import Rows
 from models.decoder.token_runs import Runs
 from workspace.errors import DataError
 
@@ -123,14 +124,14 @@ def write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int] = ())
     return drafts
 
 
-def _fork(tapes: Sequence[Tape], leads: Sequence[tuple[int, str]]) -> Fork:
+def _fork(tapes: Sequence[Tape], leads: Sequence[tuple[int, str]]) -> Fork | Rows:
     """Read each different beginning (tape, suffix) once, then give every text its own row."""
     llm, different = tapes[0].engine, list(dict.fromkeys(leads))
     used = sorted({tape for tape, _ in different})
     rows = [llm.encode(suffix) for _, suffix in different]
-    fork = Fork(llm, rows, [tapes[tape] for tape in used], [used.index(tape) for tape, _ in different])
-    fork.keep([different.index(lead) for lead in leads])
-    return fork
+    texts = fork_of(llm, rows, [tapes[tape] for tape in used], [used.index(tape) for tape, _ in different])
+    texts.keep([different.index(lead) for lead in leads])
+    return texts
 
 
 def _write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int]) -> list[Draft]:

@@ -7,15 +7,18 @@ converts them. Knows nothing of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.catalogue.fetch import locate
 from models.catalogue.table import MODELS
+from pipelines.pictures.adapter_keys import HELD, converted
 from pipelines.pictures.flux import hush, readable
-from workspace.errors import DataError, UsageError, one_line
+from workspace.errors import DataError, UsageError
 from workspace.files import sha256
 
 USUAL_NAME = "pytorch_lora_weights.safetensors"
@@ -74,11 +77,11 @@ def _weights(folder: Path) -> Path:
 
 
 def check_adapter(adapter: Adapter, transformer: Path) -> None:
-    """Compare an adapter with a transformer's configuration, before any large weights are read.
+    """Compare an adapter with a model's configurations, before any large weights are read.
 
     Args:
         adapter: The adapter.
-        transformer: The folder of the transformer.
+        transformer: The folder of the transformer; that of a CLIP text encoder may lie beside it.
 
     Raises:
         DataError: It does not fit.
@@ -87,75 +90,99 @@ def check_adapter(adapter: Adapter, transformer: Path) -> None:
 
     hush()
     from diffusers import FluxPipeline, FluxTransformer2DModel
+    from transformers import CLIPTextConfig, CLIPTextModel
 
+    words = transformer.parent / "text_encoder"
     with readable(transformer), torch.device("meta"):
         shape = FluxTransformer2DModel.from_config(
             FluxTransformer2DModel.load_config(transformer, local_files_only=True)
         )
-    check_fit(_converted(FluxPipeline, adapter), shape, adapter)
+        there = (words / "config.json").is_file()
+        encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(words, local_files_only=True)) if there else None
+    check_fit(_converted(FluxPipeline, adapter), shape, encoder, adapter)
 
 
 def put_on(pipe: Any, adapter: Adapter) -> int:
     """Load an adapter into a pipeline, in the place of any other.
 
     Returns:
-        How many of the transformer's layers it changes.
+        How many layers it changes.
 
     Raises:
         DataError: It is not for this model; says which layer does not fit.
     """
-    wanted = check_fit(_converted(pipe, adapter), pipe.transformer, adapter)
+    wanted = check_fit(_converted(pipe, adapter), pipe.transformer, pipe.text_encoder, adapter)
     take_off(pipe)
-    with readable(adapter.file):
+    with readable(adapter.file), _loadable(adapter) as file:
         pipe.load_lora_weights(
-            str(adapter.file.parent),
-            weight_name=adapter.file.name,
+            str(file.parent),
+            weight_name=file.name,
             adapter_name=adapter.slot,
             use_safetensors=True,
             local_files_only=True,
         )
-    changed = sum(adapter.slot in getattr(layer, "lora_A", ()) for layer in pipe.transformer.modules())
+    parts = [part for part in (pipe.transformer, pipe.text_encoder) if part is not None]
+    changed = sum(adapter.slot in getattr(layer, "lora_A", ()) for part in parts for layer in part.modules())
     if changed != wanted:
         take_off(pipe)
         raise DataError(f"adapter {adapter.id} reached {changed} of the {wanted} layers it names")
     return changed
 
 
-def check_fit(weights: Mapping[str, Any], transformer: Any, adapter: Adapter) -> int:
-    """Compare an adapter's layers, in diffusers' names, with a transformer's.
+def check_fit(weights: Mapping[str, Any], transformer: Any, encoder: Any, adapter: Adapter) -> int:
+    """Compare an adapter's layers, in diffusers' names, with a transformer's and a CLIP text encoder's.
 
     Returns:
         How many layers it changes.
 
     Raises:
-        DataError: It names none of the transformer's layers, or one that is not there or has other measures.
+        DataError: It names none of the model's layers, or one that is not there or has other measures.
     """
-    layers = dict(transformer.named_modules())
-    named: set[str] = set()
-    faults: list[str] = []
+    layers = {f"transformer.{name}": layer for name, layer in transformer.named_modules()}
+    if encoder is not None:
+        layers |= {f"text_encoder.{name}": layer for name, layer in encoder.named_modules()}
+    named: dict[str, dict[str, Any]] = {}
     for key, tensor in weights.items():
-        place, _, part = key.removeprefix("transformer.").rpartition(".lora_")
-        if not key.startswith("transformer.") or not place:
-            continue
-        named.add(place)
-        layer = layers.get(place)
-        sides = {"A": ("in_features", 1), "B": ("out_features", 0)}.get(part[:1])
-        if layer is None:
-            faults.append(f"the model has no layer {place}")
-        elif sides and tensor.ndim == 2 and tensor.shape[sides[1]] != getattr(layer, sides[0], None):
-            faults.append(f"{place} is {getattr(layer, sides[0], None)} wide, the adapter {tensor.shape[sides[1]]}")
+        place, _, part = key.rpartition(".lora_")
+        if place and key.startswith(HELD):
+            named.setdefault(place, {})[part] = tensor
     if not named:
         raise DataError(
             f"adapter {adapter.id} changes no layer of this model: none of its "
             f"{len(weights)} keys match, the first is {next(iter(weights), 'missing')!r}",
             hint="it was made for another architecture",
         )
+    faults = [fault for place, parts in named.items() for fault in _misfits(place, parts, layers)]
     if faults:
         raise DataError(
             f"adapter {adapter.id} does not fit this model in {len(set(faults))} places: {faults[0]}",
             hint="it was made for another model",
         )
     return len(named)
+
+
+def _misfits(place: str, parts: Mapping[str, Any], layers: Mapping[str, Any]) -> Iterator[str]:
+    """What of one layer's matrices does not fit."""
+    layer, shown = layers.get(place), place.removeprefix("transformer.")
+    if layer is None and place.startswith("text_encoder."):  # some converters leave a level of CLIP's names out
+        layer = layers.get(place.replace("text_encoder.text_model.", "text_encoder."))
+    if layer is None:
+        yield f"the model has no layer {shown}"
+        return
+    inner, outer = getattr(layer, "in_features", None), getattr(layer, "out_features", None)
+    first, second = parts.get("A.weight"), parts.get("B.weight")
+    if first is None or second is None:
+        yield f"{shown} has only one of the two matrices of a LoRA"
+    elif first.ndim != 2 or second.ndim != 2 or inner is None:
+        yield f"{shown} is no linear layer"
+    elif first.shape[1] != inner or second.shape[0] != outer:
+        found, wide = (first.shape[1], inner) if first.shape[1] != inner else (second.shape[0], outer)
+        yield f"{shown} is {wide} wide, the adapter {found}"
+    elif first.shape[0] != second.shape[1]:
+        yield f"the two matrices of {shown} have ranks {first.shape[0]} and {second.shape[1]}"
+    for part, tensor in parts.items():
+        if part not in ("A.weight", "B.weight") and tensor.numel() not in (outer, inner):
+            yield f"{shown}: {part} has {tensor.numel()} numbers, the layer {outer}"
 
 
 def set_scale(pipe: Any, adapter: Adapter | None, scale: float) -> None:
@@ -178,15 +205,32 @@ def _wears(pipe: Any) -> bool:
 
 
 def _converted(pipe: Any, adapter: Adapter) -> dict[str, Any]:
-    """The adapter's weights under diffusers' names."""
-    from safetensors.torch import load_file
+    """The adapter's weights under diffusers' names, all of them."""
+    return converted(pipe, _weights_of(adapter)[0], adapter.id)
 
-    with readable(adapter.file):
-        weights = load_file(adapter.file)
-    try:
-        return dict(pipe.lora_state_dict(weights))
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as fault:
-        raise DataError(
-            f"adapter {adapter.id} is no LoRA for FLUX: {one_line(fault)}",
-            hint="it was made for another architecture",
-        ) from None
+
+def _weights_of(adapter: Adapter) -> tuple[dict[str, Any], dict[str, str], bool]:
+    """What the file holds, its metadata, and whether weights of 8 bits were widened."""
+    import torch
+    from safetensors import safe_open
+
+    with readable(adapter.file), safe_open(adapter.file, framework="pt") as file:
+        weights, notes = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    small = {name for name, value in weights.items() if value.is_floating_point() and value.element_size() == 1}
+    widened = {name: value.to(torch.bfloat16) if name in small else value for name, value in weights.items()}
+    return widened, notes, bool(small)
+
+
+@contextmanager
+def _loadable(adapter: Adapter) -> Iterator[Path]:
+    """The adapter's file as diffusers can load it: itself, or a passing copy with weights of 8 bits widened."""
+    from safetensors.torch import save_file
+
+    weights, notes, widened = _weights_of(adapter)
+    if not widened:
+        yield adapter.file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / adapter.file.name
+        save_file(weights, copy, metadata=notes)
+        yield copy

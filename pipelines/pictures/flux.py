@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workspace.errors import DataError, ServiceError, UsageError, one_line
+from workspace.errors import DataError, ServiceError, StudioError, UsageError, check_loaded, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -218,9 +218,7 @@ def _part(model: Any, folder: Path, dtype: torch.dtype) -> Any:
     part, info = model.from_pretrained(
         folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
     )
-    absent = [*info["missing_keys"], *info["mismatched_keys"]]
-    if absent:
-        raise DataError(f"{folder} lacks {len(absent)} of the model's weights, the first {absent[0]!r}")
+    check_loaded(info, folder)
     return part.eval().requires_grad_(False)
 
 
@@ -232,9 +230,8 @@ def _encoders(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
             folder / name, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         # T5 keeps its one embedding table under two names, of which a file holds either.
-        absent = sorted(set(info["missing_keys"]) - {"encoder.embed_tokens.weight"})
-        if absent:
-            raise DataError(f"{folder / name} lacks {len(absent)} of the model's weights, the first {absent[0]!r}")
+        tied = {"encoder.embed_tokens.weight"}
+        check_loaded({kind: set(keys) - tied for kind, keys in info.items() if kind.endswith("_keys")}, folder / name)
         return part.eval().requires_grad_(False)
 
     return {
@@ -274,7 +271,9 @@ def readable(where: Path) -> Iterator[None]:
 
     try:
         yield
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as fault:
+    except StudioError:
+        raise
+    except Exception as fault:  # a library that is handed a hostile folder raises what it likes
         if _out_of_memory(fault):
             raise
         for file in [where] if where.is_file() else sorted(where.rglob("*.safetensors")):

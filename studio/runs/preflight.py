@@ -51,7 +51,8 @@ def needs(settings: Settings) -> list[Need]:
     found = []
     for purpose, model in named_models(settings):
         try:
-            found.append(Need(purpose, model, locate(model, settings.home)))
+            folder = locate(model, settings.home, kind="chat" if purpose == "chat" else None)
+            found.append(Need(purpose, model, folder))
         except StudioError as error:
             found.append(Need(purpose, model, None, error))
     return found

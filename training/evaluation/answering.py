@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from training.sample.rows import asked
+from workspace.errors import check_loaded
 from workspace.progress import QuestionsAnswered, Tell, silent
 
 Question = dict[str, Any]
@@ -52,9 +53,10 @@ def answers(
             template, local_files_only=True, trust_remote_code=False
         ).chat_template
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, local_files_only=True, trust_remote_code=False
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.bfloat16, local_files_only=True, trust_remote_code=False, output_loading_info=True
     )
+    check_loaded(found, folder)
     head = copy.deepcopy(model.get_output_embeddings()).float()  # logits of half precision tie
     head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
     model.set_output_embeddings(head)

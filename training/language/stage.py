@@ -42,7 +42,7 @@ from training.language.tokens import (
 from training.language.trainer_arguments import low_rank, preferring, shared, widen
 from training.loop.heap import keep_freed
 from training.variants import write_variant
-from workspace.errors import DataError, one_line
+from workspace.errors import DataError, check_loaded, one_line
 from workspace.progress import RowsPrepared, Tell, silent
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
@@ -168,9 +168,8 @@ def load_model(task: Task) -> Any:
         model, found = AutoModelForCausalLM.from_pretrained(
             task.base, local_files_only=True, output_loading_info=True, **given, trust_remote_code=False
         )
-    absent = sorted(found["missing_keys"])
-    if absent and not ranks.together():  # a process among several may hold but a share
-        raise DataError(f"{task.base} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}")
+    if not ranks.together():  # a process among several may hold but a share
+        check_loaded(found, Path(task.base))
     return model
 
 
