@@ -280,6 +280,7 @@ def test_other_files_say_what_to_do(tmp_path: Path) -> None:
         read_rows(tmp_path / "split", "cpt")
 
 
+pytest_plugins = ["tests.fixtures_local"]
 FIELDS = """messages conversations role content from value prompt chosen rejected output input instruction answer
 system history weight train label text preferred_output type"""
 NAMES = st.sampled_from(FIELDS.split())
@@ -324,3 +325,39 @@ def test_a_tables_cells_come_back_to_the_letter(tmp_path: Path, texts: list[str]
     with (tmp_path / "a.csv").open("w", newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["text", "n"], *([text, "1"] for text in texts)])
     assert [row["text"] for row in read_rows(tmp_path / "a.csv", "cpt")] == texts
+
+
+def test_a_turn_that_is_not_to_be_learned_is_not(word_llama: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from training.language.tokens import IGNORED, of_messages
+
+    tokenizer = AutoTokenizer.from_pretrained(word_llama)
+    turns = [
+        {"role": "user", "content": "The layer?"},
+        {"role": "assistant", "content": "It stops water.", "weight": 0},
+        {"role": "user", "content": "The fibre?"},
+        {"role": "assistant", "content": "It carries the load."},
+    ]
+    [row] = read_rows(written(tmp_path, {"messages": turns}), "sft")
+    made = of_messages(tokenizer, row)
+    learned = tokenizer.decode([one for one in made.labels if one != IGNORED])
+    assert "carries the load" in learned and "water" not in learned and "water" in tokenizer.decode(made.input_ids)
+
+
+def test_a_plan_says_what_is_not_trained_on(word_llama: Path, home: Path, tmp_path: Path) -> None:
+    from training.language.plan import plan
+    from training.language.run import open_run
+
+    written(tmp_path, {"prompt": ASKED, "chosen": WHOLE, "rejected": LOST, "score_chosen": 8.0})
+    recipe = {
+        "name": "mine",
+        "base": str(word_llama),
+        "stages": [{"name": "a", "stage": "dpo", "data": [{"path": "rows.jsonl"}]}],
+    }
+    (tmp_path / "mine.yaml").write_text(json.dumps(recipe))
+    [stage] = plan(open_run(tmp_path / "mine.yaml", home)).stages
+    assert stage.stage == "dpo" and stage.remarks == (
+        "rows.jsonl: fields that are not used, with how many rows have them: score_chosen (1)",
+        "rows.jsonl: answers of 1 rows repeat the prompt, which is taken once",
+    )

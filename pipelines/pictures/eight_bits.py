@@ -63,7 +63,8 @@ def _scaled(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if low == high:
         low, high = sound.min(), sound.max()
     shares = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / (high - low)
-    return np.round(255 * shares.clip(0, 1)).astype(np.uint8)
+    made: np.ndarray[Any, Any] = np.round(255 * shares.clip(0, 1)).astype(np.uint8)
+    return made
 
 
 def readable_profile(picture: Image.Image) -> bool:

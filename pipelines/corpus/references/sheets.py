@@ -34,6 +34,6 @@ def from_sheet(text: str, bad: Bad) -> Iterator[Entry]:
         first, _ = table(text, lambda names: any(names), lambda *_: None)
         raise DataError(f"no column title or doi; its columns are {', '.join(first)[:200] or 'none'}")
     for row in rows:
-        cells = {name.lower(): cell for name, cell in reversed(row.cells.items())}
+        cells = {name.lower(): cell for name, cell in reversed(list(row.cells.items()))}
         fields = {name: tuple(cells[one] for one in names if cells.get(one)) for name, names in COLUMNS.items()}
         yield Entry(row.line, next((cells[name] for name in _KEYS if cells.get(name)), ""), fields)

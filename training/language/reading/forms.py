@@ -86,7 +86,7 @@ def asked(fields: Fields, notes: Notes) -> list[Message]:
             continue
         value, place = fields.take(one), f"{fields.where}, {one}"
         if one == name and isinstance(value, list):
-            if more in fields:
+            if more is not None and more in fields:
                 raise DataError(f"{place}: it is a list of messages, beside {more}", hint="write it into a message")
             return messages(value, place, notes, None)
         parts.append(checked_text(value, place))

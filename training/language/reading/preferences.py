@@ -131,7 +131,7 @@ def _shared(chosen: Sequence[Message], rejected: Sequence[Message]) -> list[Mess
 
 
 def _same(one: Message, other: Message) -> bool:
-    return one["role"] == other["role"] and one["content"].strip() == other["content"].strip()
+    return (one["role"], str(one["content"]).strip()) == (other["role"], str(other["content"]).strip())
 
 
 def _asks(shared: Sequence[Message], prompt: Sequence[Message]) -> bool:
