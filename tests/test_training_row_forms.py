@@ -18,6 +18,7 @@ from training.language.rows import read_rows
 from workspace.errors import DataError
 from workspace.progress import Progress
 
+pytest_plugins = ["tests.fixtures_local"]
 ASKED, SAID, OTHER = "What makes nacre tough?", "Its bricks slide by 10^-9 m.", "It is glass."
 USER, ASSISTANT, WRONG = (
     {"role": "user", "content": ASKED},
@@ -280,7 +281,6 @@ def test_other_files_say_what_to_do(tmp_path: Path) -> None:
         read_rows(tmp_path / "split", "cpt")
 
 
-pytest_plugins = ["tests.fixtures_local"]
 FIELDS = """messages conversations role content from value prompt chosen rejected output input instruction answer
 system history weight train label text preferred_output type"""
 NAMES = st.sampled_from(FIELDS.split())
