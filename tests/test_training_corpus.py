@@ -26,7 +26,9 @@ from pipelines.corpus.duplicates import Duplicates
 from pipelines.corpus.gates import refused
 from pipelines.corpus.leaks import Leaks
 from pipelines.corpus.parsing import Limits, parse
-from pipelines.corpus.references import look_up, match, read_references
+from pipelines.corpus.references.crossref import look_up
+from pipelines.corpus.references.lists import read_references
+from pipelines.corpus.references.matching import match
 from pipelines.corpus.report import CorpusReport
 from training.sample import papers as sample_papers
 from ui.cli import app
@@ -302,7 +304,7 @@ class TestReferences:
     @pytest.mark.parametrize("name", LISTS)
     def test_every_kind_of_list(self, name: str, tmp_path: Path) -> None:
         (tmp_path / name).write_text(LISTS[name])
-        told = read_references(tmp_path / name)
+        told = read_references(tmp_path / name).papers
         assert [(one.title.lower(), one.doi, one.year) for one in told] == [
             ("spider silk as rubber", "10.1038/303040a0", "1983"),
             ("no number", "", "2001"),
@@ -313,7 +315,7 @@ class TestReferences:
         [
             ("a.csv", "name,colour\nx,y\n", "no column title or doi; its columns are name, colour"),
             ("a.bib", "nothing here", "names no papers"),
-            ("a.bib", "@article{a, title = {x", "line 1: no readable BibTeX entry"),
+            ("a.bib", "@article{a, title = {x", "line 1: entry a: it is no whole entry"),
             ("a.csv", "title\n", "names no papers"),
         ],
     )
@@ -324,7 +326,7 @@ class TestReferences:
 
     def test_papers_are_matched_by_file_doi_or_title(self, tmp_path: Path) -> None:
         (tmp_path / "list.csv").write_text(LISTS["list.csv"])
-        told = read_references(tmp_path / "list.csv")
+        told = read_references(tmp_path / "list.csv").papers
         assert match(Path("10.1038_303040a0.pdf"), "", told) is told[0]
         assert match(Path("scan1.pdf"), "Spider Silk, as Rubber", told) is told[0]
         assert match(Path("scan1.pdf"), "Wood", told) is None
@@ -352,8 +354,10 @@ class TestReferences:
         Thread(target=server.serve_forever, daemon=True).start()
         try:
             (tmp_path / "list.csv").write_text(LISTS["list.csv"])
-            told = read_references(tmp_path / "list.csv")
-            monkeypatch.setattr("pipelines.corpus.references.CROSSREF", f"http://127.0.0.1:{server.server_port}")
+            told = read_references(tmp_path / "list.csv").papers
+            monkeypatch.setattr(
+                "pipelines.corpus.references.crossref.CROSSREF", f"http://127.0.0.1:{server.server_port}"
+            )
             for _ in range(2):
                 found = look_up(told, tmp_path / "dois.json", pause=0.001)
                 assert [one.doi for one in found] == ["10.1038/303040a0", "10.5555/right"]
@@ -365,9 +369,8 @@ class TestReferences:
     def test_a_crossref_that_is_away_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "list.csv").write_text(LISTS["list.csv"])
         with pytest.raises(ServiceError, match="Crossref does not answer"):
-            look_up(
-                read_references(tmp_path / "list.csv"), tmp_path / "d.json", server="http://127.0.0.1:9", pause=0.001
-            )
+            told = read_references(tmp_path / "list.csv").papers
+            look_up(told, tmp_path / "d.json", server="http://127.0.0.1:9", pause=0.001)
 
 
 def test_the_command_reports_and_refuses(papers: Path, tmp_path: Path, home: Path) -> None:

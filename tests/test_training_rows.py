@@ -55,9 +55,9 @@ def test_every_form_is_read(stage: str, row: dict[str, Any], read: dict[str, Any
         ("cpt", {"text": None}, "row 2, text: it is null, not text"),
         ("cpt", {"text": "half \ud800"}, "row 2, text: it holds half a character"),
         ("cpt", {"text": "x" * 400_001}, "row 2, text: it has 400,001 letters"),
-        ("cpt", ["text"], 'row 2: it is ["text"], no object (rows are JSON, one object a line (JSONL), or Parquet)'),
-        ("sft", {"instruction": {"a": 1}, "output": "x"}, 'message 1, content: it is {"a": 1}, not text'),
-        ("sft", {"instruction": "a", "input": 5, "output": "x"}, "message 1, content: it is 5, not text"),
+        ("cpt", ["text"], 'row 2: it is ["text"], no object (rows are JSON, one object a line (JSONL)'),
+        ("sft", {"instruction": {"a": 1}, "output": "x"}, 'row 2, instruction: it is {"a": 1}, not text'),
+        ("sft", {"instruction": "a", "input": 5, "output": "x"}, "row 2, input: it is 5, not text"),
         ("sft", {"messages": []}, "row 2, messages: it is no list of messages"),
         ("sft", {"messages": CHAT[:1]}, "the last message is the user's, not the assistant's"),
         ("sft", {"messages": [*CHAT, *CHAT[1:]]}, "message 3: assistant after assistant"),
@@ -87,6 +87,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     for text, why in (
         ('{"text": "a"}\n{"text": \n', "line 2: no JSON"),
         ("[\n", "line 1: no JSON .* one object a line"),
+        ('[{"text": "a"},\n {"text": }]', "line 2: no JSON .Expecting value, column 11"),
+        ('{"text": "a", "text": "b"}', "line 1: no readable JSON .the field 'text' stands twice"),
         ('{"text": ' + "[" * 100_000, "line 1: no readable JSON .maximum recursion"),
         ('{"text": ' + "9" * 5000 + "}", "line 1: no readable JSON .Exceeds the limit"),
     ):

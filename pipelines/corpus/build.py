@@ -25,14 +25,16 @@ from pipelines.corpus.gates import refused
 from pipelines.corpus.leaks import Leaks, benchmark_texts
 from pipelines.corpus.parsing import Limits, parse
 from pipelines.corpus.passages import Passage, Source
-from pipelines.corpus.references import Reference, look_up, match
+from pipelines.corpus.references.crossref import look_up
+from pipelines.corpus.references.lists import Reference
+from pipelines.corpus.references.matching import match
 from pipelines.corpus.report import CorpusReport
 from workspace.errors import DataError
 from workspace.extras import require
 from workspace.files import probe, publish, publish_all, sha256
 from workspace.progress import DocumentRead, Remark, Tell, silent
 
-_NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "rispy", "bibtexparser", "habanero")
+_NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "bibtexparser", "habanero")
 _VERSION = 2  # of the converters: pages kept from an older one are made anew
 
 Pages = tuple[tuple[str, ...], str | None]
@@ -67,15 +69,16 @@ def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> Co
     unread = {shown(path): told for path, (pages, _) in documents.items() if (told := without_text(pages))}
     for name, told in unread.items():
         tell(Remark(text=f"{name}: {told}"))
-    passages, dropped = _sifted(documents, references, leaks, likeness, config)
-    skipped = {path: problem for path, (_, problem) in documents.items() if problem}
+    known = {path: match(path, "".join(pages[:1]), references) for path, (pages, _) in documents.items()}
+    passages, dropped = _sifted(documents, known, leaks, likeness, config)
+    skipped = {shown(path): problem for path, (_, problem) in documents.items() if problem}
     report = _report(config, documents, {**papers.closed, **skipped}, unread, passages, dropped)
     if len(skipped) == len(documents):
         raise DataError(f"none of {len(documents)} documents can be read: {report.losses()}")
     if not passages:
         hint = "loosen the gate that drops most" if dropped else None
         raise DataError(f"no passage is left of {len(documents)} documents: {report.losses()}", hint=hint)
-    missing = [one for one in references if not any(match(path, "", [one]) for path in documents)]
+    missing = [one for one in references if one not in known.values()]
     publish_all(
         out,
         {
@@ -93,15 +96,15 @@ def _converted(papers: Found, config: CorpusConfig, out: Path, tell: Tell) -> di
     limits = Limits(config.seconds, config.memory_mb, config.most_pages)
     made: dict[Path, Pages] = {}
 
-    def report(path: Path, problem: str | None) -> None:
-        tell(DocumentRead(document=shown(path), documents=len(made), of=len(papers.files), why=problem or ""))
+    def report(name: str, problem: str | None) -> None:
+        tell(DocumentRead(document=name, documents=len(made), of=len(papers.files), why=problem or ""))
 
     def note(path: Path, pages: tuple[str, ...], problem: str | None) -> None:
         made[path] = (pages, problem)
-        report(path, problem)
+        report(shown(path), problem)
 
-    for path, problem in papers.closed.items():
-        report(path, problem)
+    for name, problem in papers.closed.items():
+        report(name, problem)
     kept: dict[Path, Path] = {}
     for path in papers.files:
         try:
@@ -124,7 +127,7 @@ def _converted(papers: Found, config: CorpusConfig, out: Path, tell: Tell) -> di
 
 def _sifted(
     documents: Mapping[Path, Pages],
-    references: Sequence[Reference],
+    known: Mapping[Path, Reference | None],
     leaks: Leaks,
     likeness: Callable[[list[str]], list[float]] | None,
     config: CorpusConfig,
@@ -135,7 +138,7 @@ def _sifted(
     kept: list[Passage] = []
     dropped: list[dict[str, Any]] = []
     for path, (pages, _) in documents.items():
-        passages = _passages(path, called[path], pages, references, config.most)
+        passages = _passages(called[path], pages, known[path], config.most)
         astray = _astray([one.text for one in passages], likeness, config.relevance)
         for passage, strange in zip(passages, astray, strict=True):
             why = _endless(passage.text, config.most) or refused(passage.text, config.fewest, config.languages)
@@ -147,9 +150,8 @@ def _sifted(
     return kept, dropped
 
 
-def _passages(path: Path, name: str, pages: Sequence[str], references: Sequence[Reference], most: int) -> list[Passage]:
+def _passages(name: str, pages: Sequence[str], known: Reference | None, most: int) -> list[Passage]:
     parts = sections(pages)
-    known = match(path, parts[0].heading if parts else "", references)
     made = []
     for number, span in enumerate(spans(parts, most)):
         digest = hashlib.sha256(f"{name}\0{number}\0{span.text}".encode()).hexdigest()[:16]
@@ -208,7 +210,7 @@ def _astray(
 def _report(
     config: CorpusConfig,
     documents: Mapping[Path, Pages],
-    skipped: Mapping[Path, str],
+    skipped: Mapping[str, str],
     unread: dict[str, str],
     passages: Sequence[Passage],
     dropped: Sequence[Mapping[str, Any]],
@@ -217,7 +219,7 @@ def _report(
     return CorpusReport(
         documents=sum(problem is None for _, problem in documents.values()),
         pages=sum(len(pages) for pages, _ in documents.values()),
-        skipped={shown(path): problem for path, problem in skipped.items()},
+        skipped=dict(skipped),
         unread=unread,
         passages=len(passages),
         words=sum(len(one.text.split()) for one in passages),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipelines.pictures.eight_bits import as_rgb
 from workspace.errors import DataError, UsageError, one_line, pydantic_fault
 from workspace.files import Published, publish
 
@@ -194,7 +195,7 @@ def open_picture(path: Path) -> Image.Image:
                 if getattr(picture, "is_animated", False):
                     raise DataError(f"{path} is animated; a picture has one frame")
                 picture.load()
-                image = picture.convert("RGB")
+                image = as_rgb(picture)
                 image.info = dict(picture.info)
                 return image
     except FileNotFoundError:

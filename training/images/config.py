@@ -18,7 +18,7 @@ class ImageLoraConfig(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,60}$", description="what the adapter is called")
     base: str = Field(min_length=1, description="a painter of the catalogue, or a folder in diffusers' layout")
-    pictures: Path = Field(description="folder of pictures, each with a .txt caption of the same name")
+    pictures: Path = Field(description="folder of pictures, each with a .txt or .caption of the same name")
     trigger: str = Field("", max_length=80, description="stands for [trigger] in captions")
     size: int = Field(512, ge=64, le=2048, multiple_of=16, description="pixels of a picture's side")
     flip: bool = Field(False, description="learn from mirrored pictures too")
@@ -60,6 +60,7 @@ class ImageLoraPlan(ImageLoraConfig):
 
     picture_count: int = Field(description="pictures found, each with its caption")
     epochs: float = Field(description="how often each is seen")
+    remarks: tuple[str, ...] = Field((), description="how pictures are read, and what in the folder is not")
     out: Path = Field(description="where everything goes")
     missing: str | None = Field(None, description="what to do about a base or a text encoder that is not there")
 

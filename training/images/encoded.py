@@ -12,6 +12,8 @@ from training.images.config import ImageLoraConfig
 from training.images.folder import Captioned, square
 from training.loop.checkpoints import load_tensors, save_tensors
 
+_READ_AS = "2"  # raise it when the same file becomes another picture
+
 
 @torch.no_grad()
 def encode(
@@ -22,7 +24,7 @@ def encode(
     Latents (pictures, tokens, 64), mirrored pictures after the others; states and pooled states of every caption, then
     of the empty one, then of the sample prompts.
     """
-    path, key = out / "cache.safetensors", hashlib.sha256("\n".join(prompts).encode()).hexdigest()
+    path, key = out / "cache.safetensors", hashlib.sha256("\n".join([_READ_AS, *prompts]).encode()).hexdigest()
     if path.is_file():
         tensors, note = load_tensors(path)
         if note.get("prompts") == key:

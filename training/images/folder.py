@@ -1,6 +1,7 @@
 """A folder of pictures with captions beside them: read, checked, cropped, planned for. Computes nothing.
 
-``leaf-01.png`` is described by ``leaf-01.txt``; ``[trigger]`` in a caption stands for the trigger phrase.
+``leaf-01.png`` is described by ``leaf-01.txt`` or ``leaf-01.caption``; ``[trigger]`` in a caption stands for the
+trigger phrase. What lies there and is not learned is named.
 """
 
 from __future__ import annotations
@@ -11,27 +12,36 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipelines.pictures.eight_bits import RULE, as_rgb, deep, readable_profile, sixteen
 from training.images.config import ImageLoraConfig, ImageLoraPlan
 from workspace.errors import DataError, ServiceError, one_line
 
-KINDS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+KINDS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff")
+CAPTIONS = (".txt", ".caption")
 PLACEHOLDER = "[trigger]"
 MOST_PIXELS = 64_000_000
 _LONGEST = 4000
+_SHOWN = 3  # files of a sort that are named
+_NAMES = "heic heif jxl jp2 svg psd eps pdf dng cr2 cr3 nef arw raf orf dm3 dm4 ser czi nd2 lif"
+_OTHERS = frozenset(f".{name}" for name in _NAMES.split())
+Depth = Literal["plain", "grey", "colour"]
+_TABLES = ("metadata.jsonl", "metadata.csv")
 
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """A picture's file, what its caption says with the trigger in place, and the sha256 of both."""
+    """A picture's file, what its caption says with the trigger in place, the sha256 of both, and how it is read."""
 
     path: Path
     caption: str
     fingerprint: str
+    depth: Depth = "plain"
+    strange_colours: bool = False
 
 
 def read_folder(folder: Path, trigger: str) -> list[Captioned]:
@@ -42,14 +52,13 @@ def read_folder(folder: Path, trigger: str) -> list[Captioned]:
         trigger: What ``[trigger]`` stands for.
 
     Raises:
-        DataError: There are no pictures; or one has no caption, an empty one, or one that belongs to two; or it cannot
-            be read, is animated, or is larger than 64 megapixels. The line names the file and how many more there are.
+        DataError: There are no pictures; or one has no caption, an empty one, two, or one that belongs to two; or it
+            cannot be read, is animated, or is larger than 64 megapixels; or a caption lies beside a kind of picture
+            that is not read. The line names the file and how many more there are.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder of pictures")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS and not path.name.startswith("."))
-    if not files:
-        raise DataError(f"{folder} holds no pictures ({', '.join(KINDS)})")
+    files = _files(folder, KINDS)
     shared = Counter(path.stem for path in files)
     faults: list[str] = []
     found: list[Captioned] = []
@@ -57,17 +66,55 @@ def read_folder(folder: Path, trigger: str) -> list[Captioned]:
         try:
             if shared[path.stem] > 1:
                 raise DataError(f"{path.name}: {shared[path.stem]} pictures share the caption {path.stem}.txt")
-            caption = _caption(path.with_suffix(".txt"), trigger)
-            _look(path)
+            caption = _caption(path, trigger)
+            depth, strange = _look(path)
         except DataError as fault:
-            faults.append(fault.message)
+            faults.append(f"{fault.message} ({fault.hint})" if fault.hint else fault.message)
             continue
         digest = hashlib.sha256(path.read_bytes() + b"\0" + caption.encode()).hexdigest()
-        found.append(Captioned(path, caption, digest))
+        found.append(Captioned(path, caption, digest, depth, strange))
+    faults += [
+        f"{path.name} has a caption, and {path.suffix or 'its kind'} is no picture that is read; save it as PNG or JPEG"
+        for path in _others(folder)
+        if path.stem not in shared and _beside(path)
+    ]
     if faults:
-        more = f" (and {len(faults) - 1} more pictures with faults)" if len(faults) > 1 else ""
-        raise DataError(f"{folder}: {faults[0]}{more}")
+        more = f" (and {len(faults) - _SHOWN} more pictures with faults)" if len(faults) > _SHOWN else ""
+        raise DataError(f"{folder}: {'; '.join(faults[:_SHOWN])}{more}")
+    if not found:
+        inside = _inside(folder)
+        what = f"; folders inside are not looked into: {inside}" if inside else ""
+        hint = "name one of them as pictures" if inside else None
+        raise DataError(f"{folder} holds no pictures ({', '.join(KINDS)}){what}", hint=hint)
     return found
+
+
+def _files(folder: Path, kinds: Sequence[str]) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in kinds and not path.name.startswith(".") and not path.is_dir()
+    )
+
+
+def _others(folder: Path) -> list[Path]:
+    """Files that are neither pictures of a kind that is read nor captions."""
+    known = (*KINDS, *CAPTIONS)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() not in known and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def _inside(folder: Path) -> str:
+    """The folders inside that hold pictures, with how many."""
+    counts = {
+        one.name: sum(path.suffix.lower() in KINDS for path in one.rglob("*"))
+        for one in sorted(folder.iterdir())
+        if one.is_dir() and not one.name.startswith(".")
+    }
+    return ", ".join(f"{name} ({count} pictures)" for name, count in counts.items() if count)
 
 
 def plan(config: ImageLoraConfig, out: Path, home: Path) -> ImageLoraPlan:
@@ -87,10 +134,37 @@ def plan(config: ImageLoraConfig, out: Path, home: Path) -> ImageLoraPlan:
             locate(read_card(folder).text_encoder, home)
     except ServiceError as fault:
         missing = str(fault)
-    count = len(read_folder(config.pictures, config.trigger))
-    seen = config.steps * config.batch * config.accumulate
-    epochs = round(seen / count, 2)
-    return ImageLoraPlan(**config.model_dump(), picture_count=count, epochs=epochs, out=out, missing=missing)
+    pictures = read_folder(config.pictures, config.trigger)
+    epochs = round(config.steps * config.batch * config.accumulate / len(pictures), 2)
+    said, count = tuple(remarks(config.pictures, pictures)), len(pictures)
+    return ImageLoraPlan(
+        **config.model_dump(), picture_count=count, epochs=epochs, remarks=said, out=out, missing=missing
+    )
+
+
+def remarks(folder: Path, pictures: Sequence[Captioned]) -> list[str]:
+    """What a person should know of a folder before its pictures are learned, a line each."""
+    greys, colours = ([one.path.name for one in pictures if one.depth == sort] for sort in ("grey", "colour"))
+    strange = [one.path.name for one in pictures if one.strange_colours]
+    stems = {one.path.stem for one in pictures}
+    alone = [path.name for path in _others(folder) if path.suffix.lower() in _OTHERS and path.stem not in stems]
+    spare = [path.name for path in _files(folder, CAPTIONS) if path.stem not in stems]
+    inside = _inside(folder)
+    said = [
+        greys and f"{_named(greys)} with greys of more than 8 bits are scaled to 8, each by itself: {RULE}",
+        colours and f"{_named(colours)} with colours of 16 bits are read by their upper 8, the full range",
+        strange and f"{_named(strange)} have colour profiles that cannot be read; their colours are taken for sRGB's",
+        alone and f"{_named(alone)} are of kinds that are not read, and have no caption: they are left out",
+        spare and f"{_named(spare)} are captions of no picture: they are left out",
+        inside and f"folders inside are not looked into: {inside}",
+        same_caption(pictures),
+    ]
+    return [line for line in said if line]
+
+
+def _named(names: Sequence[str]) -> str:
+    """How many files, and which."""
+    return f"{len(names)} files ({', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''})"
 
 
 def same_caption(pictures: Sequence[Captioned]) -> str | None:
@@ -99,13 +173,23 @@ def same_caption(pictures: Sequence[Captioned]) -> str | None:
     return f"{count} pictures have the same caption: {caption[:80]!r}" if count > 1 else None
 
 
-def _caption(path: Path, trigger: str) -> str:
-    if not path.is_file():
-        raise DataError(f"{path.name} is missing: every picture needs a caption of the same name")
-    try:
-        text = " ".join(path.read_text(encoding="utf-8-sig").split())
-    except UnicodeDecodeError as fault:
-        raise DataError(f"{path.name} is not UTF-8 text: {fault.reason} at byte {fault.start}") from None
+def _beside(path: Path) -> list[Path]:
+    """The captions that lie beside a picture."""
+    return [one for suffix in CAPTIONS if (one := path.with_suffix(suffix)).is_file()]
+
+
+def _caption(picture: Path, trigger: str) -> str:
+    beside = _beside(picture)
+    if not beside:
+        table = next((name for name in _TABLES if (picture.parent / name).is_file()), None)
+        hint = f"{table} is not read: write each text into a file beside its picture" if table else None
+        name = picture.with_suffix(CAPTIONS[0]).name
+        raise DataError(f"{name} is missing: every picture needs a caption of the same name", hint=hint)
+    texts = {_text(path) for path in beside}
+    path = beside[0]
+    if len(texts) > 1:
+        raise DataError(f"{picture.name} has two captions, {' and '.join(one.name for one in beside)}; keep one")
+    [text] = texts
     if not text:
         raise DataError(f"{path.name} is empty")
     if len(text) > _LONGEST:
@@ -115,8 +199,19 @@ def _caption(path: Path, trigger: str) -> str:
     return text.replace(PLACEHOLDER, trigger)
 
 
-def _look(path: Path) -> None:
-    """Decode the picture once, so that a broken one is found before the training."""
+def _text(path: Path) -> str:
+    try:
+        return " ".join(path.read_text(encoding="utf-8-sig").split())
+    except UnicodeDecodeError as fault:
+        raise DataError(f"{path.name} is not UTF-8 text: {fault.reason} at byte {fault.start}") from None
+
+
+def _look(path: Path) -> tuple[Depth, bool]:
+    """Decode the picture once, so that a broken one is found before the training.
+
+    Returns:
+        What of it has more than 8 bits, and whether its colour profile cannot be read.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -127,17 +222,18 @@ def _look(path: Path) -> None:
                     raise DataError(f"{path.name} is {picture.width}x{picture.height}; at most 64 megapixels are read")
                 if min(picture.size) < 16:
                     raise DataError(f"{path.name} is {picture.width}x{picture.height}; 16 pixels a side are the least")
-                picture.load()
+                depth: Depth = "grey" if deep(picture) else "colour" if sixteen(picture) else "plain"
+                as_rgb(picture)
+                return depth, not readable_profile(picture)
+    except DataError as fault:
+        raise DataError(fault.message if path.name in fault.message else f"{path.name}: {fault.message}") from None
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as fault:
-        raise DataError(f"{path.name} cannot be read as a picture: {one_line(fault, 120)}") from None
+        why = one_line(fault, 120).replace(str(path), path.name)
+        raise DataError(f"{path.name} cannot be read as a picture: {why}") from None
 
 
 def square(path: Path, size: int, flip: bool = False) -> np.ndarray[Any, Any]:
     """The picture's largest centred square at ``size`` pixels: uint8 (size, size, 3), turned as its EXIF says."""
     with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode in ("RGBA", "LA", "P"):
-            clear = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-        fitted = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+        fitted = ImageOps.fit(as_rgb(picture), (size, size), Image.Resampling.LANCZOS)
     return np.asarray(ImageOps.mirror(fitted) if flip else fitted)

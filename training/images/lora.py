@@ -24,7 +24,7 @@ from models.catalogue.fetch import fingerprint, locate
 from pipelines.pictures.flux import assemble, choose_device, choose_dtype, enough_memory, has_encoders, place, read_card
 from training.images.config import ImageLoraConfig, TrainedImageLora
 from training.images.encoded import encode
-from training.images.folder import Captioned, read_folder, same_caption
+from training.images.folder import Captioned, read_folder, remarks
 from training.loop.checkpoints import note_recipe
 from training.loop.metrics import read_rows
 from training.loop.plots import plot_loss
@@ -61,7 +61,7 @@ def main(config: ImageLoraConfig, home: Path, out: Path, tell: Tell = silent) ->
         ServiceError: The base is not fetched, or there is not enough memory.
     """
     pictures = read_folder(config.pictures, config.trigger)
-    if remark := same_caption(pictures):
+    for remark in remarks(config.pictures, pictures):
         tell(Remark(text=remark))
     folder = locate(config.base, home, kind="painter")
     card = read_card(folder)

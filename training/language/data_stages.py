@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipelines.corpus import build as papers
 from pipelines.corpus.config import CorpusConfig
 from pipelines.corpus.files import found
-from pipelines.corpus.references import CROSSREF
+from pipelines.corpus.references.crossref import CROSSREF
 from pipelines.corpus.report import CorpusReport
 from training.distil.config import DistilConfig
 from training.distil.report import DistilResult
@@ -64,12 +64,13 @@ def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, tell
     """
     inputs, benchmarks = _from(folder, config.inputs), _from(folder, config.benchmarks)
     here = config.model_copy(update={"inputs": inputs, "benchmarks": benchmarks})
-    lists = [path for path in (*inputs, *benchmarks) if os.path.isfile(path)]
+    papers_and_lists = found(inputs)
+    lists = [path for path in (*inputs, *benchmarks, *papers_and_lists.lists) if os.path.isfile(path)]
     settings = config.model_dump(mode="json", exclude={"mail"})
     key = {
         # Crossref's address stood here before it was a yes or no: what was made then is not made again.
         "config": settings | {"crossref": CROSSREF if config.crossref else ""},
-        "files": [(path.name, _content(path)) for path in dict.fromkeys((*found(inputs).files, *lists))],
+        "files": [(path.name, _content(path)) for path in dict.fromkeys((*papers_and_lists.files, *lists))],
     }
     return _once(CorpusReport, work, PASSAGES, key, partial(papers.main, here, work, home, tell))
 

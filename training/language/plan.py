@@ -17,6 +17,7 @@ from training.language.rows import Row, digest, parted
 from training.language.run import Run, faults
 from training.merging.slerp import Slerp
 from workspace.errors import DataError, ServiceError
+from workspace.progress import Remark
 
 SPREAD = "fsdp2"
 """The configuration that spreads weights over the GPUs of one machine without more to install."""
@@ -91,6 +92,7 @@ class Amount(BaseModel):
     tokens: int | None = Field(None, description="Tokens of them, by their words")
     steps: int | None = Field(None, description="Optimizer steps")
     data: str = Field(description="The rows' digest, or why they are not there")
+    remarks: tuple[str, ...] = Field((), description="What of the files of rows is not trained on")
 
 
 class TrainingPlan(Amount, Arguments, _Following):
@@ -194,8 +196,10 @@ def _needs(size: Size, args: Arguments, stage: Stage, tokens: float, here: Machi
 
 def _amount(run: Run, stage: Stage, args: Arguments, processes: int) -> tuple[Amount, float]:
     """Rows, tokens and steps of a stage, and the tokens that its steps pass; unknown where data are not there yet."""
+    remarks: list[str] = []
     try:
-        rows, _ = parted(run.rows(stage), args.held_out, args.seed)
+        every = run.rows(stage, lambda event: remarks.append(event.text) if isinstance(event, Remark) else None)
+        rows, _ = parted(every, args.held_out, args.seed)
     except DataError as fault:
         waits = [one.source for one in stage.data if one.source and not run.done(one.source)]
         return Amount(data=f"not made yet, by {', '.join(waits)}" if waits else fault.message), 0.0
@@ -205,7 +209,8 @@ def _amount(run: Run, stage: Stage, args: Arguments, processes: int) -> tuple[Am
     steps = steps_of(args, packed, processes)
     a_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * processes
     passed = steps * a_step * tokens / packed if args.max_steps > 0 else tokens * args.num_train_epochs
-    return Amount(rows=len(rows), tokens=tokens, steps=steps, data=digest(rows)[:16]), passed
+    made = Amount(rows=len(rows), tokens=tokens, steps=steps, data=digest(rows)[:16], remarks=tuple(remarks))
+    return made, passed
 
 
 def _text(row: Row) -> str:

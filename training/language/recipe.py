@@ -43,7 +43,7 @@ Name = Annotated[str, AfterValidator(_named)]
 class Data(Part):
     """One set of rows, and how often it is drawn beside the others: 2.0 is twice."""
 
-    path: str = Field("", description="JSONL or Parquet file, relative to the recipe, or `sample` for the shipped")
+    path: str = Field("", description="File of rows, relative to the recipe, or `sample` for the shipped")
     source: str = Field("", alias="from", description="Instead of a path: a corpus or distil stage's name")
     weight: float = Field(1.0, gt=0, le=1000, description="How often each row is drawn")
 

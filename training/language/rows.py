@@ -1,7 +1,7 @@
 """Training rows: files in, checked rows of one schema out, mixed by weight. Knows rows; not what learns from them.
 
-The schemas are the field's own: ``text``; ``messages``; ``prompt``, ``chosen``, ``rejected``. Files in alpaca's and
-sharegpt's form are read as ``messages``.
+The schemas are the field's own: ``text``; ``messages``; ``prompt``, ``chosen``, ``rejected``. Other common forms of
+file and row are read as these (`training.language.reading`).
 """
 
 from __future__ import annotations
@@ -15,149 +15,51 @@ from typing import Any
 
 import numpy as np
 
-from workspace.errors import DataError, one_line
-
-ROLES = ("system", "user", "assistant")
-_SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
-LONGEST = 400_000  # letters of a row
-_FORM = "rows are JSON, one object a line (JSONL), or Parquet"
+from training.language.reading.fields import Notes, as_json
+from training.language.reading.files import FORMS, raw_rows
+from training.language.reading.forms import conversation, text
+from training.language.reading.preferences import preference
+from workspace.errors import DataError
+from workspace.progress import Remark, Tell, silent
 
 Row = dict[str, Any]
 
 
-def read_rows(path: Path, stage: str) -> list[Row]:
-    """A file's rows, checked.
+def read_rows(path: Path, stage: str, tell: Tell = silent) -> list[Row]:
+    """A file's rows, checked; those that say the same are taken once.
 
     Args:
-        path: JSONL or Parquet.
+        path: Rows in a form that `training.language.reading.files` reads.
         stage: cpt, sft, dpo or orpo, which tells the schema.
+        tell: Called with a `Remark` for every kind of thing in the file that is not trained on.
 
     Raises:
-        DataError: The file cannot be read, or a row is wrong: file, row and field are named.
+        DataError: The file cannot be read, or a row is wrong: file, row and field are named, and what to do.
     """
-    rows = []
-    for number, raw in enumerate(_raw(path), 1):
-        where = f"{path}, row {number}"
+    rows: dict[bytes, Row] = {}
+    notes = Notes()
+    count = 0
+    for place, raw in raw_rows(path):
+        count += 1
+        where = f"{path}, {place}"
         if not isinstance(raw, dict):
-            raise DataError(f"{where}: it is {_as_json(raw)}, no object", hint=_FORM)
-        rows.append(_checked(_known(raw), stage, where))
+            raise DataError(f"{where}: it is {as_json(raw)}, no object", hint=FORMS)
+        row = _checked(raw, stage, where, notes)
+        rows.setdefault(hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest(), row)
     if not rows:
-        raise DataError(f"{path} holds no rows", hint=_FORM)
-    return rows
+        raise DataError(f"{path} holds no rows", hint=FORMS)
+    notes.twice = count - len(rows)
+    for line in notes.lines(path.name):
+        tell(Remark(text=line))
+    return list(rows.values())
 
 
-def _raw(path: Path) -> Iterator[Any]:
-    if path.suffix == ".parquet":
-        import pyarrow
-        import pyarrow.parquet
-
-        try:
-            yield from pyarrow.parquet.read_table(path).to_pylist()
-        except FileNotFoundError:
-            raise DataError(f"cannot read {path}: No such file or directory") from None
-        except (OSError, pyarrow.ArrowException) as fault:
-            raise DataError(f"cannot read {path}: {one_line(fault)}") from None
-        return
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other ends of lines
-    except OSError as fault:
-        raise DataError(f"cannot read {path}: {fault.strerror}") from None
-    except UnicodeDecodeError as fault:
-        raise DataError(f"{path} is not UTF-8 (byte {fault.start})", hint="save it as UTF-8") from None
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as fault:
-                why = f"no JSON ({fault.msg}, column {fault.colno})"
-                raise DataError(f"{path}, line {number}: {why}", hint=_FORM) from None
-            except (ValueError, RecursionError) as fault:
-                raise DataError(f"{path}, line {number}: no readable JSON ({one_line(fault)})", hint=_FORM) from None
-
-
-def _known(raw: Row) -> Row:
-    """A row of alpaca's or sharegpt's form as messages; any other as it is."""
-    if "instruction" in raw and "output" in raw:
-        parts = [raw[key] for key in ("instruction", "input") if raw.get(key)]
-        asked = next((part for part in parts if not isinstance(part, str)), None) or "\n\n".join(
-            str(part).strip() for part in parts
-        )
-        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": raw["output"]}]
-        return {"messages": ([{"role": "system", "content": raw["system"]}] if raw.get("system") else []) + turns}
-    if isinstance(raw.get("conversations"), list):
-        return {
-            "messages": [
-                {"role": _SHAREGPT.get(str(one.get("from")), str(one.get("from"))), "content": one.get("value")}
-                if isinstance(one, dict)
-                else one
-                for one in raw["conversations"]
-            ]
-        }
-    return raw
-
-
-def _checked(row: Row, stage: str, where: str) -> Row:
-    missing = [name for name in SCHEMAS[stage] if name not in row]
-    if missing:
-        has = ", ".join(row) or "none"
-        raise DataError(f"{where}: no field {missing[0]!r}; {stage} reads {', '.join(SCHEMAS[stage])}, it has {has}")
+def _checked(raw: Row, stage: str, where: str, notes: Notes) -> Row:
     if stage == "cpt":
-        return {"text": _text(row["text"], f"{where}, text")}
+        return {"text": text(raw, where, notes)}
     if stage == "sft":
-        return {"messages": _messages(row["messages"], f"{where}, messages", last="assistant")}
-    made = {
-        "prompt": _turns(row["prompt"], "user", f"{where}, prompt"),
-        "chosen": _turns(row["chosen"], "assistant", f"{where}, chosen"),
-        "rejected": _turns(row["rejected"], "assistant", f"{where}, rejected"),
-    }
-    chosen, rejected = ([one["content"].split() for one in made[side]] for side in ("chosen", "rejected"))
-    if chosen == rejected:
-        raise DataError(f"{where}: chosen and rejected are the same")
-    return made
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"{where}: it is {_as_json(value)}, not text")
-    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise DataError(f"{where}: it holds half a character (a lone surrogate), which is no text")
-    if not value.strip():
-        raise DataError(f"{where}: it is empty")
-    if len(value) > LONGEST:
-        raise DataError(f"{where}: it has {len(value):,} letters; at most {LONGEST:,} are read")
-    return value
-
-
-def _as_json(value: Any) -> str:
-    """A value as JSON writes it, in short."""
-    return json.dumps(value, default=str, ensure_ascii=True)[:60]
-
-
-def _turns(value: Any, role: str, where: str) -> list[dict[str, str]]:
-    """A prompt or an answer as messages; plain text is one message."""
-    if isinstance(value, str):
-        return [{"role": role, "content": _text(value, where)}]
-    return _messages(value, where, last=role)
-
-
-def _messages(value: Any, where: str, last: str) -> list[dict[str, str]]:
-    """Messages whose roles take turns: perhaps a system's first, then user and assistant."""
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{where}: it is no list of messages")
-    made: list[dict[str, str]] = []
-    for number, one in enumerate(value, 1):
-        place = f"{where}, message {number}"
-        if not isinstance(one, dict) or "role" not in one or "content" not in one:
-            raise DataError(f"{place}: it has no role and content")
-        if one["role"] not in ROLES:
-            raise DataError(f"{place}: unknown role {str(one['role'])!r}; choices: {', '.join(ROLES)}")
-        before = made[-1]["role"] if made else None
-        if one["role"] == before or (one["role"] == "system" and made):
-            raise DataError(f"{place}: {one['role']} after {before}; user and assistant take turns")
-        made.append({"role": one["role"], "content": _text(one["content"], f"{place}, content")})
-    if made[-1]["role"] != last:
-        raise DataError(f"{where}: the last message is the {made[-1]['role']}'s, not the {last}'s")
-    return made
+        return {"messages": conversation(raw, where, notes)}
+    return dict(preference(raw, stage, where, notes))
 
 
 def begins(row: Mapping[str, Any]) -> str:

@@ -78,18 +78,18 @@ class Run:
         """The folder of the model whose chat template is used; the base's own if none."""
         return self._found(self.recipe.chat_template) if self.recipe.chat_template else None
 
-    def rows(self, stage: Stage) -> list[Row]:
-        """A stage's rows, checked and mixed by weight."""
-        made = mixed([(self._rows(one, stage.stage), one.weight) for one in stage.data], stage.args.seed)
+    def rows(self, stage: Stage, tell: Tell = silent) -> list[Row]:
+        """A stage's rows, checked and mixed by weight; ``tell`` is called with what of its files is not used."""
+        made = mixed([(self._rows(one, stage.stage, tell), one.weight) for one in stage.data], stage.args.seed)
         if not made:
             raise DataError(f"{stage.name}: the weights of its data leave no row")
         return made
 
-    def _rows(self, one: Data, kind: str) -> list[Row]:
+    def _rows(self, one: Data, kind: str, tell: Tell) -> list[Row]:
         if one.path == SAMPLE:
             return sample_rows(kind)
         if one.path:
-            return read_rows(self.folder / os.path.expanduser(one.path), kind)
+            return read_rows(self.folder / os.path.expanduser(one.path), kind, tell)
         maker = next(stage.stage for stage in self.recipe.stages if stage.name == one.source)
         path = self.work(one.source) / (data_stages.PASSAGES if maker == "corpus" else data_stages.FILES[kind])
         if not path.is_file() and self.done(one.source):
@@ -185,7 +185,7 @@ def _data(run: Run, stage: Stage, tell: Tell) -> StageResult:
 def _variant(run: Run, stage: Stage, checked: bool, tell: Tell) -> StageResult:
     """Train or merge a stage's variant, unless it is there; ``checked`` says that all later stages were looked at."""
     folder = run.variant(stage.name)
-    rows = run.rows(stage) if ranks.first() and stage.stage != "slerp" else []
+    rows = run.rows(stage, tell) if ranks.first() and stage.stage != "slerp" else []
     work = ranks.agreed(_work(run, stage, rows) if ranks.first() else identity.NONE)
     made = ranks.agreed(identity.card(folder).get("key") not in work.keys)
     if made:

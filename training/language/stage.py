@@ -228,6 +228,9 @@ def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengt
         return Dataset.from_list([_preference(tokenizer, row, task) for row, _ in whole]), sizes
     made = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
     if not task.args.assistant_only_loss:
+        if any("learned" in turn for row, _ in whole for turn in row.get("messages", ())):
+            hint = "assistant_only_loss: true, or rows without a weight, train or loss"
+            raise DataError("assistant_only_loss: false would learn turns that the rows say are not learned", hint=hint)
         made = [{**one, "labels": one["input_ids"]} for one in made]
     return Dataset.from_list(made), sizes
 

@@ -95,18 +95,18 @@ def rendered(tokenizer: Any, messages: Sequence[dict[str, str]], ask: bool, wher
 
 
 def of_messages(tokenizer: Any, row: Row, where: str = "a row") -> Encoded:
-    """A conversation whose assistant turns are learned.
+    """A conversation whose assistant turns are learned, but for those that say ``learned``: false.
 
     Raises:
         DataError: Inference would render a turn otherwise than training, or a turn does not end with a token that ends
             generation.
     """
-    messages = row["messages"]
+    messages = [{"role": one["role"], "content": one["content"]} for one in row["messages"]]
     ids = rendered(tokenizer, messages, ask=False, where=where)
     labels = [IGNORED] * len(ids)
     ends = {tokenizer.eos_token_id, *(tokenizer.convert_tokens_to_ids(name) for name in _ends(tokenizer))}
     for number, message in enumerate(messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or not row["messages"][number].get("learned", True):
             continue
         asked = rendered(tokenizer, messages[:number], ask=True)
         until = rendered(tokenizer, messages[: number + 1], ask=False)

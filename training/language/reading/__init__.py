@@ -1,0 +1,1 @@
+"""Files of rows in any common form, as rows of ours."""
