@@ -330,7 +330,8 @@ def test_a_tables_cells_come_back_to_the_letter(tmp_path: Path, texts: list[str]
 def test_a_turn_that_is_not_to_be_learned_is_not(word_llama: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from training.language.tokens import IGNORED, of_messages
+    from training.language.tokens.conversations import Conversations
+    from training.language.tokens.encoded import IGNORED
 
     tokenizer = AutoTokenizer.from_pretrained(word_llama)
     turns = [
@@ -340,7 +341,7 @@ def test_a_turn_that_is_not_to_be_learned_is_not(word_llama: Path, tmp_path: Pat
         {"role": "assistant", "content": "It carries the load."},
     ]
     [row] = read_rows(written(tmp_path, {"messages": turns}), "sft")
-    made = of_messages(tokenizer, row)
+    [made] = Conversations(tokenizer).encoded(row["messages"])
     learned = tokenizer.decode([one for one in made.labels if one != IGNORED])
     assert "carries the load" in learned and "water" not in learned and "water" in tokenizer.decode(made.input_ids)
 

@@ -22,8 +22,10 @@ from training.language.arguments import Adapter, Arguments
 from training.language.estimate import Size, operations, size_of
 from training.language.recipe import Stage, resolved
 from training.language.rows import Row
-from training.language.stage import Task, dataset, load_tokenizer, main
-from training.language.tokens import IGNORED, of_messages, of_text
+from training.language.stage import Task, load_tokenizer, main
+from training.language.tokens.columns import dataset, of_text
+from training.language.tokens.conversations import Conversations
+from training.language.tokens.encoded import IGNORED
 from workspace.errors import DataError, StorageError
 from workspace.files import verify
 from workspace.progress import Progress, silent
@@ -65,7 +67,7 @@ def test_every_stage_learns_and_publishes_a_variant(kind: str, word_llama: Path,
     seen = losses(tmp_path / "out")
     prepared, *steps = told
     assert prepared.type == "rows_prepared" and steps[-1].type == "training_step"
-    assert prepared.rows == (24 if kind in ("dpo", "orpo") else 12)  # of a preference both answers
+    assert prepared.rows == 12
     assert (
         seen[-1] < seen[0]
         and steps[-1].left_s == 0
@@ -122,7 +124,7 @@ def test_only_the_assistants_words_and_their_end_are_learned(word_llama: Path) -
         {"role": "user", "content": "And?"},
         {"role": "assistant", "content": "It bends."},
     ]
-    one = of_messages(tokenizer, {"messages": told})
+    [one] = Conversations(tokenizer).encoded(told)
     learned = [token for token, label in zip(one.input_ids, one.labels, strict=True) if label != IGNORED]
     assert tokenizer.decode(learned) == "It holds.<|im_end|>It bends.<|im_end|>"
     text = of_text(tokenizer, {"text": "It holds."})
@@ -134,7 +136,7 @@ def test_packed_rows_do_not_see_each_other(word_llama: Path, tmp_path: Path) -> 
         packing: stages._trainer(
             (one := task("sft", word_llama, packing=packing, per_device_train_batch_size=4)),
             (tokenizer := load_tokenizer(one)),
-            dataset(one, tokenizer, rows("sft", 4))[0],
+            dataset("sft", one.args, tokenizer, rows("sft", 4))[0],
             tmp_path / str(packing),
             silent,
         )
@@ -243,8 +245,7 @@ class TestMetrics:
         main(one, rows(kind), tmp_path / "out", tmp_path / "variant", told.append)
         prepared, step = told
         assert prepared.type == "rows_prepared" and step.type == "training_step"
-        after = 24 if kind in ("dpo", "orpo") else 0  # the line break that the template has after each answer
-        assert step.tokens_s == prepared.tokens - after  # one step, which took a second by this clock
+        assert step.tokens_s == prepared.tokens  # one step, which took a second by this clock
         assert step.mfu is None
 
     def test_a_gpu_of_known_peak_has_its_share_told(
@@ -277,11 +278,13 @@ class TestCache:
     def counted(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls: list[int] = []
 
-        def counting(*given: Any) -> Any:
-            calls.append(1)
-            return of_messages(*given)
+        honest = Conversations.encoded
 
-        monkeypatch.setattr(stages, "of_messages", counting)
+        def counting(*given: Any, **named: Any) -> Any:
+            calls.append(1)
+            return honest(*given, **named)
+
+        monkeypatch.setattr(Conversations, "encoded", counting)
         return calls
 
     @pytest.mark.parametrize("kind", ["sft", "dpo", "orpo"])
@@ -315,6 +318,9 @@ class TestCache:
         tokenizer.chat_template = AutoTokenizer.from_pretrained(word_llama).chat_template
         tokenizer.add_tokens(["nacre"])
         tokenizer.save_pretrained(added)
+        model = AutoModelForCausalLM.from_pretrained(word_llama)
+        model.resize_token_embeddings(len(tokenizer))
+        model.save_pretrained(added)
         changes = [
             {"template": other},
             {"base": added},
@@ -386,14 +392,14 @@ class TestRoom:
         asked = {"role": "user", "content": "Which layer holds the heat? " * 20}
         told[1] = {**told[1], "prompt": [asked]} if kind != "sft" else {"messages": [asked, told[1]["messages"][1]]}
         one = task(kind, word_llama)
-        made, sizes = dataset(one, load_tokenizer(one), told)
+        made, sizes = dataset(kind, one.args, load_tokenizer(one), told)
         assert len(made) == 1
         assert sizes.left_out.startswith("1 of 2 (no answer in max_length): the row that begins 'Which layer holds")
         with pytest.raises(DataError, match="max_length 96 cuts the whole answer of every row, such as the row that"):
-            dataset(one, load_tokenizer(one), told[1:])
+            dataset(kind, one.args, load_tokenizer(one), told[1:])
         if kind != "sft":
             shorter = task(kind, word_llama, max_prompt_length=32)
-            assert len(dataset(shorter, load_tokenizer(shorter), told)[0]) == 2
+            assert len(dataset(kind, shorter.args, load_tokenizer(shorter), told)[0]) == 2
 
 
 class TestTokenizers:
@@ -423,7 +429,7 @@ class TestTokenizers:
         tokenizer = AutoTokenizer.from_pretrained(word_llama)
         tokenizer.chat_template = template
         with pytest.raises(DataError, match=why):
-            of_messages(tokenizer, rows("sft")[0])
+            Conversations(tokenizer).encoded(rows("sft")[0]["messages"])
 
 
 def test_what_is_freed_is_kept() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from training.folding import fold, plan_folding
+from training.loadable import check_loads
+from training.turns import tell_turn_end
 from workspace.files import publish
 
 
@@ -40,6 +42,8 @@ def write_variant(
         text = json.dumps(config | {"dtype": "bfloat16"}, indent=2)  # of the weights, not of the training
         (staged / "config.json").write_text(text + "\n", encoding="utf-8")
         tokenizer.save_pretrained(staged)
+        tell_turn_end(staged)
+        check_loads(staged)
         (staged / "README.md").write_text(card_of(card), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(card, indent=1, default=str) + "\n", encoding="utf-8")
 

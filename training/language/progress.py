@@ -112,8 +112,8 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         effort: From which the share of the GPUs' peak is reckoned.
     """
 
-    keep: Callable[[int], None] | None = None
-    """Called, in every process, with the number of each epoch that has ended."""
+    keep: Callable[[float], None] | None = None
+    """Called, in every process, after each epoch with how many have been trained: 0.5 where half of one is all."""
 
     def __init__(self, out: Path, tell: Tell, effort: Effort | None = None) -> None:
         self.out, self.tell, self.effort = out, tell, effort
@@ -202,7 +202,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep an epoch's model where that is wanted."""
         if self.keep:
-            self.keep(round(state.epoch))
+            self.keep(round(state.epoch, 2))
 
 
 def last_whole(folder: Path) -> str | None:

@@ -21,6 +21,7 @@ from training.language.estimate import GB, crowd, memory, size_of
 from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved
 from training.language.results import RecipeResult, StageResult
 from training.language.rows import Row, digest, mixed, read_rows
+from training.loadable import check_loads
 from training.merging.parents import check_parents, config_of, refuse_quantised
 from training.sample.rows import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError, StudioError
@@ -187,7 +188,7 @@ def _variant(run: Run, stage: Stage, checked: bool, tell: Tell) -> StageResult:
     folder = run.variant(stage.name)
     rows = run.rows(stage, tell) if ranks.first() and stage.stage != "slerp" else []
     work = ranks.agreed(_work(run, stage, rows) if ranks.first() else identity.NONE)
-    made = ranks.agreed(identity.card(folder).get("key") not in work.keys)
+    made = ranks.agreed(ranks.first() and not _done(folder, work))
     if made:
         if ranks.first() and not checked:
             _ready(run)
@@ -219,6 +220,7 @@ def _call(run: Run, stage: Stage) -> RoleCall:
 def _ready(run: Run) -> None:
     """Refuse, before anything is trained, what a later stage would stumble over: rows, models, merges, room."""
     from training.language import stage as stages
+    from training.language.tokens.columns import encoded
 
     if fault := next(faults(run, machine()), None):
         raise fault
@@ -226,10 +228,12 @@ def _ready(run: Run) -> None:
         if stage.stage in DATA or stage.stage == "slerp":
             continue
         _enough(run, stage)
-        task = stages.Task(stage.stage, resolved(stage), run.model(BASE), run.template)
+        args, must_pack = resolved(stage), bool(stage.args.packing)
+        task = stages.Task(stage.stage, args, run.model(BASE), run.template, stage.adapter, must_pack=must_pack)
         tokenizer = stages.load_tokenizer(task)
+        stages.check_base(task, tokenizer)
         if all(run.done(one.source) for one in stage.data if one.source):
-            stages.encoded(task, tokenizer, run.rows(stage)[0])
+            encoded(stage.stage, tokenizer, run.rows(stage)[0])
 
 
 def faults(run: Run, here: Machine) -> Iterator[StudioError]:
@@ -308,7 +312,9 @@ def _train(run: Run, stage: Stage, rows: list[Row], made_of: identity.Work, tell
     }
     cache = run.home / "training" / "cache"
     base = run.model(parent)
-    task = stages.Task(stage.stage, args, base, run.template, stage.adapter, stage.keep_epochs, card, cache)
+    task = stages.Task(
+        stage.stage, args, base, run.template, stage.adapter, stage.keep_epochs, card, cache, bool(stage.args.packing)
+    )
     stages.main(task, rows, work, run.variant(stage.name), tell)
     if ranks.first():
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
@@ -368,3 +374,14 @@ def _merge(run: Run, stage: Stage, key: str, tell: Tell) -> None:
         tell(Remark(text=remark))
     with ranks.alone():
         merge(run.model(tuned), run.model(into), stage.slerp, run.variant(stage.name), card)
+
+
+def _done(folder: Path, work: identity.Work) -> bool:
+    """Whether a variant was made by this work, and would load."""
+    if identity.card(folder).get("key") not in work.keys:
+        return False
+    try:
+        check_loads(folder)
+    except DataError:
+        return False
+    return True

@@ -12,13 +12,13 @@ import gc
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
 from training.folding import plan_folding
 from training.gpus import peak
@@ -26,26 +26,22 @@ from training.language import ranks
 from training.language.arguments import Adapter, Arguments
 from training.language.estimate import operations, size_of
 from training.language.progress import Effort, Keeper, guarded, last_whole, written
-from training.language.rows import Row, begins, parted
-from training.language.token_cache import kept, key_of
-from training.language.tokens import (
-    IGNORED,
-    Encoded,
-    Lengths,
-    check_tokenizer,
-    lengths,
-    of_messages,
-    of_text,
-    rendered,
-    set_pad,
-)
+from training.language.rows import Row, parted
+from training.language.targets import check_targets
+from training.language.tokens.cache import kept, key_of
+from training.language.tokens.columns import dataset
+from training.language.tokens.encoded import Lengths
+from training.language.tokens.packing import APART, why_not_packed
+from training.language.tokens.pairs import PairCollator, of_tokens
+from training.language.tokens.positions import check_positions
+from training.language.tokens.tokenizer import check_config, pad_remark, prepare
 from training.language.trainer_arguments import low_rank, preferring, shared, widen
 from training.loop.heap import keep_freed
 from training.variants import write_variant
 from workspace.errors import DataError, check_loaded, one_line
-from workspace.progress import RowsPrepared, Tell, silent
+from workspace.progress import Remark, RowsPrepared, Tell, silent
 
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError)
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
 
 
@@ -62,6 +58,7 @@ class Task:
         keep_epochs: Publish the model after every epoch too.
         card: What the variant's card says beside what is measured here.
         cache: Folder where tokenised rows are kept, to be used again; nowhere if not given.
+        must_pack: Whether rows that may not be packed are refused, not trained one by one.
     """
 
     kind: str
@@ -72,6 +69,7 @@ class Task:
     keep_epochs: bool = False
     card: Mapping[str, Any] | None = None
     cache: Path | None = None
+    must_pack: bool = False
 
 
 def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = silent) -> Path:
@@ -95,11 +93,16 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
         keep_freed()
     tell = tell if ranks.first() else silent
     tokenizer = load_tokenizer(task)
+    for text in (check_base(task, tokenizer), pad_remark(tokenizer)):
+        if text:
+            tell(Remark(text=text))
     rows, held = parted(rows, task.args.held_out, task.args.seed)
     data, sizes = _prepared(task, tokenizer, rows)
     held_out = _prepared(task, tokenizer, held)[0] if held else None
     truncated = round(sizes.truncated, 4)
     tell(RowsPrepared(rows=sizes.rows, tokens=sizes.tokens, truncated=truncated, left_out=sizes.left_out))
+    if sizes.split:
+        tell(Remark(text=sizes.split))
     start = last_whole(out / "checkpoints")
     trainer = _trainer(task, tokenizer, data, out, tell, held_out)
     trainer.args.eval_on_start = held_out is not None and start is None
@@ -175,84 +178,59 @@ def load_model(task: Task) -> Any:
 
 def load_tokenizer(task: Task) -> Any:
     """The tokenizer with which a stage trains and its variant will speak."""
+    lender = None
     with _reading(task.base):
         tokenizer = AutoTokenizer.from_pretrained(task.base, local_files_only=True, trust_remote_code=False)
     if task.template is not None:
         with _reading(task.template):
-            tokenizer.chat_template = AutoTokenizer.from_pretrained(
-                task.template, local_files_only=True, trust_remote_code=False
-            ).chat_template
-    check_tokenizer(tokenizer, str(task.base), chat=task.kind != "cpt")
-    set_pad(tokenizer)
+            lender = AutoTokenizer.from_pretrained(task.template, local_files_only=True, trust_remote_code=False)
+    prepare(tokenizer, str(task.base), task.kind != "cpt", lender)
     return tokenizer
+
+
+def check_base(task: Task, tokenizer: Any) -> str:
+    """Compare the base's configuration with its tokenizer, with max_length and with what an adapter is for.
+
+    Returns:
+        What should be said, if anything.
+
+    Raises:
+        DataError: There are tokens beyond its embeddings, max_length is beyond its positions, it has no such layer, or
+            rows that the recipe packs by name would see each other.
+    """
+    with _reading(task.base):
+        config = AutoConfig.from_pretrained(task.base, local_files_only=True, trust_remote_code=False)
+        check_config(tokenizer, config, str(task.base))
+        if task.adapter is not None:
+            check_targets(config, task.adapter, task.kind)
+    known = config.get_text_config().model_type in APART
+    if task.must_pack and not known and (why := why_not_packed(load_model(task))):
+        raise DataError(f"packing: {why}", hint="packing: false, or leave it out")
+    return check_positions(config, task.args.max_length, str(task.base))
 
 
 def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
     """The rows' tokens, made before or now."""
     if task.cache is None:
-        return dataset(task, tokenizer, rows)
+        return dataset(task.kind, task.args, tokenizer, rows)
     key = key_of(task.base, tokenizer.chat_template, rows, task.kind, task.args)
-    return kept(task.cache / key, lambda: dataset(task, tokenizer, rows))
+    return kept(task.cache / key, lambda: dataset(task.kind, task.args, tokenizer, rows))
 
 
-def encoded(task: Task, tokenizer: Any, row: Row) -> list[Encoded]:
-    """A row's tokens; of a preference those of both answers, each after the prompt."""
-    if task.kind == "cpt":
-        return [of_text(tokenizer, row)]
-    if task.kind == "sft":
-        return [of_messages(tokenizer, row, begins(row))]
-    return [
-        of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]}, f"{begins(row)}, {side}")
-        for side in ("chosen", "rejected")
-    ]
-
-
-def dataset(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
-    """Rows as the stage's trainer takes them, and what they come to in tokens.
+def _packs(task: Task, model: Any, tell: Tell) -> bool:
+    """Whether rows share sequences: where that is wanted, and this model keeps them apart.
 
     Raises:
-        DataError: A row cannot be rendered, or of no row is any of the answer left within max_length.
+        DataError: The recipe asks for it by name, and they would see each other.
     """
-    from datasets import Dataset
-
-    most = task.args.max_length
-    every = [(row, encoded(task, tokenizer, row)) for row in rows]
-    whole = [(row, ones) for row, ones in every if _start(task, tokenizer, row, ones[0]) < most]
-    lost = next((begins(row) for row, ones in every if _start(task, tokenizer, row, ones[0]) >= most), "")
-    if not whole:
-        raise DataError(f"max_length {most} cuts the whole answer of every row, such as {lost}", hint="raise it")
-    sizes = lengths([one for _, ones in whole for one in ones], most)
-    if lost:
-        sizes = replace(sizes, left_out=f"{len(every) - len(whole)} of {len(every)} (no answer in max_length): {lost}")
-    if task.kind in ("dpo", "orpo"):
-        return Dataset.from_list([_preference(tokenizer, row, task) for row, _ in whole]), sizes
-    made = [{"input_ids": one.input_ids, "labels": one.labels} for _, [one] in whole]
-    if not task.args.assistant_only_loss:
-        if any("learned" in turn for row, _ in whole for turn in row.get("messages", ())):
-            hint = "assistant_only_loss: true, or rows without a weight, train or loss"
-            raise DataError("assistant_only_loss: false would learn turns that the rows say are not learned", hint=hint)
-        made = [{**one, "labels": one["input_ids"]} for one in made]
-    return Dataset.from_list(made), sizes
-
-
-def _start(task: Task, tokenizer: Any, row: Row, first: Encoded) -> int:
-    """After how many tokens a row's answer starts; a preference's prompt may be cut."""
-    if task.kind in ("dpo", "orpo"):
-        asked = len(rendered(tokenizer, row["prompt"], ask=True))
-        return min(asked, task.args.max_prompt_length or asked)
-    return next(place for place, label in enumerate(first.labels) if label != IGNORED)
-
-
-def _preference(tokenizer: Any, row: Row, task: Task) -> dict[str, str]:
-    """A preference row as texts: the prompt as inference renders it, each answer up to its end of turn."""
-    asked = rendered(tokenizer, row["prompt"], ask=True)
-    most = task.args.max_prompt_length
-    made = {"prompt": tokenizer.decode(asked[-most:] if most else asked)}
-    for side in ("chosen", "rejected"):
-        one = of_messages(tokenizer, {"messages": [*row["prompt"], *row[side]]})
-        stop = max(place for place, label in enumerate(one.labels) if label >= 0) + 1
-        made[side] = tokenizer.decode(one.input_ids[len(asked) : stop])
-    return made
+    if not task.args.packing:
+        return False
+    why = ranks.agreed(why_not_packed(model) if ranks.first() else "")
+    if why and task.must_pack:
+        raise DataError(f"packing: {why}", hint="packing: false, or leave it out")
+    if why:
+        tell(Remark(text=f"rows are not packed: {why}"))
+    return not why
 
 
 def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell, held_out: Any = None) -> Any:
@@ -262,21 +240,24 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell, held_
 
     kind: type
     common = shared(task.args, task.kind, out, (task.card or {}).get("name", task.kind))
+    given: dict[str, Any] = {}
     if task.kind in ("cpt", "sft"):
-        packs = {"packing": task.args.packing, "packing_strategy": _PACKING[task.kind]}
-        kind, args = SFTTrainer, SFTConfig(**common, **packs)
+        kind, args = SFTTrainer, SFTConfig(**common, packing_strategy=_PACKING[task.kind])
     elif task.kind == "dpo":
-        kind, args = DPOTrainer, DPOConfig(**common, beta=task.args.beta, **preferring(task.args))
+        kind, args = of_tokens(DPOTrainer), DPOConfig(**common, beta=task.args.beta, **preferring(task.args))
+        given = {"data_collator": PairCollator(tokenizer.pad_token_id)}
     else:
         from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-        kind, args = ORPOTrainer, ORPOConfig(**common, beta=task.args.beta)
+        kind, args = of_tokens(ORPOTrainer), ORPOConfig(**common, beta=task.args.beta)
     # After the arguments: they say how weights are spread over the processes.
     model = load_model(task)
+    if task.kind in ("cpt", "sft"):
+        args.packing = _packs(task, model, tell)
     keeper = Keeper(out, tell, _effort(task))
     plain = task.kind in ("cpt", "sft") and not torch.cuda.is_available()
     try:
-        with _unkept(task.kind in ("dpo", "orpo")):
+        with _unkept(task.kind == "orpo"):
             trainer = guarded(kind, keeper, plain)(
                 model=model,
                 args=args,
@@ -285,6 +266,7 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell, held_
                 processing_class=tokenizer,
                 callbacks=[keeper],
                 peft_config=low_rank(task.adapter),
+                **given,
             )
     except NoMatchingPeftModuleError as fault:
         raise DataError(f"adapter, target_modules: {one_line(fault)}") from None
@@ -294,7 +276,7 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell, held_
             widen(trainer.model)
     trainer.remove_callback(PrinterCallback)
     if task.keep_epochs:
-        keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch}", epoch)
+        keeper.keep = lambda epoch: _keep(trainer, task, out / "epochs" / f"{epoch:g}", epoch)
     return trainer
 
 
@@ -318,7 +300,7 @@ def _unkept(wanted: bool) -> Iterator[None]:
         datasets.enable_caching()
 
 
-def _keep(trainer: Any, task: Task, folder: Path, epoch: int) -> None:
+def _keep(trainer: Any, task: Task, folder: Path, epoch: float) -> None:
     """Publish an epoch's model, once."""
     if not ranks.agreed(folder.is_dir()):
         _publish(trainer, folder, {**(task.card or {}), "epoch": epoch})

@@ -42,7 +42,7 @@ def shared(args: Arguments, kind: str, out: Path, run_name: str) -> dict[str, An
         "disable_tqdm": True,
         "ddp_find_unused_parameters": False,
         "log_level": "error",
-        "remove_unused_columns": kind != "orpo",
+        "remove_unused_columns": kind in ("cpt", "sft"),
     }
 
 

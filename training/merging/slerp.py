@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.loadable import check_loads
 from training.merging.parents import check_parents, speaker, take_speech
+from training.turns import tell_turn_end
 from training.variants import card_of
 from workspace.files import publish
 
@@ -70,6 +72,8 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
         options = MergeOptions(write_model_card=False, copy_tokenizer=True, quiet=True, clone_tensors=True)
         run_merge(MergeConfiguration.model_validate(merge_config), str(staged), options)
         take_speech(speaker(tuned, into), staged)
+        tell_turn_end(staged)
+        check_loads(staged)
         shown = {**card, "merge": yaml.safe_dump(_named(merge_config), sort_keys=False)}
         (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")

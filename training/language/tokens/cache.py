@@ -1,8 +1,8 @@
 """Tokenised rows, kept: a stage that is resumed or repeated does not tokenise again.
 
 Each set lies in a folder named after all that made it, the tokenizer and its chat template among it, and appears whole
-or not at all; what SFT's trainer makes of it (packed rows) it keeps beside it. Preferences are kept as checked texts:
-their trainers turn texts to tokens themselves. A set may be removed at any time. Knows what rows are made of; not how.
+or not at all; what SFT's trainer makes of it (packed rows) it keeps beside it. A set may be removed at any time. Knows
+what rows are made of; not how.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from training.language import ranks
 from training.language.arguments import Arguments
 from training.language.rows import Row, digest
-from training.language.tokens import Lengths
+from training.language.tokens.encoded import Lengths
 from workspace.files import publish, sha256
 
-_MADE_BY = 2  # raise it when the same rows become other tokens
+_MADE_BY = 3  # raise it when the same rows become other tokens
 _ARGUMENTS = ("max_length", "max_prompt_length", "assistant_only_loss")
 _TOKENIZER = ("tokenizer*", "*token*.json", "vocab*", "merges.txt", "*.model", "*.tiktoken", "chat_template*")
 

@@ -1,0 +1,1 @@
+"""Rows to tokens and labels: what is trained is what inference renders."""
