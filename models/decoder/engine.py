@@ -31,6 +31,7 @@ _USUAL = (
     "toughness exceeds that of steel.\n\nQuestion: how do leaves carry water? Answer: through a network of veins, "
     'which branch and rejoin.\n{"name": "panel", "value": 12.5}'
 )
+_TRIED = 12  # tokens of it
 
 
 class Engine:
@@ -91,9 +92,10 @@ class Engine:
         llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
         if llm.way is Way.PLAIN:
             share_prefixes(model)
+        usual = llm.encode(_USUAL)
         if llm.way is not Way.OWN and dtype != "float32":
-            quicken(model, tokenizer(_USUAL, add_special_tokens=False)["input_ids"])
-        try_out(model, Tape(llm).read, llm.vocabulary, llm.name)
+            quicken(model, usual)
+        try_out(model, Tape(llm).read, usual[:_TRIED], llm.name)
         return llm
 
     @cached_property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +19,9 @@ def fold_adapter(model: Any, folder: Path) -> Any:
     Raises:
         DataError: The adapter is unreadable or its keys do not fit this model.
     """
+    logging.getLogger("bitsandbytes").setLevel(
+        logging.ERROR
+    )  # peft imports it, and it misses kernels
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
 
@@ -29,7 +34,9 @@ def fold_adapter(model: Any, folder: Path) -> Any:
         config = LoraConfig(**_known(LoraConfig, json.loads(settings.read_text(encoding="utf-8"))))
         config.inference_mode = True
         _check_ranks(config, state, folder)
-        tuned = get_peft_model(model, config)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            tuned = get_peft_model(model, config)
     try:
         outcome = set_peft_model_state_dict(tuned, state)
     except (RuntimeError, KeyError, ValueError) as fault:

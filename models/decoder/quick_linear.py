@@ -50,7 +50,8 @@ class Integers:
         if reach is not None and float(reach.median()) > 0:
             factor = (reach.float() / reach.float().median()).clamp(min=0.25).sqrt()
         size = weight.detach().float() * factor
-        pairs = functional.pad(size.abs(), (0, size.shape[1] % 2)).view(len(size), -1, 2).sum(-1).amax(1)
+        far = functional.pad(size, (0, size.shape[1] % 2)).abs_()
+        pairs = far[:, ::2].add_(far[:, 1::2]).amax(1)
         scale = (pairs / _STEPS).clamp(min=1e-8).double()
         self.shrink = 1 / factor
         with warnings.catch_warnings():

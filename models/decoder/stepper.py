@@ -67,7 +67,7 @@ class Stepper:
                 heads = layer.heads(states * layer.first).mul_(self._shrink(states)).view(-1, self.width)
                 turned = heads[: self.turned]
                 turned = (turned * cos).addcmul_(turned.roll(self.width // 2, -1), sin)
-                asked, key = turned.split(kept)
+                asked, key = torch.split(turned, kept)
                 keys.select(2, place).copy_(key)
                 values.select(2, place).copy_(heads[self.turned :])
                 asked = asked.view(1, kept[1], -1, self.width).to(keys.dtype)

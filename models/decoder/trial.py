@@ -12,17 +12,16 @@ if TYPE_CHECKING:
     import torch
 
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-_TOKENS = 6
 _MOST_APART = 0.3  # root mean square, in standard deviations of the scores; weights of 8 bits stay far below
 
 
-def try_out(model: Any, read: Callable[[Sequence[int]], torch.Tensor], vocabulary: int, name: str) -> None:
+def try_out(model: Any, read: Callable[[Sequence[int]], torch.Tensor], ids: Sequence[int], name: str) -> None:
     """Read a few tokens piece by piece and compare with a plain forward pass over all of them.
 
     Args:
         model: The model.
         read: Reads more tokens and returns the scores after the last one, as the engine does.
-        vocabulary: How many tokens there are.
+        ids: Tokens of a usual text, at least six.
         name: How the model is called in errors.
 
     Raises:
@@ -30,11 +29,10 @@ def try_out(model: Any, read: Callable[[Sequence[int]], torch.Tensor], vocabular
     """
     import torch
 
-    ids = [vocabulary * number // (_TOKENS + 1) for number in range(1, _TOKENS + 1)]
     try:
         found = torch.stack([read(part) for part in (ids[:-3], ids[-3:-2], ids[-2:-1], ids[-1:])])
         with torch.inference_mode():
-            inputs = torch.tensor([ids], device=model.device)
+            inputs = torch.tensor([list(ids)], device=model.device)
             whole = model(input_ids=inputs, use_cache=False).logits[0, -len(found) :].float().cpu()
     except _FAULTS as fault:
         raise DataError(f"{name} cannot be read: {one_line(fault)}") from fault
