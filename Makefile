@@ -58,8 +58,9 @@ check: $(DEV_STAMP) ## Format, lint, types
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
 
-bench: dev ## The benchmarks, each printing one JSON object
-	@for b in startup overhead design structured kill_resume kill_queue; do \
+bench: dev ## The benchmarks beside their peers, each printing one JSON object
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[bench]'
+	@for b in decoding startup overhead design structured kill_resume kill_queue; do \
 		echo "== benchmarks/$$b.py" >&2; $(BIN)/python benchmarks/$$b.py || exit 1; done
 
 bench-embedded: dev ## Every figure of the embedded models, half an hour; the last line is JSON

@@ -12,6 +12,7 @@ Every verb takes ``settings`` and ``listener`` beside its own options; those tha
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from studio.training import train_corpus, train_distil, train_image_lora, train_recipe
 
 __version__ = "0.1.0"
+
+# Read by libraries when they are first imported: MKL then adds up in one order, so that a replay gives the same digits.
+os.environ.setdefault("MKL_CBWR", "AUTO")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 VERBS = {
     "design": "studio.designs",

@@ -25,7 +25,6 @@ def main(arguments: list[str]) -> int:
     """Do one job of the lane named on the command line and return the exit code."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from studio.queue.post import next_job
         from studio.queue.workers import LANES, start_workers

@@ -124,7 +124,6 @@ def _fail(error: StudioError) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     signal.signal(signal.SIGTERM, _stop)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     Session.run_id, Session.json = "", False
     command = typer.main.get_command(app)
     from typer.exceptions import Abort, TyperException

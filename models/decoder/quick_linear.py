@@ -18,6 +18,7 @@ from torch.nn import functional
 _FEW = 4
 _MOST_WEIGHTS = 1_000_000_000
 _STEPS = 127  # of an 8-bit integer, on either side of zero
+_FINE = 4  # steps an octave
 _ENGINE = "fbgemm"
 
 
@@ -48,7 +49,8 @@ class Integers:
     def __init__(self, weight: torch.Tensor, reach: torch.Tensor | None = None) -> None:
         factor = torch.ones(weight.shape[1])
         if reach is not None and float(reach.median()) > 0:
-            factor = (reach.float() / reach.float().median()).clamp(min=0.25).sqrt()
+            octaves = (reach.float() / reach.float().median()).clamp(min=0.25).log2() / 2
+            factor = ((octaves * _FINE).round() / _FINE).exp2()  # in steps, which the last digits do not move
         size = weight.detach().float() * factor
         far = functional.pad(size, (0, size.shape[1] % 2)).abs_()
         pairs = far[:, ::2].add_(far[:, 1::2]).amax(1)
