@@ -19,9 +19,7 @@ def fold_adapter(model: Any, folder: Path) -> Any:
     Raises:
         DataError: The adapter is unreadable or its keys do not fit this model.
     """
-    logging.getLogger("bitsandbytes").setLevel(
-        logging.ERROR
-    )  # peft imports it, and it misses kernels
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it, and it misses kernels
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
 

@@ -108,7 +108,11 @@ def box_of(page: Any) -> tuple[float, float, float, float]:
     media, crop = page.get_mediabox(), page.get_cropbox()
     left, bottom = max(media[0], crop[0]), max(media[1], crop[1])
     right, top = min(media[2], crop[2]), min(media[3], crop[3])
-    return (left, bottom, right, top) if left < right and bottom < top else tuple(media)
+    if left < right and bottom < top:
+        return left, bottom, right, top
+    if media[0] < media[2] and media[1] < media[3]:
+        return tuple(media)
+    return 0.0, 0.0, *page.get_size()  # boxes that no page can have; pdfium takes a page of its own
 
 
 def drawn_on(page: Any) -> bool:

@@ -46,7 +46,9 @@ def _without_repeats(pages: Sequence[Page]) -> list[Page]:
         numbers = [row for row in rows if _NUMBER.fullmatch(_text(row))]
         gone = {id(one) for row in numbers for one in row}
         gone |= {id(one) for row in rows if heads[_masked(row)] >= often for one in row}
-        gone |= {id(one) for place, row in places if marks[place] >= always for one in row}
+        stamped = [row for place, row in places if marks[place] >= always]
+        if 2 * len(stamped) < len(places):  # more of a page is a page that was put in twice
+            gone |= {id(one) for row in stamped for one in row}
         made.append(_kept(page, gone))
     return made
 

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 _RISE, _DROP = 0.75, 0.22  # of a font's size: how far its letters reach above and below the line they stand on
 _SHIFT = 0.04  # of a font's size: letters of one word stand on one line
 _CELL = 8.0  # points
+_FARTHEST = 20_000.0  # points: pages reach 14,400; beyond, places would lose their digits
 _STRIDE = 0.25  # of a font's size: a wider gap parts words
 
 
@@ -81,6 +82,7 @@ def page_of(letters: Sequence[Letters], box: tuple[float, float, float, float], 
     turn = ways.most_common(1)[0][0] if ways else 0
     same = {angle for angle in turns if _degrees(angle) == turn}
     along, up = _direction(turn), _direction(turn + 90)
+    box = tuple(min(max(side, -_FARTHEST), _FARTHEST) for side in box)  # type: ignore[assignment]
     corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
     left, right = _span(corners, along)
     bottom, top = _span(corners, up)
