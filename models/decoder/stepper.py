@@ -60,7 +60,7 @@ class Stepper:
         """Read one token at its place, from 0, behind what the room's cache holds; returns the logits, float32."""
         room.fit(place, _ROOM)
         cos, sin = self._angles(place)
-        kept = self.heads, self.turned - self.heads
+        kept = [self.heads, self.turned - self.heads]
         with torch.inference_mode():
             states = self.words[token][None].to(torch.float32, copy=True)  # added to in place
             for layer, (keys, values) in zip(self.layers, room.layers, strict=True):
