@@ -1,9 +1,10 @@
 """Decoding: SmolLM2-135M on this CPU, ours beside transformers and llama.cpp. Prints one JSON object.
 
-Tokens a second of one text and of 16, milliseconds to read a prompt, and perplexity over the product's own pages (none
-of them was looked at when the products were made). Peers in the same run: transformers' ``generate`` in float32 and
-bfloat16, and llama.cpp's server on the 4-bit GGUF that the weights come from (``make bench`` installs ``xllamacpp``;
-without it that part is null). Every figure is the best of ``--times``, so that what else the machine does counts less.
+Tokens a second of one text and of 16, milliseconds to read a prompt, and perplexity over four of the product's pages
+(none of them was looked at when the products were made). Peers in the same run: transformers' ``generate`` in float32
+and bfloat16, and llama.cpp's server on the 4-bit GGUF that the weights come from (``make bench`` installs it as
+``xllamacpp``; without it that part is null). Every figure is the best of ``--times``, so that what else the machine
+does counts less.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from home import ROOT, fetched_models
 MODEL = "smollm2-135m-instruct"
 PROMPT = "<|im_start|>user\nWhy is nacre tough? Answer for designer number {}.<|im_end|>\n<|im_start|>assistant\nIt is"
 STREAMS = 16
-PAGES = ("README.md", "docs/designing.md", "docs/training.md", "docs/jobs.md")
+PAGES = ("docs/papers.md", "docs/servers.md", "docs/scale.md", "docs/programs.md")
 
 
 def best(times: int, work: Callable[[], float]) -> float:
