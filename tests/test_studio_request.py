@@ -41,11 +41,16 @@ def test_what_is_out_of_range_is_refused_with_the_figure(options: dict[str, Any]
         prepare(options.pop("brief", "a tough panel"), checked(DesignOptions, options))
 
 
-@pytest.mark.usefixtures("scripted_studio", "home")
-def test_the_bounds_themselves_are_allowed() -> None:
-    prepare("abc", DesignOptions(images=1, rounds=1, size=64, seed=0))
-    prepare("竹板", DesignOptions(inspirations=["竹子", "蜘蛛丝", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]))
-    prepare("x" * 8000, DesignOptions(images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1))
+@pytest.mark.usefixtures("scripted_studio")
+def test_the_bounds_themselves_are_allowed(home: Path) -> None:
+    names = ["竹子", "蜘蛛丝", "عرق اللؤلؤ", "паутина", "μετάξι", "クモの糸"]
+    small = prepare("abc", DesignOptions(images=1, rounds=1, size=64, seed=0))
+    named = prepare("竹板", DesignOptions(inspirations=names))
+    large = prepare("x" * 8000, DesignOptions(images=64, rounds=10, size=2048, seed=SEED_LIMIT - 1))
+    with Ledger(home / "ledger.db") as ledger:
+        rows = [ledger.run(one.run_id) for one in (small, named, large)]
+    assert (rows[0].seed, rows[2].seed) == (0, SEED_LIMIT - 1)
+    assert rows[1].brief["inspirations"] == names and rows[2].brief["text"] == "x" * 8000
 
 
 def test_nothing_is_entered_for_a_bad_request(home: Path) -> None:

@@ -258,3 +258,4 @@ def test_recomputed_activations_are_no_other_training(micro_flux: MicroFlux, pic
     main(first, micro_flux.home, tmp_path / "out")
     again = first.model_copy(update={"checkpointing": True, "steps": 3, "log_every": 2, "save_every": 3})
     main(again, micro_flux.home, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out"]  # nothing begun anew

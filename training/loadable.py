@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workspace.errors import DataError, one_line
+from workspace.errors import DataError, check_loaded, one_line
 
 
 def check_loads(folder: Path) -> None:
@@ -30,8 +30,7 @@ def check_loads(folder: Path) -> None:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-    if absent := sorted(found["missing_keys"]):
-        raise DataError(f"{folder.name} lacks {len(absent)} weights that its config.json asks for, such as {absent[0]}")
+    check_loaded(found, folder.name)
     check_embedded(tokenizer.get_vocab(), model.config.get_text_config().vocab_size, folder.name)
 
 

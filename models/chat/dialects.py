@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from models.decoder.turns import neighbours_joined, without_system
+
 Body = dict[str, Any]
 Key = tuple[str, str]
 """A server and the model that is asked there."""
@@ -55,35 +57,9 @@ class Dialect:
         return not self.bounded or not _OUT_OF_RANGE.search(words) or bool(_NOT_KNOWN.search(words))
 
 
-def joined(messages: list[Body]) -> list[Body]:
-    """The turns of one role that follow each other as one turn, as many chat templates want it."""
-    turns: list[Body] = []
-    for message in messages:
-        if turns and turns[-1]["role"] == message["role"]:
-            turns[-1] = {**turns[-1], "content": _together(turns[-1]["content"], message["content"])}
-        else:
-            turns.append(message)
-    return turns
-
-
-def _together(first: Any, second: Any) -> Any:
-    if isinstance(first, str) and isinstance(second, str):
-        return f"{first}\n\n{second}"
-    return [*_parts(first), *_parts(second)]
-
-
-def _parts(content: Any) -> list[Any]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-
-
 def _without_system(body: Body) -> Body:
-    """The system text at the head of the first turn of the user."""
-    messages = [dict(message) for message in body["messages"]]
-    system = [message["content"] for message in messages if message["role"] == "system"]
-    if not system:
-        return body
-    told: Body = {"role": "user", "content": "\n\n".join(system)}
-    return body | {"messages": joined([told, *(message for message in messages if message["role"] != "system")])}
+    """What the system says stands at the head of the user's first turn."""
+    return body | {"messages": neighbours_joined(without_system(body["messages"]))}
 
 
 def _without_system_beside_pictures(body: Body) -> Body:

@@ -26,6 +26,7 @@ from models.chat.dialects import Body
 from models.chat.documents import faults, in_words, objects, wire_schema, written
 from models.chat.exchange import Patience, Refused
 from models.chat.servers import broken, late, listed, refusal
+from models.decoder.turns import neighbours_joined
 from workspace.errors import DataError, ServiceError, UsageError, one_line
 from workspace.settings import RoleCall
 
@@ -188,7 +189,7 @@ class RemoteChat(BaseChatModel):
         limit = "max_completion_tokens" if self._where.url.host == OPENAI else "max_tokens"
         body: Body = {
             "model": self.call.chat.model,
-            "messages": dialects.joined([_turn(message) for message in messages]),
+            "messages": neighbours_joined([_turn(message) for message in messages]),
             "stream": stream,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,

@@ -9,7 +9,7 @@ that chooses. Knows no model family.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,12 +56,12 @@ class Integers:
         pairs = far[:, ::2].add_(far[:, 1::2]).amax(1)
         scale = (pairs / _STEPS).clamp(min=1e-8).double()
         self.shrink = 1 / factor
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*quantized tensor creation", category=UserWarning)
-            none = torch.zeros(len(scale), dtype=torch.long)
-            self._pack(torch.quantize_per_channel(size, scale, none, 0, torch.qint8))
+        self._pack(torch.quantize_per_channel, size, scale, torch.qint8)
 
-    def _pack(self, held: torch.Tensor) -> None:
+    def _pack(self, make: Callable[..., torch.Tensor], sizes: torch.Tensor, scale: torch.Tensor, *kind: Any) -> None:
+        with warnings.catch_warnings():  # torch, which is pinned, means to move these functions
+            warnings.filterwarnings("ignore", message=".*quantized tensor creation", category=UserWarning)
+            held = make(sizes, scale, torch.zeros(len(scale), dtype=torch.long), 0, *kind)
         before, torch.backends.quantized.engine = torch.backends.quantized.engine, _ENGINE
         try:
             self.packed = torch.ops.quantized.linear_prepack(held, None)
@@ -74,11 +74,7 @@ class Integers:
         whole = cls.__new__(cls)
         held = [torch.ops.quantized.linear_unpack(part.packed)[0] for part in parts]
         sizes, scales = zip(*((one.int_repr(), one.q_per_channel_scales()) for one in held), strict=True)
-        scale = torch.cat(scales)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*quantized tensor creation", category=UserWarning)
-            none = torch.zeros(len(scale), dtype=torch.long)
-            whole._pack(torch._make_per_channel_quantized_tensor(torch.cat(sizes), scale, none, 0))
+        whole._pack(torch._make_per_channel_quantized_tensor, torch.cat(sizes), torch.cat(scales))
         whole.shrink = parts[0].shrink
         return whole
 
@@ -124,7 +120,8 @@ class QuickLinear(torch.nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """(..., inputs) to (..., outputs)."""
         flat = rows.reshape(-1, self.width)
-        out = self.few(flat.float()) if self.many is None or len(flat) <= _FEW else self.many(flat)
+        many = None if self.takes_integers(len(flat)) else self.many
+        out = self.few(flat.float()) if many is None else many(flat)
         return out.to(rows.dtype).view(*rows.shape[:-1], -1)
 
     def takes_integers(self, rows: int) -> bool:
