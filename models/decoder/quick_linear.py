@@ -8,6 +8,7 @@ that chooses. Knows no model family.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -55,7 +56,7 @@ class Integers:
         far = functional.pad(size, (0, size.shape[1] % 2)).abs_()
         pairs = far[:, ::2].add_(far[:, 1::2]).amax(1)
         scale = (pairs / _STEPS).clamp(min=1e-8).double()
-        self.shrink = 1 / factor
+        self.shrink: torch.Tensor | None = 1 / factor
         self._pack(torch.quantize_per_channel, size, scale, torch.qint8)
 
     def _pack(self, make: Callable[..., torch.Tensor], sizes: torch.Tensor, scale: torch.Tensor, *kind: Any) -> None:
@@ -69,26 +70,43 @@ class Integers:
             torch.backends.quantized.engine = before
 
     @classmethod
-    def joined(cls, parts: Sequence[Integers]) -> Integers:
-        """Products that read the same rows, as one."""
+    def joined(cls, parts: Sequence[Integers], before: torch.Tensor, after: Sequence[torch.Tensor | None]) -> Integers:
+        """Products that read the same rows, as one, with factors of their inputs and outputs taken in.
+
+        Args:
+            parts: The products.
+            before: (inputs,), by which the rows would be multiplied.
+            after: By which each part's outputs would be multiplied, (outputs,) and positive.
+        """
         whole = cls.__new__(cls)
         held = [torch.ops.quantized.linear_unpack(part.packed)[0] for part in parts]
-        sizes, scales = zip(*((one.int_repr(), one.q_per_channel_scales()) for one in held), strict=True)
-        whole._pack(torch._make_per_channel_quantized_tensor, torch.cat(sizes), torch.cat(scales))
-        whole.shrink = parts[0].shrink
+        sizes = torch.cat([one.int_repr() for one in held])
+        scales = [
+            one.q_per_channel_scales() * (1 if factor is None else factor)
+            for one, factor in zip(held, after, strict=True)
+        ]
+        whole._pack(torch._make_per_channel_quantized_tensor, sizes, torch.cat(scales))
+        first = parts[0].shrink
+        whole.shrink = before if first is None else before * first
         return whole
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """(rows, inputs) to (rows, outputs), both float32."""
-        rows = rows * self.shrink
+    def bare(self) -> Integers:
+        """This product for rows that were made smaller before."""
+        same = copy.copy(self)
+        same.shrink = None
+        return same
+
+    def __call__(self, rows: torch.Tensor, by: torch.Tensor | None = None) -> torch.Tensor:
+        """(rows, inputs) to (rows, outputs), both float32, times ``by``, (rows, 1), which may be written over."""
+        rows = rows if self.shrink is None else rows * self.shrink
         if len(rows) == 1:
             out: torch.Tensor = torch.ops.quantized.linear_dynamic(rows, self.packed, reduce_range=False)
-            return out
-        scale = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(_STEPS)
+            return out if by is None else out.mul_(by)
+        far = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30)
         out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            rows.div_(scale), 1.0, _STEPS + 1, self.packed
+            rows / far, 1 / _STEPS, _STEPS + 1, self.packed
         )
-        return out.mul_(scale)
+        return out.mul_(far if by is None else by.mul_(far))
 
 
 class Packed:

@@ -29,10 +29,10 @@ class _Layer:
         query, key, value, leave, gate, up, down = (part.few for part in self.parts)
         self.first = layer.input_layernorm.weight.float()
         self.second = layer.post_attention_layernorm.weight.float()
-        self.heads = Integers.joined([query, key, value])
+        self.heads = Integers.joined([query, key, value], self.first, [None] * 3)
         self.leave: Integers = leave
-        self.widen = Integers.joined([gate, up])
-        self.narrow: Integers = down
+        self.widen = Integers.joined([gate, up], self.second, [None, down.shrink])
+        self.narrow: Integers = down.bare()
 
 
 class Stepper:
@@ -64,7 +64,7 @@ class Stepper:
         with torch.inference_mode():
             states = self.words[token][None].to(torch.float32, copy=True)  # added to in place
             for layer, (keys, values) in zip(self.layers, room.layers, strict=True):
-                heads = layer.heads(states * layer.first).mul_(self._shrink(states)).view(-1, self.width)
+                heads = layer.heads(states).mul_(self._one_level(states)).view(-1, self.width)
                 turned = heads[: self.turned]
                 turned = (turned * cos).addcmul_(turned.roll(self.width // 2, -1), sin)
                 asked, key = torch.split(turned, kept)
@@ -73,16 +73,21 @@ class Stepper:
                 asked = asked.view(1, kept[1], -1, self.width).to(keys.dtype)
                 seen, _ = _seen(asked, keys.narrow(2, 0, place + 1), values.narrow(2, 0, place + 1), None)
                 states.add_(layer.leave(seen.reshape(1, -1).float()))
-                gate, up = layer.widen(states * layer.second).mul_(self._shrink(states)).chunk(2, -1)
+                gate, up = layer.widen(states).mul_(self._one_level(states)).chunk(2, -1)
                 states.add_(layer.narrow(functional.silu(gate).mul_(up)))
-            logits: torch.Tensor = self.words_out.few((states * self.norm).mul_(self._shrink(states)))[0]
+            logits: torch.Tensor = self.words_out.few((states * self.norm).mul_(self._one_level(states)))[0]
         room.hold(place + 1)
         return logits
 
-    def _shrink(self, states: torch.Tensor) -> float:
+    def _one_level(self, states: torch.Tensor) -> float:
         """What brings one row of states to a root mean square of 1; a product may be made before or after."""
         row = states[0]
         return float((torch.dot(row, row).item() / len(row) + self.eps) ** -0.5)
+
+    def _levels(self, states: torch.Tensor) -> torch.Tensor:
+        """What brings each row of states, float32, to a root mean square of 1: (rows, 1)."""
+        size = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        return size.mul_(states.shape[1] ** -0.5).square_().add_(self.eps).rsqrt_()
 
     def advance(
         self,
@@ -115,8 +120,11 @@ class Stepper:
         far_bias = None if shared is None else _bias(~shared.missing, held)
         with torch.inference_mode():
             for number, (layer, (keys, values)) in enumerate(zip(self.layers, room.layers, strict=True)):
-                read = functional.rms_norm(states, self.shape, layer.first.to(states.dtype), self.eps)
-                heads = layer.heads(read) if whole else torch.cat([part(read) for part in layer.parts[:3]], dim=-1)
+                if whole:
+                    heads = layer.heads(states, self._levels(states))
+                else:
+                    read = self._normed(states, layer.first)
+                    heads = torch.cat([part(read) for part in layer.parts[:3]], dim=-1)
                 wanted = self._turned(
                     heads.view(rows, -1, self.width), angles, keys[:, :, own - 1], values[:, :, own - 1]
                 )
@@ -124,17 +132,19 @@ class Stepper:
                 seen = near[0] if shared is None else _with_prefix(near, wanted, shared, number, far_bias)
                 seen = seen.reshape(rows, -1).to(states.dtype)
                 states = states + (layer.leave(seen) if whole else layer.parts[3](seen))
-                read = functional.rms_norm(states, self.shape, layer.second.to(states.dtype), self.eps)
                 if whole:
-                    gate, up = layer.widen(read).chunk(2, -1)
+                    gate, up = layer.widen(states, self._levels(states)).chunk(2, -1)
                     states = states + layer.narrow(functional.silu(gate).mul_(up))
                 else:
+                    read = self._normed(states, layer.second)
                     *_, gate_by, up_by, narrow = layer.parts
                     states = states + narrow(functional.silu(gate_by(read)) * up_by(read))
-            states = functional.rms_norm(states, self.shape, self.norm.to(states.dtype), self.eps)
-            logits: torch.Tensor = self.words_out(states).float()
+            logits: torch.Tensor = self.words_out(self._normed(states, self.norm)).float()
         room.hold(own)
         return logits
+
+    def _normed(self, states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return functional.rms_norm(states, self.shape, weight.to(states.dtype), self.eps)
 
     def _turned(
         self, heads: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor
