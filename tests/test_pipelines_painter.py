@@ -467,6 +467,12 @@ def test_a_picture_names_no_folder_of_this_machine(micro_flux: MicroFlux, leaf_l
         ("org/flux", "org/flux"),
         ("/home/me/leaf.safetensors", "leaf.safetensors"),
         ("~/m", "m"),
+        ("~nobody-at-all/tiny", "tiny"),
+        ("/home/me/tiny/", "tiny"),
+        ("/", "/"),
+        ("//", "/"),
+        ("n" * 400, "n" * 400),
+        ("a\x00b", "a\x00b"),
     ],
 )
 def test_a_path_is_told_by_its_last_part(name: str, said: str) -> None:

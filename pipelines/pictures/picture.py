@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import struct
 import zlib
 from importlib.metadata import PackageNotFoundError, version
@@ -82,8 +83,10 @@ def studio_version() -> str:
 
 def public_name(name: str) -> str:
     """What a model or adapter is called in a picture that may go anywhere: a catalogue id, or a path's last part."""
-    path = Path(name).expanduser()
-    return (path.name or path.resolve().name) if path.is_absolute() or name[:1] in ".~" or path.exists() else name
+    path = os.path.expanduser(name)
+    if os.path.isabs(path) or name[:1] in (".", "~") or os.path.exists(path):
+        return os.path.basename(os.path.abspath(path)) or os.sep
+    return name
 
 
 def check_side(side: int, name: str = "size") -> int:
