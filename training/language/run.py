@@ -26,7 +26,7 @@ from training.merging.parents import check_parents, config_of, refuse_quantised
 from training.sample.rows import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError, StudioError
 from workspace.extras import require
-from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_stage, silent
+from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_stage, progress_to, silent
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
 SAMPLE = "sample"
@@ -150,10 +150,12 @@ def main(run: Run, tell: Tell = silent) -> RecipeResult:
     for stage in order(run.recipe):
         tell_stage = in_stage(tell if ranks.first() else silent, stage.name)
         if stage.stage in DATA:
-            data.append(_data(run, stage, tell_stage))
+            with progress_to(tell_stage):
+                data.append(_data(run, stage, tell_stage))
         else:
             checked = any(one.made for one in variants)
-            variants.append(_variant(run, stage, checked, tell_stage))
+            with progress_to(tell_stage):
+                variants.append(_variant(run, stage, checked, tell_stage))
     return RecipeResult(recipe=run.recipe.name, data=tuple(data), variants=tuple(variants))
 
 
