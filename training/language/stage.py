@@ -9,6 +9,7 @@ first one writes. Knows no recipe and no graph.
 from __future__ import annotations
 
 import gc
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,11 +130,12 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
 def _quiet() -> None:
     """Leave the terminal to the stage's own progress."""
     import datasets
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
     datasets.disable_progress_bars()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it, and it misses kernels
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
 
 

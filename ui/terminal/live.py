@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EVERY = 2.0  # seconds between two lines of one count where there is no terminal
 STILL = 10.0  # seconds of silence after which a line says what still goes on; doubled while nothing else comes
-PAUSE = 1.0  # seconds after which a text that is being written shows that it goes on
+PAUSE = 0.8  # seconds after which a text that is being written shows that it goes on
 TICK = 0.2
 ASIDE = ("picture_ready", "notice", "remark")  # events that do not end what the line that moves shows
 PASSING = ("waiting", "queued")  # events that only that line shows
@@ -113,6 +113,10 @@ class Doing:
                 self._step = f"{event.role}: {event.label}"
             case "stage_started":
                 self._step = f"{event.stage}: {event.doing}" if event.stage else event.doing
+            case "downloaded":
+                self._step = f"fetching {event.file}"
+            case "questions_answered":
+                self._step = f"questions to {event.model}"
             case "queued":
                 self._step = sentence(event).removesuffix(" ...")
             case "run_started" | "job_started" | "step_finished" | "stage_finished":
