@@ -9,7 +9,6 @@ first one writes. Knows no recipe and no graph.
 from __future__ import annotations
 
 import gc
-import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -130,12 +129,11 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
 def _quiet() -> None:
     """Leave the terminal to the stage's own progress."""
     import datasets
-    from transformers.utils import logging as transformers_logging
+    from transformers.utils import logging
 
     datasets.disable_progress_bars()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it, and it misses kernels
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
