@@ -10,6 +10,15 @@ TRAIN_STAMP := $(VENV)/.installed-train
 # what setuptools says of editable installs is nothing for a user
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
+# $(call install,WHAT AND HOW MUCH,WHAT PIP IS GIVEN): says what comes and what is free, and while pip works how much is there
+define install
+	@echo "Installing $(1); $$(df -Pk . | awk 'NR == 2 {printf "%.0f GB", $$4 * 1024 / 1e9}') free here ..."
+	@$(PIP_INSTALL) $(2) & pip=$$!; trap 'kill $$pip; exit 130' INT TERM; last=0; \
+	while sleep 1; kill -0 $$pip 2>/dev/null; do \
+		if [ -t 2 ]; then end='\r'; elif [ $$((SECONDS - last)) -ge 20 ]; then end='\n'; else continue; fi; \
+		last=$$SECONDS; mb=$$(du -sm $(VENV) | cut -f1); printf "  %d s, %d MB in $(VENV)$$end" $$SECONDS $$mb >&2; \
+	done; [ ! -t 2 ] || printf '%40s\r' '' >&2; wait $$pip
+endef
 CODE := workspace models pipelines agents training studio ui tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -21,19 +30,16 @@ help: ## Show this list
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: Studio needs Python 3.11, 3.12 or 3.13; none was found on PATH"; exit 69; }
 	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON) ..."; $(PYTHON) -m venv $(VENV); }
-	@echo "Installing packages (a few minutes the first time) ..."
 	@$(PIP_INSTALL) --upgrade pip setuptools
-	@$(PIP_INSTALL) --no-build-isolation --editable .
+	$(call install,the packages: 0.4 GB to fetch with torch for CPUs (several GB with CUDA) and 1.8 GB on disk,--no-build-isolation --editable .)
 	@touch $@
 
 $(TRAIN_STAMP): $(STAMP)
-	@echo "Installing the training packages ..."
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[train]'
+	$(call install,the training packages: 0.1 GB to fetch and 0.4 GB on disk,--no-build-isolation --editable '.[train]')
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)
-	@echo "Installing the test and lint packages ..."
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev,train]'
+	$(call install,the packages for training and tests: 0.2 GB to fetch and 0.8 GB on disk,--no-build-isolation --editable '.[dev,train]')
 	@touch $@
 
 setup: $(STAMP) ## Virtual environment, pinned packages, embedded models fetched and verified
@@ -60,7 +66,7 @@ check: $(DEV_STAMP) ## Format, lint, types
 	@$(BIN)/mypy
 
 bench: dev ## The benchmarks beside their peers, each printing one JSON object
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[bench]'
+	$(call install,what the figures are held against,--no-build-isolation --editable '.[bench]')
 	@for b in decoding startup overhead design structured kill_resume kill_queue; do \
 		echo "== benchmarks/$$b.py" >&2; $(BIN)/python benchmarks/$$b.py || exit 1; done
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from studio.verb import Call, query
 from workspace.errors import StudioError, masked
+from workspace.progress import waiting
 
 if TYPE_CHECKING:
     from workspace.settings import ChatSettings, Settings
@@ -71,6 +72,8 @@ def examine(options: ExamineCall) -> Report:
     settings = options.using
     from studio.runs.folder import versions
 
+    with waiting("looking at the libraries and devices"):
+        devices = _devices()
     missing: list[Missing] = []
     free = shutil.disk_usage(_standing(settings.home)).free
     if free < LOW_DISK:
@@ -84,13 +87,15 @@ def examine(options: ExamineCall) -> Report:
         for name in found
         if found[name] == "not installed"
     ]
+    with waiting(f"measuring {settings.home}"):
+        used = _size(settings.home)
     return Report(
         settings=_settings(settings),
         versions=found,
-        devices=_devices(),
+        devices=devices,
         home=settings.home,
         free_bytes=free,
-        used_bytes=_size(settings.home),
+        used_bytes=used,
         models=_models(settings, missing),
         servers=_servers(settings, missing),
         missing=missing,
@@ -180,7 +185,11 @@ def _servers(settings: Settings, missing: list[Missing]) -> list[tuple[str, str,
             chat = resolved(settings, role).chat
             if chat.server:
                 asked.setdefault((chat.server, chat.api_key_env, chat.model), (chat, []))[1].append(role)
-    looks = {(chat.server, chat.api_key_env): look(chat) for chat, _ in asked.values()}
+    looks = {}
+    for chat, _ in asked.values():
+        if (chat.server, chat.api_key_env) not in looks:
+            with waiting(f"asking {masked(str(chat.server))}"):
+                looks[chat.server, chat.api_key_env] = look(chat)
     rows = []
     for chat, roles in asked.values():
         found = looks[chat.server, chat.api_key_env]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studio.verb import Call, job, query, verb
 from workspace.errors import UsageError, unknown
+from workspace.progress import Remark, amount, waiting
 
 if TYPE_CHECKING:
     from agents.programs import Program
@@ -96,9 +97,14 @@ def _wanted(models: Sequence[str], options: FetchCall) -> list[str]:
 @job(FetchCall, lane="light", check=_wanted)
 def fetch_models(models: Sequence[str], options: FetchCall) -> Fetched:
     """Fetch models: resumable, verified, whole or not at all."""
-    from models.catalogue.fetch import fetch
+    from models.catalogue.fetch import fetch, place
+    from models.catalogue.table import MODELS
 
-    return Fetched(folders={name: fetch(name, options.home, options.tell) for name in _wanted(models, options)})
+    wanted = _wanted(models, options)
+    absent = [MODELS[name] for name in wanted if not place(MODELS[name], options.home).is_dir()]
+    if len(absent) > 1:
+        options.tell(Remark(text=f"{len(absent)} models to fetch, {amount(sum(one.size_bytes for one in absent))}"))
+    return Fetched(folders={name: fetch(name, options.home, options.tell) for name in wanted})
 
 
 class Verified(BaseModel):
@@ -117,7 +123,11 @@ def verify_models(models: Sequence[str], options: Call) -> Verified:
 
     home = options.home
     wanted = list(models) or [row.id for row in MODELS.values() if place(row, home).is_dir()]
-    return Verified(problems={name: tuple(verify(name, home)) for name in wanted})
+    problems = {}
+    for name in wanted:
+        with waiting(f"checking {name}"):
+            problems[name] = tuple(verify(name, home))
+    return Verified(problems=problems)
 
 
 @query(Call)

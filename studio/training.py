@@ -15,6 +15,7 @@ from training.language.results import RecipeResult
 from training.launch.options import RunOptions
 from workspace.errors import UsageError, pydantic_fault
 from workspace.options import checked
+from workspace.progress import waiting
 
 if TYPE_CHECKING:
     from pipelines.corpus.report import CorpusReport
@@ -39,8 +40,8 @@ def train_corpus(inputs: Sequence[Path | str], options: CorpusCall) -> CorpusRep
         inputs: PDF, Markdown and text files, folders of them, or lists of references.
         options: See `pipelines.corpus.config.CorpusOptions`.
     """
-    from pipelines.corpus.build import main
-
+    with waiting("loading the libraries of the corpus"):
+        from pipelines.corpus.build import main
     own = options.model_dump(include=set(CorpusOptions.model_fields))
     config = checked(CorpusConfig, own | {"inputs": tuple(inputs)})
     if config.topic:
@@ -64,7 +65,8 @@ def train_distil(corpus: Path | str, options: DistilCall) -> DistilResult:
         corpus: A folder that ``train_corpus`` made, or its ``passages.jsonl``.
         options: See `training.distil.config.DistilConfig`; the model is that of the settings if none is named.
     """
-    from training.distil.stage import main, open_maker
+    with waiting("loading the libraries of the distilling"):
+        from training.distil.stage import main, open_maker
     from workspace.settings import ChatSettings
 
     settings = options.using
@@ -88,9 +90,10 @@ class ImageLoraCall(Call):
 
 def _config(config: Path | str, options: ImageLoraCall) -> None:
     """Read a training file: its faults are told before anything is queued."""
-    from training.images.config import load_config
+    with waiting("reading the configuration"):
+        from training.images.config import load_config
 
-    load_config(Path(config).expanduser())
+        load_config(Path(config).expanduser())
 
 
 @job(ImageLoraCall, check=_config, at_once=lambda options: options.plan)
@@ -108,11 +111,12 @@ def train_image_lora(config: Path | str, options: ImageLoraCall) -> TrainedImage
     wanted = load_config(Path(config).expanduser())
     folder = (options.out or options.home / "training" / wanted.name).expanduser()
     if options.plan:
-        from training.images.folder import plan
+        with waiting("looking at the pictures"):
+            from training.images.folder import plan
 
-        return plan(wanted, folder, options.home)
-    from training.images.lora import main
-
+            return plan(wanted, folder, options.home)
+    with waiting("loading the libraries of the training"):
+        from training.images.lora import main
     return main(wanted, options.home, folder, options.tell)
 
 
@@ -122,9 +126,10 @@ class RecipeCall(RunOptions, Call):
 
 def _recipe(recipe: Path | str, options: RecipeCall) -> None:
     """Read a recipe: its faults are told before anything is queued."""
-    from training.language.run import open_run
+    with waiting("reading the recipe"):
+        from training.language.run import open_run
 
-    open_run(recipe, options.home)
+        open_run(recipe, options.home)
 
 
 @job(RecipeCall, check=_recipe, at_once=lambda options: options.plan)
@@ -138,14 +143,15 @@ def train_recipe(recipe: Path | str, options: RecipeCall) -> RecipeResult | Plan
         recipe: The YAML file (`training.language.recipe.Recipe` is its shape), or the name of a shipped one.
         options: See `training.launch.options.RunOptions`.
     """
-    from training.language.plan import plan
-    from training.language.run import open_run
-    from training.launch.start import layout, train
-
     own = RunOptions(**{name: getattr(options, name) for name in RunOptions.model_fields})
+    with waiting("loading the libraries of the training"):
+        from training.language.plan import plan
+        from training.language.run import open_run
+        from training.launch.start import layout, train
     if options.plan:
-        opened = open_run(recipe, options.home)
-        return plan(opened, layout(opened, own))
+        with waiting("reading the recipe and its rows"):
+            opened = open_run(recipe, options.home)
+            return plan(opened, layout(opened, own))
     return train(recipe, options.home, own, options.tell)
 
 

@@ -20,7 +20,7 @@ from studio.queue.workers import start_workers
 from studio.runs.request import NOT_RECORDED, recorded, renewed
 from workspace.jobs import JobRow, Lane
 from workspace.options import checked, overrides
-from workspace.progress import Tell, silent
+from workspace.progress import Tell, progress_to, silent
 from workspace.settings import Settings, load_settings
 
 P = ParamSpec("P")
@@ -93,7 +93,9 @@ class Verb(_Named, Generic[S, P, R]):
 
     def __call__(self, subject: S, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it (see the function's own text)."""
-        return self.run(subject, self.asked(args, kwargs))
+        options = self.asked(args, kwargs)
+        with progress_to(options.tell):
+            return self.run(subject, options)
 
 
 class Query(_Named, Generic[P, R]):
@@ -105,7 +107,9 @@ class Query(_Named, Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Say it (see the function's own text)."""
-        return self.run(self.asked(args, kwargs))
+        options = self.asked(args, kwargs)
+        with progress_to(options.tell):
+            return self.run(options)
 
 
 class Job(Verb[S, P, R]):
@@ -140,7 +144,8 @@ class Job(Verb[S, P, R]):
     def here(self, subject: S, options: Any) -> R:
         """Do it in this process, when its turn comes."""
         if self.at_once(options):
-            return self.run(subject, options)
+            with progress_to(options.tell):
+                return self.run(subject, options)
         settings = options.using
         with ExitStack() as hold:
             job_id = self._enter(subject, options, settings, hold)

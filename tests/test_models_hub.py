@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,8 +16,8 @@ from models.catalogue.fetch import fetch, verify
 from models.catalogue.hub import wanted
 from models.catalogue.table import MODELS, Model
 from tests.fixtures_shelf import CONFIG, Shelf, safetensors_bytes
-from workspace.errors import DataError, ServiceError
-from workspace.progress import Progress
+from workspace.errors import DataError, ServiceError, StorageError
+from workspace.progress import Progress, progress_to
 
 REPOSITORY = "someone/tiny"
 FIRST, SECOND = "a" * 40, "b" * 40
@@ -81,6 +83,47 @@ def test_only_the_wanted_files_come_and_are_pinned(home: Path, hub: Shelf, held:
     assert last.file == "model.safetensors"
     asked = [headers for path, headers in hub.asked if "/resolve/" in path]
     assert {headers["authorization"] for headers in asked} == {"Bearer hf_test"}
+
+
+def _remarks(shown: list[Progress]) -> list[str]:
+    """What was said before the first byte came."""
+    first = next((number for number, event in enumerate(shown) if event.type == "downloaded"), len(shown))
+    return [event.text for event in shown[:first] if event.type == "remark"]
+
+
+def test_how_much_comes_is_said_before_it_does(home: Path, hub: Shelf, held: dict[str, bytes]) -> None:
+    shown: list[Progress] = []
+    with progress_to(shown.append):
+        fetch("tiny", home, shown.append)
+    size = -(-(len(held["model.safetensors"]) + len(CONFIG)) // 1000)
+    (told,) = _remarks(shown)
+    assert told.startswith(f"tiny: {size} kB in 2 files from the hub; ") and told.endswith(f"free in {home / 'models'}")
+    assert any(event.type == "waiting" and REPOSITORY in event.doing for event in shown)
+
+
+@pytest.mark.parametrize(("known", "said"), [(17_000, "tiny: about 17 kB in 2 files"), (0, "tiny: size unknown, in 2")])
+def test_a_size_that_the_hub_does_not_say_is_the_catalogues_or_unknown(
+    home: Path, hub: Shelf, monkeypatch: pytest.MonkeyPatch, known: int, said: str
+) -> None:
+    monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(MODELS["tiny"], size_bytes=known))
+    info = json.loads(hub.files[f"/api/models/{REPOSITORY}"])
+    for row in info["siblings"]:
+        row.pop("size")
+    hub.files[f"/api/models/{REPOSITORY}"] = json.dumps(info).encode()
+    shown: list[Progress] = []
+    fetch("tiny", home, shown.append)
+    assert _remarks(shown)[0].startswith(said)
+    assert {event.of for event in shown if event.type == "downloaded"} == {0}
+
+
+def test_what_the_disk_cannot_hold_is_refused_before_it_comes(
+    home: Path, hub: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2000))
+    shown: list[Progress] = []
+    with pytest.raises(StorageError, match=r"tiny needs \d+ kB in .*, 2 kB are free: \d+ kB in 2 files from the hub"):
+        fetch("tiny", home, shown.append)
+    assert not any(event.type == "downloaded" for event in shown)
 
 
 def test_the_first_revision_is_binding(home: Path, hub: Shelf, held: dict[str, bytes]) -> None:

@@ -217,6 +217,13 @@ def test_every_field_has_a_name_and_pictures_have_words(page: Any, address: str,
     page.locator("dialog.zoom").wait_for(state="detached")
 
 
+PAGE = """
+from ui.app import application
+from ui.pages.server import run
+run(application(), "127.0.0.1", 0, open_browser=False)
+"""
+
+
 @pytest.fixture
 def embedded(embedded_home: Path) -> Iterator[tuple[str, Path]]:
     """The page as a user starts it, on the embedded models, in a process of its own."""
@@ -224,7 +231,7 @@ def embedded(embedded_home: Path) -> Iterator[tuple[str, Path]]:
     said = embedded_home / "server.log"
     with said.open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-c", "from ui.app import serve; serve(port=0)"],
+            [sys.executable, "-c", PAGE],
             cwd=ROOT,
             env=os.environ | {"STUDIO_HOME": str(embedded_home), "PYTHONUNBUFFERED": "1"},
             stdout=log,

@@ -25,7 +25,7 @@ from training.loop.plots import plot_loss
 from training.sample.rows import benchmark
 from workspace.errors import StudioError
 from workspace.files import publish
-from workspace.progress import Progress, Tell, in_stage, silent
+from workspace.progress import Progress, Tell, in_stage, progress_to, silent
 from workspace.settings import load_settings
 
 
@@ -109,7 +109,9 @@ def show(event: Progress) -> None:
             if event.answered % 100 and event.answered != event.of:
                 return
             words = f"{event.model} answered {event.answered} of {event.of}"
-        case "stage_started":
+        case "waiting" if event.done:
+            return
+        case "stage_started" | "waiting":
             words = event.doing
         case "stage_finished":
             words = "done" if event.made else "done before"
@@ -121,14 +123,16 @@ def show(event: Progress) -> None:
             words = f"{event.file}  {event.bytes} of {event.of} bytes"
         case "remark":
             words = event.text
-    print(f"{event.stage}: {words}", file=sys.stderr, flush=True)
+    print(f"{event.stage}: {words}" if event.stage else words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--recipe", default="demo")
     try:
-        print(json.dumps(main(parser.parse_args().recipe, load_settings().home, show).flat()))
+        with progress_to(show):
+            figures = main(parser.parse_args().recipe, load_settings().home, show)
+        print(json.dumps(figures.flat()))
     except StudioError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -102,20 +102,3 @@ async def _assemble(door: Door, names: Sequence[str]) -> FastAPI:
         pwa=False,
         max_file_size=1,
     )
-
-
-def serve(host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False, names: Sequence[str] = ()) -> None:
-    """Serve the page until Ctrl-C.
-
-    Args:
-        host: Address to listen on; the page has no log-in, so keep it on loopback or behind one.
-        port: Port to listen on, 0 for any free one.
-        open_browser: Whether to open the page in the default browser.
-        names: What this machine may be called by a browser, beside its addresses, ``localhost`` and ``host``.
-
-    Raises:
-        ServiceError: If the port cannot be had.
-    """
-    from ui.pages.server import run
-
-    run(application(names=[host, *names]), host, port, open_browser=open_browser)

@@ -19,6 +19,7 @@ import studio
 from ui.terminal import design, installation, jobs, training
 from ui.terminal.console import Session, consoles, harmless, print_json
 from ui.terminal.generate import table
+from ui.terminal.live import view
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
 
 GROUPS = {
@@ -67,9 +68,14 @@ def start_page(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the default browser too.")] = False,
 ) -> None:
     """Serve the page."""
-    from ui.app import serve
+    from workspace.progress import progress_to, waiting
 
-    serve(host=host, port=port, open_browser=open_browser, names=allow_host or ())
+    with view(consoles()[1]) as show, progress_to(show), waiting("starting the page"):
+        from ui.app import application
+        from ui.pages.server import run
+
+        page = application(names=[host, *(allow_host or ())])
+    run(page, host, port, open_browser=open_browser)
 
 
 def _version(wanted: bool) -> None:

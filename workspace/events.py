@@ -17,6 +17,7 @@ from workspace.progress import (
     StageStarted,
     Stamped,
     TrainingStep,
+    Waiting,
 )
 
 
@@ -199,6 +200,7 @@ Event = Annotated[
     | JobStopped
     | StageStarted
     | StageFinished
+    | Waiting
     | RowsPrepared
     | TrainingStep
     | DocumentRead

@@ -17,17 +17,20 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from workspace.errors import DataError, StorageError, Unfinished
 from workspace.letters import whole_letters
+from workspace.progress import amount, waiting
 
 Content = bytes | str | Callable[[Path], None]
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 256_000_000
+LARGE = 100_000_000
+"""Bytes that may take more than a second to read."""
 STAGING = ".staging-"
 _TRIES = 100
 _WORDS = {
@@ -165,8 +168,9 @@ def verify(folder: Path, *, unlisted_ok: bool = False) -> list[str]:
 
 
 def sha256(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file."""
-    with path.open("rb") as file:
+    """Return the hexadecimal sha256 of a file, and say so of one that takes a while."""
+    size = path.stat().st_size
+    with path.open("rb") as file, waiting(f"checking {path.name}, {amount(size)}") if size > LARGE else nullcontext():
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

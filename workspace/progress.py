@@ -6,7 +6,10 @@ the two in one log. ``stage`` is the name of a recipe's stage, empty for work th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -37,6 +40,17 @@ class StageFinished(_Progress):
 
     type: Literal["stage_finished"] = "stage_finished"
     made: bool = True
+
+
+class Waiting(_Progress):
+    """Something began that may take more than a second and tells nothing meanwhile; with ``done`` it has ended.
+
+    ``doing`` names it for people: "reading the painter studio-micro-flux, 22 MB".
+    """
+
+    type: Literal["waiting"] = "waiting"
+    doing: str
+    done: bool = False
 
 
 class RowsPrepared(_Progress):
@@ -117,6 +131,7 @@ class Remark(_Progress):
 Progress = Annotated[
     StageStarted
     | StageFinished
+    | Waiting
     | RowsPrepared
     | TrainingStep
     | DocumentRead
@@ -144,3 +159,42 @@ def in_stage(tell: Tell, stage: str) -> Tell:
         tell(event.model_copy(update={"stage": stage}))
 
     return named
+
+
+_LISTENER: ContextVar[Tell] = ContextVar("listener", default=silent)
+
+
+@contextmanager
+def progress_to(tell: Tell) -> Iterator[None]:
+    """Within the block, and in what it calls, every `waiting` is told to ``tell``."""
+    token = _LISTENER.set(tell)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+@contextmanager
+def waiting(doing: str) -> Iterator[None]:
+    """Say what the block does before it begins, and that it ended, to whom `progress_to` names."""
+    tell = _LISTENER.get()
+    tell(Waiting(doing=doing))
+    try:
+        yield
+    finally:
+        tell(Waiting(doing=doing, done=True))
+
+
+def amount(count: int) -> str:
+    """Bytes in words."""
+    for unit, length, digits in (("GB", 1e9, 1), ("MB", 1e6, 0)):
+        if count >= length:
+            return f"{count / length:.{digits}f} {unit}"
+    return f"{-(-count // 1000)} kB"
+
+
+def weighed(*places: Path) -> str:
+    """The names of models and adapters that are read together, and how large their weights are."""
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*.safetensors"))]
+    names = " with ".join(place.name for place in places)
+    return f"{names}, {amount(sum(file.stat().st_size for file in files))}"

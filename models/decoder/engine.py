@@ -20,6 +20,7 @@ from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
 from models.decoder.trial import check_count, try_out
 from workspace.errors import DataError, ServiceError, check_loaded, one_line, reading
+from workspace.progress import waiting, weighed
 
 if TYPE_CHECKING:
     import torch
@@ -323,5 +324,6 @@ def engine(folder: Path, *, adapter: Path | None = None, dtype: str = "auto", de
     key = (str(folder.resolve()), str(adapter.resolve()) if adapter else None, dtype, device)
     with _lock:
         if key not in _engines:
-            _engines[key] = Engine.load(folder, adapter=adapter, dtype=dtype, device=device)
+            with waiting(f"reading {weighed(folder, *filter(None, [adapter]))}"):
+                _engines[key] = Engine.load(folder, adapter=adapter, dtype=dtype, device=device)
         return _engines[key]

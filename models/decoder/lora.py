@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields
@@ -19,7 +18,6 @@ def fold_adapter(model: Any, folder: Path) -> Any:
     Raises:
         DataError: The adapter is unreadable or its keys do not fit this model.
     """
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it, and it misses kernels
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workspace.progress import waiting, weighed
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -28,7 +30,8 @@ class Embedder:
         from models.encoders.minilm import load_minilm
 
         self._torch = torch
-        self._encoder, self._tokenizer = load_minilm(folder, torch.float32, max_length=WORDS)
+        with waiting(f"reading {weighed(folder)}"):
+            self._encoder, self._tokenizer = load_minilm(folder, torch.float32, max_length=WORDS)
         self.size = int(self._encoder.config.hidden_size)
 
     def encode(self, texts: list[str]) -> NDArray[np.float32]:

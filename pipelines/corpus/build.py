@@ -32,7 +32,7 @@ from pipelines.corpus.report import CorpusReport
 from workspace.errors import DataError
 from workspace.extras import require
 from workspace.files import probe, publish, publish_all, sha256
-from workspace.progress import DocumentRead, Remark, Tell, silent
+from workspace.progress import DocumentRead, Remark, Tell, silent, waiting
 
 _NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "bibtexparser", "habanero")
 _VERSION = 2  # of the converters: pages kept from an older one are made anew
@@ -64,13 +64,15 @@ def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> Co
     likeness = _likeness(config.topic, home)
     probe(out)
     if config.crossref and references:
-        references = look_up(references, out / "crossref.json", config.mail or None)
+        with waiting(f"asking Crossref for papers of {len(references)} without a DOI"):
+            references = look_up(references, out / "crossref.json", config.mail or None)
     documents = _converted(papers, config, out, tell)
     unread = {shown(path): told for path, (pages, _) in documents.items() if (told := without_text(pages))}
     for name, told in unread.items():
         tell(Remark(text=f"{name}: {told}"))
     known = {path: match(path, "".join(pages[:1]), references) for path, (pages, _) in documents.items()}
-    passages, dropped = _sifted(documents, known, leaks, likeness, config)
+    with waiting(f"cutting {len(documents)} documents to passages, and comparing them"):
+        passages, dropped = _sifted(documents, known, leaks, likeness, config)
     skipped = {shown(path): problem for path, (_, problem) in documents.items() if problem}
     report = _report(config, documents, {**papers.closed, **skipped}, unread, passages, dropped)
     if len(skipped) == len(documents):

@@ -8,7 +8,6 @@ Knows nothing of prompts, adapters or pictures.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,29 +25,9 @@ NEEDED = ("transformer/config.json", "vae/config.json", "scheduler/scheduler_con
 ENCODERS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 LARGE = 4_000_000_000  # bytes of weights past which half precision is chosen on a CPU too
 
-# Remarks that nobody can act on, by logger and by words in them.
-HUSHED = {
-    "transformers.utils.import_utils": "ImageProcessor` requires torchvision",  # the Painter reads no pictures
-    "diffusers.configuration_utils": "The config attributes {'block_out_channels'",  # AutoencoderTiny's own habit
-    "diffusers.loaders.lora_base": "No LoRA keys associated",  # to the text encoder; the transformer's are checked
-}
-
-
-class _Hush(logging.Filter):
-    def __init__(self, words: str) -> None:
-        super().__init__()
-        self.words = words
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return self.words not in record.getMessage()
-
 
 def hush() -> None:
-    """Silence the libraries' progress bars and the remarks of `HUSHED`; call it before they are imported."""
-    for name, words in HUSHED.items():
-        logger = logging.getLogger(name)
-        if not any(isinstance(item, _Hush) for item in logger.filters):
-            logger.addFilter(_Hush(words))
+    """Silence the libraries' progress bars."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

@@ -22,6 +22,7 @@ from pipelines.pictures.easel import Easel, OnNotice
 from pipelines.pictures.flux import Card, Defaults, assemble, choose_device, choose_dtype, has_encoders, read_card
 from pipelines.pictures.picture import PictureSpec, check_images, make_spec, studio_version
 from workspace.errors import DataError
+from workspace.progress import waiting, weighed
 from workspace.settings import PainterSettings
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ class Painter:
         with _EASELS_LOCK:
             if key not in _EASELS:
                 _EASELS.clear()
-                pipe = assemble(self.folder, self._encoder, self.card, device, dtype, offload)
+                with waiting(f"reading {weighed(*filter(None, [self.folder, self._encoder]))}"):
+                    pipe = assemble(self.folder, self._encoder, self.card, device, dtype, offload)
                 _EASELS[key] = Easel(pipe, self.card.max_sequence_length)
             return _EASELS[key]
 

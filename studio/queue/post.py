@@ -16,6 +16,7 @@ from workspace.errors import Interrupted, StudioError, Unfinished
 from workspace.event_log import EventLog
 from workspace.events import JobFinished, JobStarted, JobStopped, RunStopped
 from workspace.files import sweep
+from workspace.progress import progress_to
 
 if TYPE_CHECKING:
     from workspace.events import Event
@@ -107,7 +108,8 @@ def at_work(home: Path, row: JobRow, listener: Listener | None = None) -> Iterat
         state: State = "failed"
         message, code = "an unexpected fault; the traceback has the details", 1
         try:
-            yield post
+            with progress_to(log.emit):
+                yield post
             return
         except KeyboardInterrupt:
             state, message, code = "interrupted", "stopped by the user", Interrupted.exit_code

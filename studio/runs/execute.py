@@ -21,6 +21,7 @@ from studio.runs.request import DesignOptions, Prepared, prepare, recorded, rene
 from workspace.errors import Unfinished, UsageError
 from workspace.event_log import read_good
 from workspace.events import RunFinished, RunStarted
+from workspace.progress import waiting
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -132,12 +133,13 @@ def _invoke(work: Work, answers: Mapping[str, Any] | None) -> None:
 def _through_graph(
     work: Work, saver: Any, config: RunnableConfig, answers: Mapping[str, Any] | None, resumed: bool
 ) -> None:
-    from agents.graph import build_graph
-    from models.chat.tracing import trace
+    with waiting("loading the libraries"):
+        from agents.graph import build_graph
+        from models.chat.tracing import trace
 
-    trace(work.settings.tracing.langsmith)
-    kit = assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder)
-    graph = build_graph(kit, saver)
+        trace(work.settings.tracing.langsmith)
+        kit = assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder)
+        graph = build_graph(kit, saver)
     graph.invoke(_entry(graph, config, work, kit, answers, resumed), config, durability=DURABILITY)
     found = graph.get_state(config)
     state = dict(found.values)

@@ -16,7 +16,7 @@ import numpy as np
 
 from training.sample.rows import asked
 from workspace.errors import check_loaded
-from workspace.progress import QuestionsAnswered, Tell, silent
+from workspace.progress import QuestionsAnswered, Tell, silent, waiting, weighed
 
 Question = dict[str, Any]
 
@@ -42,6 +42,24 @@ def answers(
         tell: Called with `QuestionsAnswered` after every question.
         name: What the model is called; the folder's name if not given.
     """
+    with waiting(f"reading {weighed(folder)}"):
+        model, tokenizer, device = _read(folder, template)
+    right = []
+    for number, question in enumerate(questions):
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": asked(question)}], tokenize=False, add_generation_prompt=True
+        )
+        choices = offered(question)
+        scores = _likelihoods(model, tokenizer, prompt, choices, device)
+        if question["kind"] == "choice":
+            scores = [score / len(choice.encode()) for score, choice in zip(scores, choices, strict=True)]
+        right.append(choices[int(np.argmax(scores))] == question["answer"])
+        tell(QuestionsAnswered(model=name or folder.name, answered=number + 1, of=len(questions)))
+    return right
+
+
+def _read(folder: Path, template: Path | None) -> tuple[Any, Any, str]:
+    """The model, its tokenizer, and where it computes."""
     import copy
 
     import torch
@@ -60,19 +78,7 @@ def answers(
     head = copy.deepcopy(model.get_output_embeddings()).float()  # logits of half precision tie
     head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
     model.set_output_embeddings(head)
-    model = model.to(device).eval()
-    right = []
-    for number, question in enumerate(questions):
-        prompt = tokenizer.apply_chat_template(
-            [{"role": "user", "content": asked(question)}], tokenize=False, add_generation_prompt=True
-        )
-        choices = offered(question)
-        scores = _likelihoods(model, tokenizer, prompt, choices, device)
-        if question["kind"] == "choice":
-            scores = [score / len(choice.encode()) for score, choice in zip(scores, choices, strict=True)]
-        right.append(choices[int(np.argmax(scores))] == question["answer"])
-        tell(QuestionsAnswered(model=name or folder.name, answered=number + 1, of=len(questions)))
-    return right
+    return model.to(device).eval(), tokenizer, device
 
 
 def _likelihoods(model: Any, tokenizer: Any, prompt: str, choices: Sequence[str], device: str) -> list[float]:

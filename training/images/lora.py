@@ -32,7 +32,7 @@ from training.loop.schedule import rise_then_fall
 from training.loop.steps import METRICS, TrainingPlan, train
 from training.loop.trainee import Trainee
 from workspace.files import publish
-from workspace.progress import Remark, StageStarted, Tell, silent
+from workspace.progress import Remark, StageStarted, Tell, silent, waiting, weighed
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 _ATTENTION = r"attn\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
@@ -69,7 +69,8 @@ def main(config: ImageLoraConfig, home: Path, out: Path, tell: Tell = silent) ->
     _note(out, config, pictures, folder)
     device = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device, folder)
-    pipe = assemble(folder, encoder, card, device, dtype, "model" if device.type == "cuda" else "none")
+    with waiting(f"reading {weighed(*filter(None, [folder, encoder]))}"):
+        pipe = assemble(folder, encoder, card, device, dtype, "model" if device.type == "cuda" else "none")
     prompts = [text.replace("[trigger]", config.trigger) for text in config.samples]
     tell(StageStarted(doing="encoding pictures"))
     cache = encode(pipe, config, card.max_sequence_length, pictures, prompts, out)

@@ -26,7 +26,7 @@ from training.merging.parents import check_parents, config_of, refuse_quantised
 from training.sample.rows import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError, StudioError
 from workspace.extras import require
-from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_stage, silent
+from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_stage, progress_to, silent, waiting
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
 SAMPLE = "sample"
@@ -150,10 +150,12 @@ def main(run: Run, tell: Tell = silent) -> RecipeResult:
     for stage in order(run.recipe):
         tell_stage = in_stage(tell if ranks.first() else silent, stage.name)
         if stage.stage in DATA:
-            data.append(_data(run, stage, tell_stage))
+            with progress_to(tell_stage):
+                data.append(_data(run, stage, tell_stage))
         else:
             checked = any(one.made for one in variants)
-            variants.append(_variant(run, stage, checked, tell_stage))
+            with progress_to(tell_stage):
+                variants.append(_variant(run, stage, checked, tell_stage))
     return RecipeResult(recipe=run.recipe.name, data=tuple(data), variants=tuple(variants))
 
 
@@ -186,12 +188,14 @@ def _data(run: Run, stage: Stage, tell: Tell) -> StageResult:
 def _variant(run: Run, stage: Stage, checked: bool, tell: Tell) -> StageResult:
     """Train or merge a stage's variant, unless it is there; ``checked`` says that all later stages were looked at."""
     folder = run.variant(stage.name)
-    rows = run.rows(stage, tell) if ranks.first() and stage.stage != "slerp" else []
+    with waiting("reading the rows"):
+        rows = run.rows(stage, tell) if ranks.first() and stage.stage != "slerp" else []
     work = ranks.agreed(_work(run, stage, rows) if ranks.first() else identity.NONE)
     made = ranks.agreed(ranks.first() and not _done(folder, work))
     if made:
         if ranks.first() and not checked:
-            _ready(run)
+            with waiting("looking whether every stage can be done"):
+                _ready(run)
         tell(StageStarted(doing="merging" if stage.stage == "slerp" else "training"))
         if ranks.first() and (remark := identity.keep_variant(folder, work.key)):
             tell(Remark(text=remark))
@@ -319,7 +323,7 @@ def _train(run: Run, stage: Stage, rows: list[Row], made_of: identity.Work, tell
     if ranks.first():
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         if stage.stage != "cpt":  # a base model may not know how to answer yet
-            with ranks.alone():
+            with ranks.alone(), waiting("trying it with a question"):
                 tell(Remark(text=f"tried: {_first_words(run.variant(stage.name))}"))
 
 

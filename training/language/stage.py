@@ -39,7 +39,7 @@ from training.language.trainer_arguments import low_rank, preferring, shared, wi
 from training.loop.heap import keep_freed
 from training.variants import write_variant
 from workspace.errors import DataError, check_loaded, one_line
-from workspace.progress import Remark, RowsPrepared, Tell, silent
+from workspace.progress import Remark, RowsPrepared, Tell, silent, waiting, weighed
 
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
 _PACKING = {"cpt": "bfd_split", "sft": "bfd"}
@@ -97,7 +97,8 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
         if text:
             tell(Remark(text=text))
     rows, held = parted(rows, task.args.held_out, task.args.seed)
-    data, sizes = _prepared(task, tokenizer, rows)
+    with waiting(f"turning {len(rows):,} rows into tokens"):
+        data, sizes = _prepared(task, tokenizer, rows)
     held_out = _prepared(task, tokenizer, held)[0] if held else None
     truncated = round(sizes.truncated, 4)
     tell(RowsPrepared(rows=sizes.rows, tokens=sizes.tokens, truncated=truncated, left_out=sizes.left_out))
@@ -167,7 +168,7 @@ def load_model(task: Task) -> Any:
             bnb_4bit_compute_dtype=half,
             bnb_4bit_quant_storage=half,  # so that FSDP can spread them
         )
-    with _reading(task.base):
+    with _reading(task.base), waiting(f"reading {weighed(task.base)}"):
         model, found = AutoModelForCausalLM.from_pretrained(
             task.base, local_files_only=True, output_loading_info=True, **given, trust_remote_code=False
         )
@@ -314,6 +315,6 @@ def _publish(trainer: Any, folder: Path, card: Mapping[str, Any]) -> None:
         held = trainer.model_wrapped if trainer.is_deepspeed_enabled else trainer.model
         weights = trainer.accelerator.get_state_dict(held)
     if ranks.first():
-        with ranks.alone(), written(folder):
+        with ranks.alone(), written(folder), waiting(f"writing {folder.name}, and checking that it loads"):
             write_variant(model, trainer.processing_class, folder, card, weights)
     ranks.wait()

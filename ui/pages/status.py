@@ -84,7 +84,9 @@ def _phases(view: View) -> list[Phase]:
 def _doing(view: View) -> str:
     step, steps = view.progress
     if view.status == "queued":
-        return "loading the models"
+        return "starting"
+    if view.status == "running" and view.wait:
+        return view.wait
     if view.status == "running" and view.phase == "Pictures":
         return f"painting, step {step} of {steps}" if steps else "painting"
     if view.status == "running" and view.current:

@@ -30,6 +30,7 @@ from workspace.events import (
     StepFinished,
     StepStarted,
     Token,
+    Waiting,
 )
 from workspace.jobs import SETTLED
 
@@ -79,6 +80,7 @@ class View:
     best: int | None = None
     notices: list[str] = field(default_factory=list)
     question: str = ""
+    wait: str = ""
     message: str = ""
 
     @property
@@ -92,6 +94,8 @@ class View:
             self.status, self.waits_for = "queued", event.before
         elif isinstance(event, RunStarted | RunFinished | RunStopped | Question | Notice):
             self._add_state(event)
+        elif isinstance(event, Waiting):
+            self.wait = "" if event.done else event.doing
         elif isinstance(event, StepStarted | Token | StepFinished):
             self._add_step(event)
         elif isinstance(event, DesignReady | PromptReady | PictureProgress | PictureReady | CritiqueReady | Decision):

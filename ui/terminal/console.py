@@ -57,5 +57,7 @@ def lines(rows: Iterable[tuple[str, Any]], width: int = 28) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count else "-"
+    """Bytes in words, a dash for none."""
+    from workspace.progress import amount
+
+    return amount(count) if count else "-"

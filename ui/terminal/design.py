@@ -11,7 +11,7 @@ import typer
 import studio
 from ui.terminal.asking import ask_person, resume_lines
 from ui.terminal.console import Session, consoles, print_json
-from ui.terminal.follow import follow, interactive, leave, submitted
+from ui.terminal.follow import follow, interactive, leave, queued, submitted
 from ui.terminal.generate import Asked, Command
 from ui.terminal.live import view
 from workspace.errors import DataError, UsageError
@@ -73,7 +73,7 @@ def design(asked: Asked) -> None:
     """Queue a design, follow it, answer its questions if a person is there, and show the result."""
     text = _from_stdin() if asked.subject == "-" else asked.subject
     options = asked.options
-    run_id = asked.verb.queue(text, options)
+    run_id = queued(asked, text)
     if asked.detach:
         submitted(run_id, asked.as_json)
         return

@@ -10,6 +10,7 @@ import typer
 
 import studio
 from ui.terminal.console import Session, consoles, print_json
+from ui.terminal.generate import Asked
 from ui.terminal.live import view
 from workspace import errors
 from workspace.errors import Interrupted, StudioError, UsageError
@@ -71,6 +72,21 @@ def follow(job_id: str, *, again: str | None = None) -> Event:
     if last.type == "run_stopped" and last.exit_code == UsageError.exit_code:
         raise UsageError(studio.open_run(job_id).message or last.message)
     return last
+
+
+def at_once(asked: Asked, *subject: Any) -> Any:
+    """Do in this process what a command asks for, and show meanwhile what it waits for."""
+    with view(consoles()[1]) as show:
+        return asked.verb(*subject, **asked.given, listener=show)
+
+
+def queued(asked: Asked, subject: Any) -> str:
+    """Queue what a command asks for, show meanwhile what its check waits for, and return the job's id."""
+    from workspace.progress import progress_to
+
+    with view(consoles()[1]) as show, progress_to(show):
+        job_id: str = asked.verb.queue(subject, asked.options)
+    return job_id
 
 
 def fault_of(code: int, message: str) -> StudioError:

@@ -7,7 +7,7 @@ from rich.text import Text
 import studio
 from ui.terminal.card import table
 from ui.terminal.console import consoles, print_json, size
-from ui.terminal.follow import finished, follow, submitted
+from ui.terminal.follow import at_once, finished, follow, queued, submitted
 from ui.terminal.generate import Asked, Command
 from workspace.errors import DataError, ServiceError
 
@@ -76,7 +76,7 @@ def list_models(asked: Asked) -> None:
 
 def fetch(asked: Asked) -> None:
     """Queue a download and follow it."""
-    job_id = asked.verb.queue(list(asked.subject or ()), asked.options)
+    job_id = queued(asked, list(asked.subject or ()))
     if asked.detach:
         submitted(job_id, asked.as_json)
         return
@@ -91,7 +91,7 @@ def fetch(asked: Asked) -> None:
 
 def verify(asked: Asked) -> None:
     """Show what is wrong with models; any fault is one of the data."""
-    found = asked.verb(list(asked.subject or ())).problems
+    found = at_once(asked, list(asked.subject or ())).problems
     if asked.as_json:
         print_json({"problems": {name: list(problems) for name, problems in found.items()}})
     for name, problems in {} if asked.as_json else found.items():
@@ -105,7 +105,7 @@ def verify(asked: Asked) -> None:
 
 def doctor(asked: Asked) -> None:
     """Show what the doctor found; anything missing is an error."""
-    report = asked.verb(**asked.given)
+    report = at_once(asked)
     if asked.as_json:
         print_json(report.to_json())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ui.terminal.console import consoles, lines
-from ui.terminal.follow import finished, follow, shown, submitted
+from ui.terminal.follow import at_once, finished, follow, queued, shown, submitted
 from ui.terminal.generate import Asked, Command
 
 AGAIN = "the same command goes on"
@@ -65,9 +65,9 @@ def run(asked: Asked) -> None:
     """Queue a training and follow it, or do at once what asks for nothing long, and show the result."""
     options = asked.options
     if asked.verb.at_once(options):
-        result = asked.verb.run(asked.subject, options).model_dump(mode="json", by_alias=True)
+        result = at_once(asked, asked.subject).model_dump(mode="json", by_alias=True)
     else:
-        job_id = asked.verb.queue(asked.subject, options)
+        job_id = queued(asked, asked.subject)
         if asked.detach:
             submitted(job_id, asked.as_json)
             return
