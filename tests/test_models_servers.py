@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 import studio
 from models.chat import dialects, exchange
 from models.chat.addresses import address, proxy_for
-from models.chat.answers import THOUGHTS, BrokenOff, Speech, clean, pieces, reason, spoken
+from models.chat.answers import THOUGHTS, BrokenOff, Speech, pieces, spoken
 from models.chat.documents import in_words, written
+from models.chat.refusals import clean, reason
 from models.chat.remote import RemoteChat, remote
 from models.chat.structured import structured
 from models.chat.tracing import trace
