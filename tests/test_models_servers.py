@@ -450,6 +450,16 @@ def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
     assert "s3" not in str(caught.value) and "cret" not in str(caught.value)
 
 
+def test_a_key_in_a_query_is_masked_wherever_it_is_repeated(dialect_server: DialectServer) -> None:
+    for name in ("key", "auth", "access_token", "subscription-key", "X-Amz-Signature", "pwd"):
+        of = model(f"{dialect_server.url}?api-version=1&{name}=topsecret9")
+        dialect_server.quirk = Quirk(lambda body: refused(400, "the value topsecret9 is not known"))
+        with pytest.raises(ServiceError, match=r"the value \*\*\* is not known") as caught:
+            of.invoke(TALK)
+        assert "topsecret9" not in f"{caught.value}{of.server}{of._where!r}"
+        assert dialect_server.paths[-1].endswith(f"?api-version=1&{name}=topsecret9")
+
+
 def test_what_is_masked() -> None:
     assert masked("at https://me:p@ss@h.example:1/v1?api-version=1&key=abc#x") == (
         "at https://***@h.example:1/v1?api-version=1&key=***#x"
