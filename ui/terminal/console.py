@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from workspace.errors import StorageError
 from workspace.letters import whole_data
 
 # What a terminal would obey: all control characters but line feed and tab.
@@ -29,6 +32,72 @@ class SafeConsole(Console):
         """Render, and take out of every text what a terminal would obey."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(harmless(segment.text), segment.style, None)
+
+
+class OutputFault(StorageError):
+    """Standard output cannot be written."""
+
+
+class ClosedOutput(OutputFault):
+    """Nobody reads the output any more, as after ``| head``; there is nothing to say and nobody to say it to."""
+
+
+class Output:
+    """A stream of the terminal's that says in one line that it cannot be written.
+
+    Args:
+        stream: Where it goes.
+        name: What it is called; without a name, what cannot be written is left, as with messages to nobody.
+    """
+
+    def __init__(self, stream: Any, name: str = "") -> None:
+        self._stream, self._name = stream, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or say why not."""
+        with self._faults():
+            return int(self._stream.write(text) or 0)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        with self._faults():
+            self._stream.flush()
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError as error:
+            if self._name:
+                raise ClosedOutput(f"{self._name} is closed") from error
+        except OSError as error:
+            if self._name:
+                raise OutputFault(f"{self._name} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def outputs() -> Iterator[None]:
+    """Guard the standard streams for a command; those that were closed when it began lead nowhere."""
+    before = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin = before[0] or open(os.devnull)  # noqa: SIM115
+    nowhere = [open(os.devnull, "w") if stream is None else stream for stream in before[1:]]  # noqa: SIM115
+    sys.stdout, sys.stderr = Output(nowhere[0], "standard output"), Output(nowhere[1])  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = before
+
+
+def forsake_output() -> None:
+    """Let what standard output still holds go nowhere, so that Python does not try to write it at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        handle = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(handle, sys.stdout.fileno())
+        os.close(handle)
 
 
 class Session:

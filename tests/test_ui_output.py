@@ -1,0 +1,59 @@
+"""Standard streams that are full, closed or read by nobody: one line or nothing, and a code; never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def studio(home: Path, line: str) -> tuple[int, str]:
+    """Exit code and stderr of a shell's line, in which STUDIO stands for the program."""
+    environment = {**os.environ, "STUDIO_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    whole = "set -o pipefail; " + line.replace("STUDIO", f"'{sys.executable}' -m ui.cli")
+    told = subprocess.run(["bash", "-c", whole], env=environment, capture_output=True, text=True, check=False)
+    return told.returncode, told.stderr
+
+
+FULL = "error: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("STUDIO list --json > /dev/full", 74, FULL),
+        ("STUDIO --version > /dev/full", 74, FULL),
+        ("STUDIO programs > /dev/full", 74, FULL),
+        ("STUDIO programs 2> /dev/full", 0, ""),
+        ("STUDIO show absent --json > /dev/full 2>&1", 74, ""),
+    ],
+)
+def test_a_full_stream(home: Path, line: str, code: int, words: str) -> None:
+    assert studio(home, line) == (code, words)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("STUDIO programs | true", 74, ""),
+        ("STUDIO list --json >&-", 0, ""),
+        ("STUDIO programs 2>&-", 0, ""),
+        ("STUDIO show absent >&- 2>&-", 2, ""),
+        ("STUDIO design - <&-", 2, "error: the brief is empty; say what to design\n"),
+    ],
+)
+def test_a_closed_stream(home: Path, line: str, code: int, words: str) -> None:
+    assert studio(home, line) == (code, words)
+
+
+def test_the_ledger_is_for_its_owner_alone(home: Path) -> None:
+    from workspace.database import connect
+
+    connect(home / "ledger.db", schema="").close()
+    assert (home / "ledger.db").stat().st_mode & 0o077 == 0
