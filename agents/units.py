@@ -76,7 +76,7 @@ def quantity(value: Any, unit: Any) -> tuple[Any, Any]:
     """
     if isinstance(value, str):
         value, beside = number(value)
-        if beside and isinstance(unit, str) and unit_of(beside) != unit_of(unit):
+        if beside and isinstance(unit, str) and unit.strip() and unit_of(beside) != unit_of(unit):
             raise ValueError(f"the value is in {beside!r} and its unit is {unit!r}")
         unit = beside or unit
     if not isinstance(unit, str) or isinstance(value, bool) or not isinstance(value, int | float):

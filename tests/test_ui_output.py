@@ -52,6 +52,26 @@ def test_a_closed_stream(home: Path, line: str, code: int, words: str) -> None:
     assert studio(home, line) == (code, words)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_has_not_every_letter(home: Path, encoding: str) -> None:
+    assert studio(home, f"PYTHONIOENCODING={encoding} STUDIO programs") == (0, "")
+    code, words = studio(home, f"PYTHONIOENCODING={encoding} STUDIO show 竹 --json | '{sys.executable}' -m json.tool")
+    assert (code, words.count("\n")) == (2, 1)
+
+
+def test_a_name_with_half_a_letter_is_that_of_no_job(home: Path) -> None:
+    from studio.queue.claims import ledger_of
+    from workspace.errors import UsageError
+
+    with ledger_of(home) as ledger:
+        for ask in (ledger.run, ledger.jobs.job):
+            with pytest.raises(UsageError, match="unknown"):
+                ask("ru\udcffn")
+        ledger.create_run("run-1", {}, {}, 1, str(home))
+        ledger.jobs.set_state("run-1", "failed", "no file caf\udce9")
+        assert ledger.run("run-1").message == "no file caf\ufffd"
+
+
 def test_the_ledger_is_for_its_owner_alone(home: Path) -> None:
     from workspace.database import connect
 

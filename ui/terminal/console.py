@@ -79,13 +79,24 @@ class Output:
                 raise OutputFault(f"{self._name} cannot be written: {error.strerror or error}") from error
 
 
+def _takes_all(stream: Any) -> bool:
+    """Whether a stream's encoding has every letter."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
 @contextmanager
 def outputs() -> Iterator[None]:
-    """Guard the standard streams for a command; those that were closed when it began lead nowhere."""
+    """Guard the standard streams for a command.
+
+    Those that were closed when it began lead nowhere; letters that a terminal's encoding does not have become ``?``.
+    """
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin = before[0] or open(os.devnull)  # noqa: SIM115
-    nowhere = [open(os.devnull, "w") if stream is None else stream for stream in before[1:]]  # noqa: SIM115
-    sys.stdout, sys.stderr = Output(nowhere[0], "standard output"), Output(nowhere[1])  # type: ignore[assignment]
+    streams = [open(os.devnull, "w") if stream is None else stream for stream in before[1:]]  # noqa: SIM115
+    for stream in streams:
+        if not _takes_all(stream) and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = Output(streams[0], "standard output"), Output(streams[1])  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -114,7 +125,8 @@ def consoles() -> tuple[Console, Console]:
 
 def print_json(data: Any) -> None:
     """Print one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(whole_data(data), ensure_ascii=False).translate(_IN_JSON) + "\n")
+    plain = not _takes_all(sys.stdout)
+    sys.stdout.write(json.dumps(whole_data(data), ensure_ascii=plain).translate(_IN_JSON) + "\n")
     sys.stdout.flush()
 
 
