@@ -123,6 +123,7 @@ def _fail(error: StudioError) -> int:
 
         traceback.print_exception(error)
     kept = Session.run_id and isinstance(error, (DataError, ServiceError, StorageError))
+    kept = kept and not isinstance(error, OutputFault)
     after = f"; go on with: studio resume {Session.run_id}" if kept else ""
     sys.stderr.write(harmless(f"error: {' '.join(str(error).split())}{after}") + "\n")
     if isinstance(error, Interrupted) and Session.run_id:
