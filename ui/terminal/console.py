@@ -96,7 +96,7 @@ def outputs() -> Iterator[None]:
     for stream in streams:
         if not _takes_all(stream) and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    sys.stdout, sys.stderr = Output(streams[0], "standard output"), Output(streams[1])  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Output(streams[0], "standard output"), Output(streams[1])
     try:
         yield
     finally:
