@@ -7,35 +7,17 @@ is what a painter reads.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from agents.units import Unit, quantity, unit_of
 from models.filling.text_kinds import MOST_SOURCES, Name, Prompt, Sentence, Short, at_least
 from workspace.letters import folded, visible, whole_letters
 
-Unit = Literal["%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "um", "nm", "mm", "W/mK", "degC", "ppm/K", "1"]
-_UNITS = {unit.casefold(): unit for unit in get_args(Unit)} | {
-    **dict.fromkeys(("percent", "pct"), "%"),
-    **dict.fromkeys(("°c", "c", "celsius", "degcelsius"), "degC"),
-    **dict.fromkeys(("micrometre", "micrometer", "micron", "microns"), "um"),
-    **dict.fromkeys(("nanometre", "nanometer"), "nm"),
-    **dict.fromkeys(("millimetre", "millimeter"), "mm"),
-    **dict.fromkeys(("", "-", "none", "ratio", "unitless", "dimensionless"), "1"),
-    **dict.fromkeys(("w/m/k", "wm-1k-1"), "W/mK"),
-    **dict.fromkeys(("ppm/°c", "ppm/degc", "10-6/k", "x10-6/k", "1e-6/k", "10-6k-1"), "ppm/K"),
-    **{"mjm-3": "MJ/m3", "jm-2": "J/m2", "kgm-3": "kg/m3"},
-}
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−µμ×", "0123456789--uux")
 _NEVER_NEGATIVE = frozenset({"kg/m3", "um", "nm", "mm", "W/mK", "J/m2", "MJ/m3"})
 _SHARES = re.compile(r"porosity|fraction|density|content|elongation|thickness|size|toughness|strength", re.IGNORECASE)
 _COLDEST = -273.15
-
-
-def unit_of(text: str) -> str:
-    """A unit as the documents spell it, however a model writes it: ``MJ/m³``, ``µm``, ``°C``; else the text itself."""
-    plain = re.sub(r"[\s·⋅∙*^{}()$]", "", text.translate(_RAISED))
-    return text if plain == "mPa" else _UNITS.get(plain.casefold(), text)
 
 
 class Document(BaseModel):
@@ -111,6 +93,14 @@ class Property(Document):
     @classmethod
     def _spelled(cls, unit: Any) -> Any:
         return unit_of(unit) if isinstance(unit, str) else unit
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_our_units(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "value" not in data:
+            return data
+        value, unit = quantity(data["value"], data.get("unit"))
+        return data | {"value": value} | ({} if unit is None else {"unit": unit})
 
     @model_validator(mode="after")
     def _possible(self) -> Property:

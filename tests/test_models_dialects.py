@@ -11,6 +11,7 @@ import pytest
 import studio
 from studio.runs.record import Design
 from tests.fixtures_dialects import QUIRKS, TEXT, THOUGHT, DialectServer
+from tests.fixtures_refusals import REFUSALS
 from workspace.settings import load_settings
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -36,9 +37,9 @@ def designed(url: str) -> Design:
     return run
 
 
-@pytest.mark.parametrize("name", QUIRKS)
+@pytest.mark.parametrize("name", [*QUIRKS, *REFUSALS])
 def test_a_design_on_every_server(served: DialectServer, name: str) -> None:
-    served.quirk = QUIRKS[name]
+    served.quirk = (QUIRKS | REFUSALS)[name]
     run = designed(served.url)
     assert run.status == "finished" and run.design is not None and len(run.critiques) == 1
     files = {path.name: path.read_text() for path in run.folder.iterdir() if path.is_file()}

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 import studio
 from models.chat import dialects, exchange
 from models.chat.addresses import address, proxy_for
-from models.chat.answers import THOUGHTS, BrokenOff, Speech, clean, pieces, reason, spoken
+from models.chat.answers import THOUGHTS, BrokenOff, Speech, pieces, spoken
 from models.chat.documents import in_words, written
+from models.chat.refusals import clean, reason
 from models.chat.remote import RemoteChat, remote
 from models.chat.structured import structured
 from models.chat.tracing import trace
@@ -447,6 +448,16 @@ def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
     with pytest.raises((UsageError, ServiceError)) as caught:
         remote(resolved(load_settings("remote", {"chat.server": url, "chat.retries": 0}), "engineer")).invoke(TALK)
     assert "s3" not in str(caught.value) and "cret" not in str(caught.value)
+
+
+def test_a_key_in_a_query_is_masked_wherever_it_is_repeated(dialect_server: DialectServer) -> None:
+    for name in ("key", "auth", "access_token", "subscription-key", "X-Amz-Signature", "pwd"):
+        of = model(f"{dialect_server.url}?api-version=1&{name}=topsecret9")
+        dialect_server.quirk = Quirk(lambda body: refused(400, "the value topsecret9 is not known"))
+        with pytest.raises(ServiceError, match=r"the value \*\*\* is not known") as caught:
+            of.invoke(TALK)
+        assert "topsecret9" not in f"{caught.value}{of.server}{of._where!r}"
+        assert dialect_server.paths[-1].endswith(f"?api-version=1&{name}=topsecret9")
 
 
 def test_what_is_masked() -> None:

@@ -8,17 +8,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import studio
+from studio.queue import watch
 from studio.runs.record import seconds_of
 from ui.terminal.console import harmless
 from workspace.errors import StorageError, UsageError
 from workspace.event_log import EventLog, read
 from workspace.events import Notice, RunStarted, StepFinished, Token
-from workspace.files import publish
+from workspace.files import probe, publish
 from workspace.settings import load_settings
 
 
@@ -99,6 +101,21 @@ def test_a_full_disk_is_told_in_the_runs_state(home: Path, monkeypatch: pytest.M
     assert row.status == "failed" and "no space is left on the disk" in row.message
     assert not list((home / "locks").iterdir())
     assert studio.resume(row.run_id).status == "finished"
+
+
+@pytest.mark.parametrize(("free", "words"), [(1000, ", and no space is left on the disk;"), (10**9, "a word; go on")])
+def test_a_process_that_died_on_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, words: str
+) -> None:
+    monkeypatch.setattr(watch, "disk_usage", lambda path: SimpleNamespace(free=free))
+    told: Any = watch._died(tmp_path, "run-1", "design", 1)
+    assert words in told.message
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this system has no /proc")
+def test_a_file_system_that_takes_no_folders_is_one_line() -> None:
+    with pytest.raises(StorageError, match="cannot write /proc/nothing: it is not permitted"):
+        probe(Path("/proc/nothing"))
 
 
 def test_control_characters_are_shown_not_sent() -> None:

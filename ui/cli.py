@@ -17,7 +17,16 @@ import typer
 
 import studio
 from ui.terminal import design, installation, jobs, training
-from ui.terminal.console import Session, consoles, harmless, print_json
+from ui.terminal.console import (
+    ClosedOutput,
+    OutputFault,
+    Session,
+    consoles,
+    forsake_output,
+    harmless,
+    outputs,
+    print_json,
+)
 from ui.terminal.generate import table
 from ui.terminal.live import view
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
@@ -113,11 +122,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _fail(error: StudioError) -> int:
+    if isinstance(error, ClosedOutput):
+        return error.exit_code
     if os.environ.get("STUDIO_DEBUG") == "1":
         import traceback
 
         traceback.print_exception(error)
     kept = Session.run_id and isinstance(error, (DataError, ServiceError, StorageError))
+    kept = kept and not isinstance(error, OutputFault)
     after = f"; go on with: studio resume {Session.run_id}" if kept else ""
     sys.stderr.write(harmless(f"error: {' '.join(str(error).split())}{after}") + "\n")
     if isinstance(error, Interrupted) and Session.run_id:
@@ -129,6 +141,18 @@ def _fail(error: StudioError) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    with outputs():
+        try:
+            code = _run(arguments)
+            sys.stdout.flush()
+        except OutputFault as error:
+            forsake_output()
+            Session.json = False
+            return _fail(error)
+        return code
+
+
+def _run(arguments: list[str] | None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     Session.run_id, Session.json = "", False
     command = typer.main.get_command(app)
@@ -139,6 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = command.main(arguments, prog_name="studio", standalone_mode=False)
         if code == Interrupted.exit_code:  # what Typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
+    except OutputFault:
+        raise
     except StudioError as error:
         return _fail(error)
     except TyperException as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ BUSY_SECONDS = 30.0
 
 def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int, str] | None = None) -> Any:
     """Open ``path`` durably (write-ahead log, every commit synced) and make its tables if they are not there.
+
+    A file that is made is for its owner alone: addresses of servers may stand in it with a password.
 
     The connection may be used from any thread, one at a time, and is in autocommit mode: say BEGIN IMMEDIATE.
 
@@ -39,6 +42,8 @@ def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int,
         )
     probe(path.parent)
     with faults(path):
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         connection = dbapi2.connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")

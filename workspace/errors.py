@@ -25,7 +25,10 @@ LONGEST_VALUE = 60
 _NEVER_LEARNED = re.compile(r"(rotary_emb\.inv_freq|position_ids|masked_bias|attn\.bias|attention\.bias)$")
 _WORDS = {"missing_keys": "lack", "mismatched_keys": "have in other shapes", "unexpected_keys": "add"}
 _PASSWORDS = re.compile(r"(?<=://)(?:[^/?#\s'\"]*|[^/\s'\"]*:[^\s'\"]*)@|(?<![\w/.])[\w.+-]+:[^\s/@'\"]+@(?=[\w\[])")
-_SECRETS = re.compile(r"(?i)([?&](?:[\w-]*key|token|access_token|sig|signature|secret|password|code)=)[^&#\s'\"]+")
+SECRET_NAMES = r"[\w.-]*(?:key|token|sig|signature|secret|password|passwd|pwd|code|auth|authorization|credential|jwt)"
+"""What a parameter of an address is called that holds a secret."""
+
+_SECRETS = re.compile(rf"(?i)([?&]{SECRET_NAMES}=)[^&#\s'\"]+")
 
 
 def masked(text: str) -> str:

@@ -373,8 +373,12 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    with suppress(FileExistsError):
+    try:
         folder.mkdir()
+    except FileExistsError:
+        pass
+    except FileNotFoundError as error:  # its parent is there: a file system, such as /proc, that takes no folders
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(folder)) from error
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     _sync(folder.parent)

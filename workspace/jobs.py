@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, get_args
 from pysqlite3 import dbapi2
 
 from workspace.errors import UsageError, unknown
+from workspace.letters import whole_letters
 
 State = Literal["queued", "running", "waiting", "interrupted", "failed", "finished"]
 STATES: tuple[State, ...] = get_args(State)
@@ -138,7 +139,17 @@ class Jobs:
     ) -> None:
         """Enter a new job within a transaction that is open."""
         now = time.time()
-        row = (job_id, kind, lane, title, json.dumps(payload, allow_nan=False), _state(state), now, now, now)
+        row = (
+            job_id,
+            kind,
+            lane,
+            whole_letters(title),
+            json.dumps(payload, allow_nan=False),
+            _state(state),
+            now,
+            now,
+            now,
+        )
         names = "job_id, kind, lane, title, payload, state, created, queued, updated"
         try:
             connection.execute(f"INSERT INTO jobs ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -233,7 +244,7 @@ class Jobs:
         """Take a job out of the queue, as interrupted; say whether it was still in it."""
         update = "UPDATE jobs SET state = 'interrupted', message = ?, updated = ? WHERE job_id = ? AND state = 'queued'"
         with self._ledger.write() as connection:
-            return bool(connection.execute(update, (message, time.time(), job_id)).rowcount)
+            return bool(connection.execute(update, (whole_letters(message), time.time(), job_id)).rowcount)
 
     def set_state(self, job_id: str, state: State, message: str = "", result: Any = None) -> None:
         """Say how a job stands, and what came of it. A finished one stays finished.
@@ -243,7 +254,8 @@ class Jobs:
         """
         update = "UPDATE jobs SET state = ?, message = ?, result = ?, updated = ? WHERE job_id = ? AND state != ?"
         never = "" if state == "finished" else "finished"
-        row = (_state(state), message, json.dumps(result, allow_nan=False), time.time(), job_id, never)
+        told = whole_letters(message)
+        row = (_state(state), told, json.dumps(result, allow_nan=False), time.time(), job_id, never)
         with self._ledger.write() as connection:
             done = connection.execute(update, row)
         if not done.rowcount:

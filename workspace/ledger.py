@@ -19,6 +19,7 @@ from workspace.database import connect, connect_reading, faults, transaction
 from workspace.errors import DataError, UsageError, unknown
 from workspace.jobs import SCHEMA as JOBS
 from workspace.jobs import Jobs, State
+from workspace.letters import whole_data
 
 T = TypeVar("T")
 
@@ -264,9 +265,10 @@ class Ledger:
                     yield self._connection
 
     def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
+        """The rows of a query; a value with half a letter, which no row has, finds none."""
+        whole = [whole_data(value) for value in values]
         with self._lock, faults(self.path):
-            return list(self._connection.execute(query, values))
+            return list(self._connection.execute(query, whole))
 
     def _run_row(self, row: tuple[Any, ...]) -> RunRow:
         run_id, status, message, brief, settings, *rest = row

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _UNSEEN = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")  # fillers: letters and marks in name alone
+_VOWELS = "\u0900"  # from here on marks are letters: Devanagari and its kin, Thai, the voiced ones of kana
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -33,10 +34,23 @@ def whole_data(data: object) -> object:
 
 
 def folded(text: str) -> str:
-    """A name made comparable: no case, no accents, one form of every letter, its words with one blank between."""
+    """A name made comparable: no case, no accents, one form of every letter, its words with one blank between.
+
+    The marks of scripts in which they are vowels or other letters stay: those of India and Thailand, those of kana.
+    """
     apart = unicodedata.normalize("NFKD", text.casefold())
-    kept = "".join(sign for sign in apart if unicodedata.category(sign) not in ("Mn", "Cf"))
-    return " ".join(re.findall(r"[^\W_]+", kept.casefold()))
+    kept = "".join(sign if _is_letter(sign) else " " for sign in apart if not _is_accent(sign))
+    return " ".join(kept.casefold().split())
+
+
+def _is_accent(sign: str) -> bool:
+    """Whether a sign says nothing by itself: an accent, points beside letters, one without width."""
+    kind = unicodedata.category(sign)
+    return kind == "Cf" or (kind == "Mn" and (sign < _VOWELS or "\u1ab0" <= sign < "\u2100" or sign >= "\ufe00"))
+
+
+def _is_letter(sign: str) -> bool:
+    return sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc")
 
 
 def singular(word: str) -> str:

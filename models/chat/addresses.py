@@ -11,12 +11,12 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from urllib.request import getproxies
 
 import httpx2
 
-from workspace.errors import UsageError, masked, one_line
+from workspace.errors import SECRET_NAMES, UsageError, masked, one_line
 from workspace.settings import ChatSettings
 
 OPENAI = "api.openai.com"
@@ -36,7 +36,7 @@ class Address:
     """
 
     shown: str
-    url: httpx2.URL
+    url: httpx2.URL = field(repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -71,6 +71,7 @@ def address(chat: ChatSettings) -> Address:
     for end in _ENDPOINTS:
         path = path.removesuffix(end)
     headers, secrets = _credentials(chat, url)
+    secrets += tuple(value for name, value in url.params.items() if value and re.fullmatch(f"(?i){SECRET_NAMES}", name))
     plain = url.copy_with(userinfo=b"", path=path or "/", fragment=None)
     return Address(masked(server), plain, headers, secrets)
 
@@ -86,7 +87,8 @@ def _credentials(chat: ChatSettings, url: httpx2.URL) -> tuple[dict[str, str], t
                 hint="leave the user out of the URL, or set api_key_env to none",
             )
         told = base64.b64encode(unquote(url.userinfo.decode()).encode()).decode()
-        return {"Authorization": f"Basic {told}"}, tuple(filter(None, (url.password, told)))
+        own_words = (url.password, quote(url.password, safe=""), told)
+        return {"Authorization": f"Basic {told}"}, tuple(filter(None, own_words))
     if not chat.api_key_env:
         return own, ()
     key = _key(chat.api_key_env, str(chat.server))

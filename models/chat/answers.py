@@ -15,44 +15,68 @@ from itertools import chain
 from typing import Any
 
 from models.chat.exchange import Refused
+from models.chat.refusals import clean, reason
 
 THOUGHTS = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
+    ("<thoughts>", "</thoughts>"),
     ("<reasoning>", "</reasoning>"),
+    ("<reflection>", "</reflection>"),
+    ("<analysis>", "</analysis>"),
     ("<scratchpad>", "</scratchpad>"),
+    ("<reasoning_scratchpad>", "</reasoning_scratchpad>"),
+    ("<inner_monologue>", "</inner_monologue>"),
+    ("<longcat_think>", "</longcat_think>"),
     ("<seed:think>", "</seed:think>"),
     ("<unused94>", "<unused95>"),
-    ("<|begin_of_thought|>", "<|begin_of_solution|>"),
+    ("<ctrl94>", "<ctrl95>"),
+    ("<|channel>", "<channel|>"),
+    ("<|think|>", "<|/think|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|start_thinking|>", "<|end_thinking|>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
-    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
 """What stands around a model's reasoning where a server leaves it in the text."""
 
 ENDS = (
-    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "<|return|>", "<|user|>",
-    "<|im_start|>", "<end_of_turn>", "<eos>", "</s>", "[/INST]", "<｜end▁of▁sentence｜>", "<|END_OF_TURN_TOKEN|>",
-    "<|end_of_solution|>",
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "<|return|>", "<|call|>",
+    "<|user|>", "<|im_start|>", "<|start|>", "<|start_header_id|>", "<end_of_turn>", "<turn|>", "<eos>", "</s>",
+    "[/INST]", "<｜end▁of▁sentence｜>", "<|END_OF_TURN_TOKEN|>", "<|end_of_solution|>",
 )  # fmt: skip
-"""Tokens at which an answer is over, where a server leaves them in the text."""
+"""Tokens at which an answer is over, where a server leaves them in the text; before its first word they are nothing."""
 
-CUT = {"length", "max_tokens", "model_length"}
-FILTERED = {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "spii", "refusal"}
-BROKEN = {"error", "abort", "cancelled", "insufficient_system_resource"}
-_CONTROL = {**dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], "\ufffd"), 13: None}
+SHELLS = (
+    "<answer>", "</answer>", "<final_answer>", "</final_answer>", "<response>", "</response>", "<|message|>",
+    "<|begin_of_box|>", "<|end_of_box|>", "<|start_response|>", "<|end_response|>", "<|begin_of_solution|>",
+    "<|assistant|>",
+)  # fmt: skip
+"""What some models put around an answer: it is left out, and the answer stays."""
+
+CUT = {
+    "length", "max_tokens", "max_length", "max_output_tokens", "max_completion_tokens", "max_new_tokens", "token_limit",
+    "model_length", "model_context_window_exceeded", "context_length_exceeded", "error_limit",
+}  # fmt: skip
+FILTERED = {
+    "content_filter", "content_filtered", "guardrail_intervened", "safety", "image_safety", "recitation", "language",
+    "prohibited_content", "blocklist", "spii", "refusal", "sensitive", "error_toxic", "data_inspection_failed",
+}  # fmt: skip
+BROKEN = {"error", "abort", "aborted", "cancelled", "network_error", "insufficient_system_resource", "timeout"}
 _OPENERS = {opener.lower(): closer.lower() for opener, closer in THOUGHTS}
-_MARKS = [*_OPENERS, *_OPENERS.values(), *(end.lower() for end in ENDS)]
-_MARK = re.compile("|".join(map(re.escape, sorted(_MARKS, key=len, reverse=True))))
+_UNANNOUNCED = {*_OPENERS.values(), "assistantfinal"}  # the last is what is left of a channel without its tokens
+_CHANNEL = "<|channel|>"
+_NAMED = r"<\|channel\|>([^<]{0,160})(?:<\|constrain\|>[^<]{0,40})?<\|message\|>"
+_ROLES = {"<|start|>": rf"{_NAMED}|<\|message\|>", "<|im_start|>": "\n", "<|start_header_id|>": r"<\|end_header_id\|>"}
+_ENDS, _SHELLS = {end.lower() for end in ENDS}, set(SHELLS)
+_MARKS = [*_OPENERS, *_UNANNOUNCED, *_ENDS, *SHELLS, _CHANNEL]
+_LITERAL = "|".join(map(re.escape, sorted({*_MARKS} - {_CHANNEL}, key=len, reverse=True)))
+_MARK = re.compile(f"{_NAMED}|{_LITERAL}")
+_NEXT_CHANNEL = rf"{_NAMED}|<\|(?:end|start|return|call)\|>"
 _LONGEST = max(map(len, _MARKS))
-
-
-def clean(text: str) -> str:
-    """A text with halves of surrogate pairs and control characters replaced; whole pairs become their character."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.translate(_CONTROL)
+_HEADER = 240  # letters in which the head of a channel is whole
 
 
 class Speech:
@@ -67,39 +91,58 @@ class Speech:
         self.waiting, self.bare, self.over = wait, False, False
         self.thought = False
         self._held = ""
+        self._begun = False
         self._closer = ""
 
     def heard(self, text: str, *, last: bool = False) -> str:
         """Take a piece; what of the answer may be said now."""
         self._held += text
         said, place, low = list[str](), 0, _lowered(self._held)
-        while not self.over and (mark := self._next(low, place)):
-            before, found, place = self._held[place : mark.start()], mark.group(), mark.end()
-            if self._closer:
-                self._closer = ""
-            elif found in _OPENERS:
+        while not self.over and (mark := re.compile(self._closer or _MARK).search(low, place)):
+            before, place = self._held[place : mark.start()], mark.end()
+            if not self._closer:
                 said.append(before)
-                self._closer, self.thought, self.waiting = _OPENERS[found], True, False
-            elif found in _OPENERS.values():
-                said, self.waiting = [], False
-                self.bare = self.thought = True
+                self._begun = self._begun or bool(before.strip())
+            if self._is_bare(mark):
+                said, self.waiting, self.bare, self.thought, self._closer = [], False, True, True, ""
             else:
-                said.append(before)
-                self.over = True
+                self._closer = self._closer_after(mark)
         self._held = self._held[place:]
         said.append(self._rest(last))
         return clean("".join(said))
 
-    def _next(self, low: str, place: int) -> re.Match[str] | None:
-        """The next mark; within reasoning only the one that ends it counts."""
-        return (re.compile(re.escape(self._closer)) if self._closer else _MARK).search(low, place)
+    def _is_bare(self, mark: re.Match[str]) -> bool:
+        """Whether a mark ends reasoning that no mark began."""
+        if self._closer:
+            return False
+        answers = mark.group().startswith(_CHANNEL) and mark.group(1).strip().startswith("final")
+        return mark.group() in _UNANNOUNCED or (answers and self._begun)
+
+    def _closer_after(self, mark: re.Match[str]) -> str:
+        """What is waited for after a mark, before the answer goes on; nothing where it goes on at once."""
+        found = mark.group()
+        if found.startswith(_CHANNEL):
+            self.waiting = False
+            if mark.group(1).strip().startswith("final"):
+                return ""
+            self.thought = True
+            return _NEXT_CHANNEL
+        if self._closer:
+            return _ROLES["<|start|>"] if found == "<|start|>" else ""
+        if found in _OPENERS:
+            self.thought, self.waiting = True, False
+            return re.escape(_OPENERS[found])
+        if found in _ENDS:
+            self.over = self._begun
+            return "" if self.over else _ROLES.get(found, "")
+        return ""
 
     def _rest(self, last: bool) -> str:
         """What is held and holds no mark, but for an end that may become one, and half a surrogate pair."""
         if self.over or (self._closer and last):
             self._held = ""
         if self._closer:
-            self._held = self._held[-_LONGEST:]
+            self._held = self._held[-_HEADER:]
             return ""
         if last:
             said, self._held = self._held, ""
@@ -107,10 +150,14 @@ class Speech:
         if self.waiting:
             return ""
         keep = next((n for n in range(min(len(self._held), _LONGEST - 1), 0, -1) if _begins_mark(self._held[-n:])), 0)
+        head = self._held[-_HEADER:].lower().rfind(_CHANNEL)
+        if head >= 0:
+            keep = len(self._held[-_HEADER:]) - head
         if not keep and "\ud800" <= self._held[-1:] <= "\udbff":
             keep = 1
         end = len(self._held) - keep
         said, self._held = self._held[:end], self._held[end:]
+        self._begun = self._begun or bool(said.strip())
         return said
 
 
@@ -152,6 +199,11 @@ class Piece:
         self.tool = self.tool or other.tool
         self.finish = other.finish or self.finish
         self.reasoning_tokens = max(self.reasoning_tokens, other.reasoning_tokens)
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether it is no answer whatever its text is: refused, filtered or broken off."""
+        return bool(self.refusal) or self.finish.lower() in FILTERED | BROKEN
 
     def fault(self, limit: int, *, thought: bool = False) -> str | None:
         """Why this whole answer, whose text is without reasoning, is none; nothing where it is one.
@@ -235,7 +287,12 @@ def _events(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _read(text: str) -> Iterator[Piece]:
-    """The pieces in one JSON object: none in one that only tells the usage or how the prompt was filtered."""
+    """The pieces in one JSON object: none in one that only tells the usage or how the prompt was filtered.
+
+    Raises:
+        Refused: It tells a fault instead.
+        ValueError: It is no JSON object.
+    """
     try:
         found = json.loads(text, strict=False)
     except (ValueError, RecursionError) as fault:
@@ -244,12 +301,14 @@ def _read(text: str) -> Iterator[Piece]:
             "it is a web page" if page else f"it is not JSON: {fault}" if text else "it is empty"
         ) from fault
     if not isinstance(found, dict):
+        if reason(text) and isinstance(found, list):
+            raise Refused(200, text)
         raise ValueError("it is not a JSON object")
-    if found.get("error"):
-        raise Refused(200, text)
     choices = found.get("choices")
+    if found.get("error") or (not isinstance(choices, list) and reason(text)):
+        raise Refused(200, text)
     if not isinstance(choices, list):
-        raise ValueError(f"it holds no choices{': ' if (why := reason(text)) else ''}{why}")
+        return
     for choice in choices[:1]:
         piece = _piece(choice)
         details = (found.get("usage") or {}).get("completion_tokens_details") or {}
@@ -271,7 +330,7 @@ def _piece(choice: Any) -> Piece:
         if isinstance(held := message.get(name), str):
             piece.reasoning += held
             break
-    piece.refusal = str(message.get("refusal") or "")
+    piece.refusal += str(message.get("refusal") or "")
     calls = [call.get("function") or {} for call in message.get("tool_calls") or []] or [message.get("function_call")]
     for call in filter(None, calls):
         piece.tool = piece.tool or str(call.get("name") or "")
@@ -296,36 +355,3 @@ def _add_part(piece: Piece, part: Any) -> None:
             piece.refusal += inner.text
         else:
             piece.text += inner.text
-
-
-def reason(text: str) -> str:
-    """What a refusal says, out of whatever form it has; the places that it names beside it."""
-    try:
-        found = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        if text.lstrip()[:1] == "<":
-            title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text)
-            return " ".join(title[1].split()) if title else "a web page"
-        return " ".join(text.split())
-    return clean("; ".join(dict.fromkeys(_said(found))))
-
-
-def _said(found: Any, depth: int = 0) -> list[str]:
-    if depth > 6:
-        return []
-    if isinstance(found, str):
-        return [" ".join(found.split())] if found.strip() else []
-    if isinstance(found, list):
-        return [line for one in found[:8] for line in _said(one, depth + 1)]
-    if not isinstance(found, dict):
-        return []
-    lines: list[str] = []
-    place = found.get("loc") or found.get("param")
-    where = ".".join(map(str, place)) if isinstance(place, list) else str(place or "")
-    for name in ("error", "errors", "detail", "details", "message", "msg", "title", "error_description"):
-        lines += _said(found.get(name), depth + 1)
-    metadata = found.get("metadata")
-    lines += _said(metadata.get("raw"), depth + 1) if isinstance(metadata, dict) else []
-    if where and not any(where in line for line in lines):
-        lines = [f"{where}: {line}" for line in lines] or [where]
-    return lines

@@ -23,13 +23,14 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 _LOG = logging.getLogger("studio.models")
 _OUT_OF_RANGE = re.compile(
     r"(?i)between|greater|less than|too (?:large|small|high|low|long|big|many)|at (?:most|least)|range|maxim|minim|"
-    r"exceed|context length|[<>]="
+    r"exceed|context length|[<>]=|范围|大于|小于|超过|最大|最小|上限"
 )
 _NOT_KNOWN = re.compile(
     r"(?i)(?:not|n't)[ _-](?:be )?(?:support|permit|allow|recogni[sz]|known|expect|accept|implement|specif|valid)|"
     r"un(?:support|known|recogni[sz]ed|expected|available)|extra|forbid|deprecat|instead|cannot (?:find|both)|only one|"
-    r"invalid (?:param|arg|field|key)|additional propert"
+    r"invalid (?:param|arg|field|key)|additional propert|不支持|不允许|未知"
 )
+_ONE_OF_TWO = re.compile(r"(?i)\bboth\b|only one|not together|同时")
 # What a refusal may be about is a request's own fault or manner; all other statuses are the server's own affair.
 ABOUT_THE_REQUEST = frozenset({200, 400, 404, 405, 415, 422, 500, 501})
 
@@ -43,18 +44,21 @@ class Dialect:
         named: What a refusal's words hold when they are about it.
         said: The request said so; the same request where it has nothing of the kind.
         bounded: Whether the part has values that are out of range, which is another fault.
+        plain: Whether words that name it can be about nothing else.
     """
 
     name: str
     named: re.Pattern[str]
     said: Callable[[Body], Body]
     bounded: bool = False
+    plain: bool = False
 
-    def is_named(self, words: str) -> bool:
-        """Whether a refusal is about this."""
-        if not self.named.search(words):
-            return False
-        return not self.bounded or not _OUT_OF_RANGE.search(words) or bool(_NOT_KNOWN.search(words))
+    def place(self, words: str) -> int | None:
+        """Where a refusal's words are about this, below zero where that is plain; nothing where they are not."""
+        found = self.named.search(words)
+        if not found or (self.bounded and _OUT_OF_RANGE.search(words) and not _NOT_KNOWN.search(words)):
+            return None
+        return -1 if self.plain else found.start()
 
 
 def _without_system(body: Body) -> Body:
@@ -85,31 +89,46 @@ def _whole(body: Body) -> Body:
     return body | {"stream": False} if body.get("stream") else body
 
 
+def _streamed(body: Body) -> Body:
+    return body if body.get("stream") else body | {"stream": True}
+
+
 def _names(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
+    """A pattern whose words may stand between signs of any script."""
+    return re.compile(pattern, re.IGNORECASE | re.ASCII)
 
 
+_FAULT = r"(?:\w+ ){0,3}(?:busy|overload|error|fail|fault|unavailable|maint|cannot|time|load|closed|ended|reset|broke)"
 _SYSTEM = _names(
-    r"system|developer (?:instruction|message|role)|\brole|alternat|only user and assistant|first message|template"
+    rf"(?<!internal )(?<!operating )(?<!file )(?<!backend )\bsystem(?! {_FAULT})|system_?(?:role|message|prompt|instr)|"
+    r"developer[ _]?(?:instruction|message|role)|\brole|alternat|only user and assistant|first message|template|"
+    r"(?:start|begin) with (?:a |the )?user|odd number|角色"
 )
 _FORMAT = _names(
-    r"response[ _-]?format|json[ _-]?(?:schema|object|mode|valid)|generate json|schema|structured|guided|grammar"
+    r"response[ _-]?format|json[ _-]?(?:schema|object|mode|valid)|(?:generat|validat|produc)\w* (?:valid )?json|schema|"
+    r"failed_generation|structured|guided|grammar|(?<!image )(?<!file )\bformat\b"
 )
-_LIMIT = _names(r"max_?(?:completion_|new_|output_)?tokens")
+_LIMIT = _names(r"max[ _]?(?:completion|new|output)?[ _]?tokens")
+_STREAM = rf"\bstream(?:ing|ed)?\b(?! {_FAULT})"
+_ONLY_STREAM = _names(
+    rf"(?:only|must|please|require\w*)\W+(?:\w+\W+){{0,3}}?stream|{_STREAM}\W+(?:must|is required|only)|"
+    r"stream\W{0,4}true|non[ _-]?stream|stream\W{0,4}false|流式"
+)
 
 TABLE = (
-    Dialect("no seed", _names(r"\bseed\b|random_seed"), _without("seed"), bounded=True),
+    Dialect("streaming, always", _ONLY_STREAM, _streamed, plain=True),
+    Dialect("no seed", _names(r"\bseed\b|random_seed"), _without("seed")),
     Dialect("no top_p", _names(r"\btop_?p\b"), _without("top_p"), bounded=True),
     Dialect("no temperature", _names(r"\btemperature\b"), _without("temperature"), bounded=True),
     Dialect("the limit of tokens by its other name", _LIMIT, _other_limit, bounded=True),
     Dialect("no limit of tokens", _LIMIT, _without(*LIMITS), bounded=True),
     Dialect("a JSON object without a schema", _FORMAT, _json_object),
     Dialect("no response format; the fields stand in the prompt", _FORMAT, _without("response_format")),
-    Dialect("no streaming", _names(r"\bstream"), _whole),
+    Dialect("no streaming", _names(rf"{_STREAM}|流式"), _whole),
     Dialect("no system message beside a picture", _SYSTEM, _without_system_beside_pictures),
     Dialect("no system message", _SYSTEM, _without_system),
 )
-"""In the order in which they are tried where a refusal's words fit several."""
+"""In the order in which they are tried where a refusal's words name several at one place."""
 
 Known = frozenset[str]
 _known: dict[Key, Known] = {}
@@ -131,17 +150,25 @@ def said(body: Body, dialects: Known) -> Body:
 def understood(status: int, words: str, body: Body, dialects: Known) -> str | None:
     """The dialect that a refusal of a request is about, if it is one that the request does not speak yet.
 
+    Of several parts that it names, the first counts: many refusals go on to list what is taken.
+
     Args:
         status: The refusal's HTTP status.
         words: What it says.
         body: The request, said in full.
         dialects: Those it was sent with.
     """
+    if status not in ABOUT_THE_REQUEST:
+        return None
     spoken = said(body, dialects)
-    for dialect in TABLE if status in ABOUT_THE_REQUEST else ():
-        if dialect.name not in dialects and dialect.is_named(words) and said(body, dialects | {dialect.name}) != spoken:
-            return dialect.name
-    return None
+    found = [
+        (0 if place >= 0 and _ONE_OF_TWO.search(words) else place, number, dialect.name)
+        for number, dialect in enumerate(TABLE)
+        if dialect.name not in dialects
+        and (place := dialect.place(words)) is not None
+        and said(body, dialects | {dialect.name}) != spoken
+    ]
+    return min(found)[2] if found else None
 
 
 def remember(key: Key, dialects: Known) -> None:

@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from models.chat.answers import clean, spoken
+from models.chat.answers import spoken
+from models.chat.lenient_json import lenient
+from models.chat.refusals import clean
 from workspace.errors import DataError
 
 T = TypeVar("T", bound=BaseModel)
 _MOST_STARTS = 200  # places at which JSON is looked for
 _DEEP = 8
 _NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
-_COMMAS = re.compile(r",(?=\s*[}\]])")  # one too many, as people and models write it
+_LENIENT_STARTS, _LENIENT_LENGTH = 20, 200_000  # where and in how much JSON is read that is not strict
 _FENCE = re.compile(r"(?s)(?:```|~~~)[ \t]*\w*[ \t]*\n?(.*?)(?:```|~~~|\Z)")
 
 
@@ -115,22 +117,42 @@ def written(text: str, schema: type[T]) -> T:
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
     """The JSON objects that stand in a text, in their order; if all of it is one, that alone."""
-    for whole in (text, *(found[1] for found in _FENCE.finditer(text))):
-        held = _loaded(whole.strip()) or _loaded(_COMMAS.sub("", whole.strip()))
-        if isinstance(held, dict):
-            yield held
-            return
+    whole = _loaded(text.strip())
+    found = [whole] if isinstance(whole, dict) else []
+    fenced = [] if found else [_loaded(fence[1].strip()) for fence in _FENCE.finditer(text)]
+    found = found or [one for one in fenced if isinstance(one, dict)] or list(_standing(text))
+    if not found and '{\\"' in text:  # JSON that was written as a text, and stands in one
+        found = list(_standing(text.replace('\\"', '"').replace("\\n", "\n")))
+    yield from found
+
+
+def _standing(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects that stand in a text, strict ones or not."""
     decoder, start = json.JSONDecoder(strict=False), 0
-    for _ in range(_MOST_STARTS):
+    for number in range(_MOST_STARTS):
         start = text.find("{", start)
         if start < 0:
             return
         try:
             held, start = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            start += 1
-            continue
+            loose = _loose(text, start) if number < _LENIENT_STARTS else None
+            if loose is None:
+                start += 1
+                continue
+            held, start = loose
         yield _cleaned(held)
+
+
+def _loose(text: str, start: int) -> tuple[Any, int] | None:
+    """An object that is not strict JSON; none where it holds nothing, as braces in prose do."""
+    if len(text) > _LENIENT_LENGTH:
+        return None
+    try:
+        held, end = lenient(text, start)
+    except ValueError:
+        return None
+    return (held, end) if held else None
 
 
 def _loaded(text: str) -> Any:

@@ -30,6 +30,13 @@ PAUSE = 0.5
 LONGEST_PAUSE = 8.0
 _WORDS = 65_536  # of a refusal, that are read
 _PACKED = {"gzip", "x-gzip", "deflate"}
+_NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?")
+_SECONDS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+_SPAN = r"(\d{1,9}(?:\.\d{1,9})?)\s*(milli|ms|s|m|h|)[a-z]*"
+_AGAIN_IN = re.compile(
+    rf"(?i)(?:(?:retry|again|wait)\s+(?:in|after|for)?\s*|\"retry_?(?:delay|after)\"\s*:\s*\"?)((?:{_SPAN}\s*)+)"
+)
+"""Where a server says in words how long it wants to be left alone."""
 
 clock = time.monotonic
 sleep = time.sleep
@@ -170,13 +177,18 @@ def _refusal(response: httpx2.Response, deadline: float) -> Refused:
 def _asked_pause(refused: Refused) -> float | None:
     """How many seconds a server asks to be left alone; nothing where it says nothing of it."""
     told = refused.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", told):
+    finer = refused.headers.get("retry-after-ms", "").strip()
+    if _NUMBER.fullmatch(finer):
+        return float(finer) / 1000
+    if _NUMBER.fullmatch(told):
         return float(told)
     if told:
         try:
             return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
         except (ValueError, OverflowError):
             return None
+    if refused.status_code in (429, 503) and (said := _AGAIN_IN.search(refused.text)):
+        return sum(float(number) * _SECONDS[unit.lower()] for number, unit in re.findall(rf"(?i){_SPAN}", said[1]))
     return 0.0 if refused.status_code == 503 and LOADING.search(refused.text) else None
 
 
@@ -201,15 +213,21 @@ def _bytes(response: httpx2.Response, most: int, deadline: float) -> Iterator[by
 
 def _unpacked(packed: Iterator[bytes] | Any, most: int) -> Iterator[bytes]:
     """Unpack gzip and deflate a piece at a time, so that a few bytes cannot become more than the limit."""
-    reader = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    reader = None
     try:
         for chunk in packed:
+            reader = reader or zlib.decompressobj(_form(chunk))
             while chunk:
                 if reader.eof:  # another member of the same file
-                    reader = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                    reader = zlib.decompressobj(_form(chunk))
                 yield reader.decompress(chunk, most + 1)
                 chunk = reader.unconsumed_tail or reader.unused_data
     except zlib.error as fault:
         raise TooMuch(f"the compressed answer cannot be unpacked: {fault}", "is a gateway packing answers?") from fault
-    if not reader.eof:
+    if reader is None or not reader.eof:
         raise httpx2.RemoteProtocolError("the compressed answer ends before its end")
+
+
+def _form(chunk: bytes) -> int:
+    """The window bits of packed data by its first byte: gzip, zlib, or neither, as some servers send deflate."""
+    return zlib.MAX_WBITS | 32 if not chunk or chunk[0] == 0x1F or chunk[0] & 0x0F == 8 else -zlib.MAX_WBITS

@@ -21,10 +21,11 @@ from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from models.chat import dialects, exchange
 from models.chat.addresses import OPENAI, Address, address
-from models.chat.answers import BrokenOff, Piece, Speech, pieces, reason
+from models.chat.answers import BrokenOff, Piece, Speech, pieces
 from models.chat.dialects import Body
 from models.chat.documents import faults, in_words, objects, wire_schema, written
 from models.chat.exchange import Patience, Refused
+from models.chat.refusals import reason
 from models.chat.servers import broken, late, listed, refusal
 from models.decoder.turns import neighbours_joined
 from workspace.errors import DataError, ServiceError, UsageError, one_line
@@ -129,17 +130,19 @@ class RemoteChat(BaseChatModel):
         with self._faults():
             for piece in self._pieces(_with_fields(messages, schema), seed, stream=False, schema=schema):
                 answer.add(piece)
-        answer.text = speech.heard(answer.text, last=True).strip()
+        whole, answer.text = answer.text, speech.heard(answer.text, last=True).strip()
         limit = self.call.sampling.max_tokens
         fault = answer.fault(limit, thought=speech.thought)
         said = self._metadata(answer) | ({"none": f"{self.server}: {self._where.safe(fault)}"} if fault else {})
         if answer.is_cut:
             said["fault"] = f"the answer was cut off at sampling.max_tokens ({limit})"
-        elsewhere = [answer.arguments, "" if answer.is_cut else answer.reasoning]
+        elif not answer.text:
+            said["fault"] = "the answer is empty"
+        elsewhere = [answer.arguments, *([] if answer.is_cut else [answer.reasoning, whole if speech.thought else ""])]
         found = [] if any(objects(answer.text)) else [one for place in elsewhere for one in [*objects(place)][-1:]]
-        if not found:
-            return AIMessage(answer.text, response_metadata=said)
-        said.pop("none", None)
+        if not found or answer.is_withheld:
+            return AIMessage("" if answer.is_withheld else answer.text, response_metadata=said)
+        said = {name: held for name, held in said.items() if name != "none" and (name != "fault" or answer.is_cut)}
         return AIMessage(json.dumps(found[0]), response_metadata=said)
 
     def _pieces(
@@ -228,13 +231,15 @@ class RemoteChat(BaseChatModel):
             raise ServiceError(f"{self.server} gave an answer that cannot be read: {words}") from fault
 
     def _refused(self, fault: Refused) -> ServiceError:
-        if fault.status_code == 404:
-            there = ", ".join((listed(self._where, self.call.chat.timeout) or ())[:8])
-            listing = f"; it has: {there}" if there else ", and lists no models"
-            hint = None if there else "does the URL end as the server wants it, most often in /v1?"
-            name = self.call.chat.model
-            return ServiceError(f"{self.server} has no model {name!r} (HTTP 404){listing}", hint=hint)
-        return refusal(self._where, fault)
+        name = self.call.chat.model
+        there = (listed(self._where, self.call.chat.timeout) or ()) if fault.status_code == 404 else ()
+        if fault.status_code != 404 or name in there:
+            return refusal(self._where, fault)
+        listing = f"it has: {', '.join(there[:8])}" if there else "and lists no models"
+        said = self._where.safe(one_line(reason(fault.text)))
+        hint = None if there else "does the URL end as the server wants it, most often in /v1?"
+        words = f"{self.server} has no model {name!r} (HTTP 404){'; ' if there else ', '}{listing}"
+        return ServiceError(f"{words}; it says: {said}" if said else words, hint=hint)
 
 
 def not_taken(metadata: Mapping[str, Any]) -> str | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 import httpx2
 
 from models.chat import exchange
 from models.chat.addresses import Address, address, proxy_for
-from models.chat.answers import reason
 from models.chat.exchange import Patience, Refused, TooMuch
+from models.chat.refusals import reason
 from workspace.errors import ServiceError, StudioError, masked, one_line
 from workspace.settings import ChatSettings
 
@@ -18,6 +19,9 @@ LOOK = 5.0
 """Seconds in which a server that is looked at must answer."""
 
 _LISTING = 4_000_000
+_TOO_LONG = re.compile(
+    r"(?i)context[ _](?:length|window|size)|max_?(?:completion_)?tokens|too many (?:input )?tokens|prompt is too long"
+)
 _ANSWERS = {404, 405, 501}  # of a server that is there and has no list of models
 
 
@@ -129,4 +133,5 @@ def refusal(where: Address, fault: Refused) -> ServiceError:
             f"{' s' if asked.isdigit() else ''}",
             hint="raise chat.timeout, or try later",
         )
-    return ServiceError(f"{where.shown} answered HTTP {code}: {words}")
+    hint = "lower sampling.max_tokens, or take a model with a longer context" if _TOO_LONG.search(words) else None
+    return ServiceError(f"{where.shown} answered HTTP {code}: {words}", hint=hint)

@@ -28,6 +28,9 @@ SENTENCE_ENDS = frozenset(".!?…‥‼‽⁇⁈⁉։؟۔।॥၊။።፧፨�
 """What ends a sentence, in the scripts that have such a mark."""
 
 _CLOSING = frozenset("\"'`´*_ \u00a0\u202f\u200e\u200f\u061c")
+_NOTE = re.compile(
+    r"(?:\[[\d,;–\s-]{1,20}\]|【[^】]{1,40}】|[⁰¹²³⁴-⁹]{1,3}|[†‡])+$"
+)  # of a reference, behind a sentence
 _UNMARKED = ("THAI", "LAO")  # scripts that end a sentence without a mark
 _ENGLISH = frozenset(
     ("the", "and", "with", "that", "which", "this", "from", "are", "by", "it", "its", "their", "for", "each", "when")
@@ -65,7 +68,7 @@ def repeats(text: str, size: int = 4, times: int = 3) -> bool:
 
 def sentence_end(text: str) -> bool:
     """Say whether a text ends like a sentence, in whichever script, within quotation marks and brackets or not."""
-    bare = text
+    bare = _NOTE.sub("", text.rstrip())
     while bare and bare[-1] not in SENTENCE_ENDS and (_closes(bare[-1]) or bare[-1] in _CLOSING):
         bare = bare[:-1]
     if not bare:
@@ -76,7 +79,8 @@ def sentence_end(text: str) -> bool:
 
 
 def _closes(sign: str) -> bool:
-    return unicodedata.category(sign) in ("Pe", "Pf", "Pi")
+    """Whether a sign may stand behind a sentence's end: a closing mark, one without width, a little picture."""
+    return unicodedata.category(sign) in ("Pe", "Pf", "Pi", "Cf", "So", "Sk", "Mn")
 
 
 def _whole(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING
 
 from studio.queue.claims import POLL, held, ledger_of, lock_of, true_state
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from workspace.ledger import Ledger
     from workspace.settings import QueueSettings
 
+_ROOM = 1_000_000  # bytes without which nothing goes on
 TEND = 1.0  # seconds between two looks whether a queued job has somebody to work on it
 
 
@@ -56,7 +58,7 @@ def watch(job_id: str, home: Path, queue: QueueSettings, *, after_seq: int = 0) 
             if state == "interrupted":
                 if final is not None and final.type in ("run_stopped", "job_stopped"):
                     yield final
-                yield _died(job_id, row.kind, tail.seq)
+                yield _died(home, job_id, row.kind, tail.seq)
                 return
             if state == "queued":
                 if (before := _before(home, ledger, row)) != place:
@@ -75,8 +77,9 @@ def _before(home: Path, ledger: Ledger, row: JobRow) -> int:
     return (ledger.jobs.position(row.job_id) or 0) + alive
 
 
-def _died(job_id: str, kind: str, seq: int) -> Event:
-    message = f"its process ended without a word; go on with: studio resume {job_id}"
+def _died(home: Path, job_id: str, kind: str, seq: int) -> Event:
+    full = ", and no space is left on the disk" if disk_usage(home).free < _ROOM else ""
+    message = f"its process ended without a word{full}; go on with: studio resume {job_id}"
     event = RunStopped if kind == "design" else JobStopped
     return event(
         run_id=job_id,
