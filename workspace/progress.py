@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -161,11 +161,11 @@ def in_stage(tell: Tell, stage: str) -> Tell:
     return named
 
 
-_LISTENER: ContextVar[Tell] = ContextVar("listener", default=silent)
+_LISTENER: ContextVar[Callable[[Any], object]] = ContextVar("listener", default=silent)
 
 
 @contextmanager
-def progress_to(tell: Tell) -> Iterator[None]:
+def progress_to(tell: Callable[[Any], object]) -> Iterator[None]:
     """Within the block, and in what it calls, every `waiting` is told to ``tell``."""
     token = _LISTENER.set(tell)
     try:

@@ -86,7 +86,7 @@ class Stepper:
 
     def _levels(self, states: torch.Tensor) -> torch.Tensor:
         """What brings each row of states, float32, to a root mean square of 1: (rows, 1)."""
-        size = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        size: torch.Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
         return size.mul_(states.shape[1] ** -0.5).square_().add_(self.eps).rsqrt_()
 
     def advance(

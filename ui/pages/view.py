@@ -30,9 +30,9 @@ from workspace.events import (
     StepFinished,
     StepStarted,
     Token,
-    Waiting,
 )
 from workspace.jobs import SETTLED
+from workspace.progress import Waiting
 
 PHASES: dict[str, tuple[str, ...]] = {
     "Reasoning": ("scientist", "reviewer"),
