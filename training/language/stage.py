@@ -28,6 +28,7 @@ from training.language.estimate import operations, size_of
 from training.language.progress import Effort, Keeper, guarded, last_whole, written
 from training.language.rows import Row, parted
 from training.language.targets import check_targets
+from training.language.tokens.agreement import check_agreement, check_given
 from training.language.tokens.cache import kept, key_of
 from training.language.tokens.columns import dataset
 from training.language.tokens.encoded import Lengths
@@ -99,12 +100,14 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
     rows, held = parted(rows, task.args.held_out, task.args.seed)
     data, sizes = _prepared(task, tokenizer, rows)
     held_out = _prepared(task, tokenizer, held)[0] if held else None
+    check_agreement(task.kind, task.args, tokenizer, rows, data)
     truncated = round(sizes.truncated, 4)
     tell(RowsPrepared(rows=sizes.rows, tokens=sizes.tokens, truncated=truncated, left_out=sizes.left_out))
     if sizes.split:
         tell(Remark(text=sizes.split))
     start = last_whole(out / "checkpoints")
     trainer = _trainer(task, tokenizer, data, out, tell, held_out)
+    check_given(trainer.train_dataset, data)
     trainer.args.eval_on_start = held_out is not None and start is None
     trainer.train(resume_from_checkpoint=start)
     if "wandb" in task.args.report_to and ranks.first():
