@@ -21,7 +21,7 @@ from training.language.estimate import GB, crowd, memory, size_of
 from training.language.precision import incapable
 from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved
 from training.language.results import RecipeResult, StageResult
-from training.language.rows import Row, digest, mixed, read_rows
+from training.language.rows import Row, digest, mixed, parted, read_rows
 from training.loadable import check_loads
 from training.merging.parents import check_parents, config_of, refuse_quantised
 from training.sample.rows import sample_rows
@@ -31,6 +31,7 @@ from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_sta
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
 SAMPLE = "sample"
+_TRIED = 1000  # rows of each stage, spread over all, that are tokenised before the first one is trained
 _MANY = 64 << 20  # bytes of rows that are read when their turn comes
 _FIGURES = {"documents", "pages", "passages", "words", "rows", "dropped"}  # of a report, that a result repeats
 
@@ -239,7 +240,7 @@ def _call(run: Run, stage: Stage) -> RoleCall:
 def _ready(run: Run) -> None:
     """Refuse, before anything is trained, what a later stage would stumble over: rows, models, merges, room."""
     from training.language import stage as stages
-    from training.language.tokens.columns import encoded
+    from training.language.tokens.columns import dataset
 
     if fault := next(faults(run, machine()), None):
         raise fault
@@ -252,7 +253,8 @@ def _ready(run: Run) -> None:
         tokenizer = stages.load_tokenizer(task)
         stages.check_base(task, tokenizer)
         if all(run.done(one.source) for one in stage.data if one.source):
-            encoded(stage.stage, tokenizer, run.rows(stage)[0])
+            rows, _ = parted(run.rows(stage), args.held_out, args.seed)
+            dataset(stage.stage, args, tokenizer, rows[:: max(1, len(rows) // _TRIED)])
 
 
 def faults(run: Run, here: Machine) -> Iterator[StudioError]:

@@ -206,10 +206,22 @@ def check_base(task: Task, tokenizer: Any) -> str:
         check_config(tokenizer, config, str(task.base))
         if task.adapter is not None:
             check_targets(config, task.adapter, task.kind)
+    if task.args.attn_implementation:
+        _check_attention(config, task.args.attn_implementation)
     known = config.get_text_config().model_type in APART
     if task.must_pack and not known and (why := why_not_packed(load_model(task))):
         raise DataError(f"packing: {why}", hint="packing: false, or leave it out")
     return check_positions(config, task.args.max_length, str(task.base))
+
+
+def _check_attention(config: Any, wanted: str) -> None:
+    """Refuse a way of computing attention that the model has not."""
+    try:
+        with torch.device("meta"):
+            AutoModelForCausalLM.from_config(config, attn_implementation=wanted, trust_remote_code=False)
+    except (ValueError, ImportError) as fault:
+        why = f"attn_implementation: {config.get_text_config().model_type} does not take {wanted} ({one_line(fault)})"
+        raise DataError(why, hint="leave it out, or eager") from None
 
 
 def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:
