@@ -6,6 +6,7 @@ Knows layers' names; no weights.
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 from training.folding import plan_folding
@@ -74,7 +75,9 @@ def _check_foldable(model: Any, adapter: Adapter) -> None:
     from peft import get_peft_model
 
     try:
-        adapted = get_peft_model(model, low_rank(adapter), low_cpu_mem_usage=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what peft leaves out is found below
+            adapted = get_peft_model(model, low_rank(adapter), low_cpu_mem_usage=True)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as fault:
         raise DataError(f"adapter: {one_line(fault)}", hint="target_modules names other layers") from None
     plan_folding(adapted)

@@ -62,7 +62,7 @@ def check_parents(tuned: Path, into: Path, names: tuple[str, str] | None = None)
         remarks.append(f"{one} and {other} scale positions otherwise; the merge does as {other}")
     if (mine := first.get("sliding_window")) != (others := second.get("sliding_window")):
         remarks.append(
-            f"{one} and {other} attend to {mine or 'all'} and {others or 'all'} tokens; the merge as {other}"
+            f"{one} and {other} attend to {mine or 'all'} and {others or 'all'} tokens; the merge does as {other}"
         )
     if remark := _vocabularies(tuned, into, one, other):
         remarks.append(remark)
