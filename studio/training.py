@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from training.distil.report import DistilResult
     from training.images.config import ImageLoraPlan, TrainedImageLora
     from training.language.plan import Plan
+    from workspace.settings import RoleCall
 
 
 class CorpusCall(CorpusOptions, Call):
@@ -30,7 +31,20 @@ class CorpusCall(CorpusOptions, Call):
     out: Path = Field(description="Folder for passages.jsonl, dropped.jsonl and report.json")
 
 
-@job(CorpusCall)
+def _corpus_config(inputs: Sequence[Path | str], options: CorpusCall) -> CorpusConfig:
+    own = options.model_dump(include=set(CorpusOptions.model_fields))
+    return checked(CorpusConfig, own | {"inputs": tuple(inputs)})
+
+
+def _corpus(inputs: Sequence[Path | str], options: CorpusCall) -> None:
+    """Find the papers: what is not there is told before anything is queued."""
+    with waiting("looking for the papers"):
+        from pipelines.corpus.build import check
+
+        check(_corpus_config(inputs, options), options.out.expanduser(), options.home)
+
+
+@job(CorpusCall, check=_corpus)
 def train_corpus(inputs: Sequence[Path | str], options: CorpusCall) -> CorpusReport:
     """Turn papers into clean passages, each with its source, and say what was dropped and why.
 
@@ -42,8 +56,7 @@ def train_corpus(inputs: Sequence[Path | str], options: CorpusCall) -> CorpusRep
     """
     with waiting("loading the libraries of the corpus"):
         from pipelines.corpus.build import main
-    own = options.model_dump(include=set(CorpusOptions.model_fields))
-    config = checked(CorpusConfig, own | {"inputs": tuple(inputs)})
+    config = _corpus_config(inputs, options)
     if config.topic:
         _quiet()
     return main(config, options.out.expanduser(), options.home, options.tell)
@@ -55,7 +68,29 @@ class DistilCall(DistilConfig, Call):
     out: Path = Field(description="Folder for answers (ledger) and rows (data)")
 
 
-@job(DistilCall)
+def _distil_config(options: DistilCall) -> tuple[DistilConfig, RoleCall]:
+    """What is distilled, and the call of the model that writes."""
+    from workspace.settings import ChatSettings
+
+    settings = options.using
+    config = DistilConfig(**{name: getattr(options, name) for name in DistilConfig.model_fields})
+    try:
+        return config, config.call(settings.chat, settings.sampling)
+    except ValidationError as error:
+        raise UsageError(pydantic_fault(error, ChatSettings)) from None
+
+
+def _distil(corpus: Path | str, options: DistilCall) -> None:
+    """Read the corpus and look for the model: what is not there is told before anything is queued."""
+    with waiting("reading the corpus"):
+        from training.distil.stage import check, check_maker
+
+        config, call = _distil_config(options)
+        check(Path(corpus).expanduser(), config, options.out.expanduser())
+        check_maker(call, options.home)
+
+
+@job(DistilCall, check=_distil)
 def train_distil(corpus: Path | str, options: DistilCall) -> DistilResult:
     """Turn passages into questions, answers, prose and preference pairs, each with its source.
 
@@ -67,17 +102,11 @@ def train_distil(corpus: Path | str, options: DistilCall) -> DistilResult:
     """
     with waiting("loading the libraries of the distilling"):
         from training.distil.stage import main, open_maker
-    from workspace.settings import ChatSettings
 
-    settings = options.using
-    config = DistilConfig(**{name: getattr(options, name) for name in DistilConfig.model_fields})
-    try:
-        call = config.call(settings.chat, settings.sampling)
-    except ValidationError as error:
-        raise UsageError(pydantic_fault(error, ChatSettings)) from None
+    config, call = _distil_config(options)
     if call.chat.server is None:
         _quiet()
-    maker = open_maker(call, settings.home)
+    maker = open_maker(call, options.home)
     return main(Path(corpus).expanduser(), config, maker, options.out.expanduser(), options.tell)
 
 
@@ -89,11 +118,12 @@ class ImageLoraCall(Call):
 
 
 def _config(config: Path | str, options: ImageLoraCall) -> None:
-    """Read a training file: its faults are told before anything is queued."""
+    """Read a training file and look for what it names: its faults are told before anything is queued."""
     with waiting("reading the configuration"):
         from training.images.config import load_config
+        from training.images.folder import check
 
-        load_config(Path(config).expanduser())
+        check(load_config(Path(config).expanduser()), options.home)
 
 
 @job(ImageLoraCall, check=_config, at_once=lambda options: options.plan)
@@ -125,11 +155,14 @@ class RecipeCall(RunOptions, Call):
 
 
 def _recipe(recipe: Path | str, options: RecipeCall) -> None:
-    """Read a recipe: its faults are told before anything is queued."""
+    """Read a recipe and look for what it names: its faults are told before anything is queued."""
     with waiting("reading the recipe"):
-        from training.language.run import open_run
+        from training.language.run import check, open_run
+        from training.launch.start import layout
 
-        open_run(recipe, options.home)
+        opened = open_run(recipe, options.home)
+        layout(opened, options)
+        check(opened)
 
 
 @job(RecipeCall, check=_recipe, at_once=lambda options: options.plan)

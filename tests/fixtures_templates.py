@@ -59,10 +59,49 @@ TEMPLATES = {  # template, first token, end of text
     "r1": (R1, "<s>", "</s>"),
     "vicuna": (VICUNA, "<s>", "</s>"),
 }
+LLAMA2 = (  # the first token stands before every question, the system's words in the first
+    "{% if messages[0].role == 'system' %}{% set turns = messages[1:] %}{% set system = messages[0].content %}"
+    "{% else %}{% set turns = messages %}{% set system = false %}{% endif %}{% for m in turns %}"
+    "{% if loop.first and system %}{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + m.content %}"
+    "{% else %}{% set content = m.content %}{% endif %}{% if m.role == 'user' %}"
+    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}"
+    "{% endif %}{% endfor %}"
+)
+PHI3 = (  # the end of text comes after a whole conversation, the end of a turn before it
+    "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
+)
+FORGETFUL = R1.replace("<|Assistant|><think>\n", "<|Assistant|>")  # leaves out thoughts, of the last answer too
+THINKING = QWEN3.replace(  # inference begins with thoughts, and the last answer has some, if empty
+    "{{- '<|im_start|>assistant\n' }}", "{{- '<|im_start|>assistant\n<think>\n' }}"
+)
+SMOLLM3 = (  # says the date, and marks answers
+    "{{- '<|im_start|>system\nToday: ' + strftime_now('%d %B %Y') + '<|im_end|>\n' }}{%- for m in messages %}"
+    "{%- if m.role == 'assistant' %}{%- generation %}{{- '<|im_start|>assistant\n<think>\n\n</think>\n' + m.content }}"
+    "{{- '<|im_end|>\n' }}{%- endgeneration %}{%- else %}{{- '<|im_start|>' + m.role + '\n' + m.content }}"
+    "{{- '<|im_end|>\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n<think>\n\n</think>\n' }}{%- endif %}"
+)
+UNASKED = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+HARMONY = (  # the last answer ends otherwise than those before
+    "{%- for m in messages %}{%- if m.role == 'assistant' %}{{- '<|start|>assistant<|message|>' + m.content }}"
+    "{{- '<|return|>' if loop.last else '<|end|>' }}{%- else %}{{- '<|start|>' + m.role + '<|message|>' + m.content }}"
+    "{{- '<|end|>' }}{%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{%- endif %}"
+)
+MORE = {  # the same of templates that are odd in some way
+    "llama2": (LLAMA2, "<s>", "</s>"),
+    "phi3": (PHI3, "<s>", "<eos>"),
+    "forgetful": (FORGETFUL, "<s>", "</s>"),
+    "thinking": (THINKING, None, "<|im_end|>"),
+    "smollm3": (SMOLLM3, None, "<|im_end|>"),
+    "unasked": (UNASKED, None, "<|im_end|>"),
+    "harmony": (HARMONY, None, "<|return|>"),
+}
 SPECIAL = [
     "<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
     "<start_of_turn>", "<end_of_turn>", "<|begin_of_text|>", "<|end_of_text|>", "<bos>", "<eos>", "<|User|>",
-    "<|Assistant|>", "<pad>",
+    "<|Assistant|>", "<pad>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|start|>", "<|message|>",
+    "<|return|>",
 ]  # fmt: skip
 _WORDS = "system user assistant model [INST] [/INST] USER: ASSISTANT: What makes nacre tough? Its bricks slide."
 
@@ -106,7 +145,7 @@ def make_tokenizer(
 
 def speaking(name: str, unigram: bool = False) -> Any:
     """A tiny tokenizer with one of the templates."""
-    return make_tokenizer(*TEMPLATES[name], unigram=unigram)
+    return make_tokenizer(*(TEMPLATES | MORE)[name], unigram=unigram)
 
 
 def save_model(folder: Path, tokenizer: Any, kind: str = "llama", **sizes: Any) -> Path:

@@ -150,14 +150,15 @@ class TestQueue:
             assert list(studio.watch(run_id))[-1].type == "run_finished"
 
     def test_a_fault_of_a_job_is_in_its_row_and_its_events(self, home: Path) -> None:
-        with pytest.raises(DataError, match="sample"):
-            studio.train_corpus([home / "sample"], out=home / "corpus")
+        (home / "sample.txt").write_text("Too short.")
+        with pytest.raises(DataError, match="no passage is left"):
+            studio.train_corpus([home / "sample.txt"], out=home / "corpus")
         [job] = studio.list_jobs()
         assert (job.kind, job.state) == ("train_corpus", "failed")
         last = list(studio.watch(job.job_id))[-1]
         assert isinstance(last, JobStopped)
         assert last.exit_code == 65
-        assert "sample" in job.message
+        assert "no passage is left" in job.message
 
     def test_a_job_runs_in_the_folder_in_which_it_was_asked_for(
         self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

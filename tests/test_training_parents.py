@@ -91,6 +91,8 @@ THETA = {"rope_parameters": {"rope_theta": 500000.0, "rope_type": "default"}}
     [
         (config(num_key_value_heads=4), "num_key_value_heads is 2 and 4"),
         (config(head_dim=32), "head_dim is 16 and 32"),
+        (config(attention_bias=True), "attention_bias is False and True"),
+        (config(hidden_act="gelu"), "hidden_act is silu and gelu"),
         (config(model_type="mistral"), "model_type is llama and mistral"),
         (config(vocab_size=1000), "vocab_size is [0-9]+ and 1000"),
         (config(**THETA), "rope_theta is 10000.0 and 500000.0"),
@@ -113,6 +115,7 @@ def test_parents_that_do_not_fit_are_refused_before_the_first_step(
 @pytest.mark.parametrize(
     ("change", "remark"),
     [
+        (config(sliding_window=8), "attend to all and 8 tokens; the merge does as"),
         (tokens(renamed), "1 special tokens of .* differ, such as 0: '.*' and '<|other|>'"),
         (config(rope_parameters={"rope_theta": 10000.0, "rope_type": "linear", "factor": 2.0}), "scale positions"),
         (bare, "other has no chat template; the merge has the tokenizer and template of word-llama[0-9]*"),

@@ -172,6 +172,39 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("name: x\nbase: b\nname: y\n", r"line 3: the key 'name' stands twice"),
+        (
+            "name: x\nbase: b\nstages:\n- name: s\n  stage: sft\n  data: [{path: a}]\n  args: {seed: 1}\n"
+            "  args: {seed: 2}\n",
+            r"line 8: the key 'args' stands twice",
+        ),
+        ("name: x\nbase: b\nstages: {name: s}\n", r"stages must be a list, not {'name': 's'}$"),
+        ("name: x\nbase: b\nstages: [{name: s, stage: sft, data: a}]\n", r"stages.0.data must be a list, not 'a'$"),
+        (
+            "name: x\nbase: b\nstages: [{name: s, stage: sft, data: [a]}]\n",
+            r"stages.0.data.0 must be keys with values, not 'a'$",
+        ),
+    ],
+)
+def test_nothing_that_stands_in_a_recipe_is_passed_over(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(DataError, match=why):
+        load_recipe(tmp_path / "x.yaml")
+
+
+def test_parts_that_are_named_and_used_again_may_be_written_over(tmp_path: Path) -> None:
+    text = (
+        "name: x\nbase: b\nstages:\n- &a {name: s, stage: sft, data: [{path: a}], args: &d {seed: 1, max_steps: 3}}\n"
+        "- {<<: *a, name: t, args: {<<: *d, max_steps: 4}}\n"
+    )
+    (tmp_path / "x.yaml").write_text(text)
+    first, second = load_recipe(tmp_path / "x.yaml").stages
+    assert (first.args.max_steps, second.args.max_steps, second.args.seed, second.name) == (3, 4, 1, "t")
+
+
+@pytest.mark.parametrize(
     "kind", [Recipe, Stage, Data, Arguments, Adapter, Slerp, CorpusConfig, DistilConfig, RunOptions]
 )
 def test_every_option_is_described(kind: type[BaseModel]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from tests.architectures import tiny
 from tests.fixtures_local import word_tokenizer
 from tests.fixtures_templates import CHATML, SPECIAL, TEMPLATES, make_tokenizer, save_model, speaking
 from training.language import run as runner
 from training.language import stage as stages
-from training.language.arguments import Arguments
+from training.language.arguments import Adapter, Arguments
+from training.language.estimate import size_of
 from training.language.recipe import Stage, resolved
 from training.language.rows import Row
 from training.language.stage import Task, check_base, load_tokenizer, main
@@ -335,6 +338,17 @@ class TestBases:
             ),
             ("gpt2", {"args": {"max_length": 600}}, "max_length 600 is beyond the 512 positions"),
             ("opt", {"args": {"packing": True}}, "packing: packed rows of opt see each other"),
+            ("mixtral", {"adapter": {"r": 4}}, "adapter: .* holds no weights named model.layers.0.mlp.gate.weight"),
+            ("mamba", {"adapter": {"r": 4}}, "adapter: .*incompatible with Mamba"),
+            (
+                "llama",
+                {"adapter": {"r": 4, "modules_to_save": ["lm_hed"]}},
+                "unknown layer 'lm_hed'; did you mean 'lm_h",
+            ),
+            ("llama", {"adapter": {"r": 4, "target_modules": "q_proj"}}, "is of the pattern 'q_proj'"),
+            ("llama", {"args": {"held_out": 0.5}}, "held_out: of one row nothing can be held out"),
+            ("llama", {"args": {"max_length": 16}}, "max_length 16 cuts the whole answer of every row"),
+            ("bloom", {"args": {"attn_implementation": "sdpa"}}, "attn_implementation: bloom does not take sdpa"),
         ],
     )
     def test_a_fault_of_the_second_stage_is_found_before_the_first(
@@ -380,6 +394,51 @@ class TestBases:
         speaking("llama3").save_pretrained(tmp_path / "lender")
         with pytest.raises(DataError, match=r"the chat template writes <\|end_header_id\|>, <\|eot_id\|>, "):
             load_tokenizer(Task(one.kind, one.args, one.base, template=tmp_path / "lender"))
+
+
+class TestNamedTemplates:
+    def named(self, folder: Path, **templates: str) -> Path:
+        tokenizer = speaking("chatml")
+        tokenizer.chat_template = templates
+        return save_model(folder, tokenizer)
+
+    @pytest.mark.parametrize("kind", ["sft", "dpo"])
+    def test_the_default_one_is_used_and_kept(self, kind: str, tmp_path: Path) -> None:
+        one = task(kind, self.named(tmp_path / "base", default=CHATML, tool_use="{{ messages }}"), max_steps=1)
+        row: Row = {"messages": SINGLE} if kind == "sft" else {
+            "prompt": SINGLE[:1], "chosen": SINGLE[1:], "rejected": [answers("No.")]
+        }  # fmt: skip
+        main(one, [row], tmp_path / "out", tmp_path / "variant")
+        assert AutoTokenizer.from_pretrained(tmp_path / "variant").chat_template == CHATML
+
+    def test_none_of_the_name_is_told(self, tmp_path: Path) -> None:
+        one = task("sft", self.named(tmp_path / "base", rag=CHATML, tool_use=CHATML))
+        with pytest.raises(DataError, match="chat templates named rag, tool_use, and none named default"):
+            load_tokenizer(one)
+        assert load_tokenizer(replace(one, kind="cpt")).chat_template is None
+        lent = replace(one, template=self.named(tmp_path / "lender", default=CHATML))
+        assert load_tokenizer(lent).chat_template == CHATML
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
+def test_an_adapter_of_a_mixture_of_experts_names_what_it_can_be_folded_into(kind: str, tmp_path: Path) -> None:
+    base = save_model(tmp_path / "base", speaking("chatml"), kind, num_experts_per_tok=2)
+    one = replace(task("sft", base), adapter=Adapter(r=2))
+    with pytest.raises(DataError) as caught:
+        check_base(one, load_tokenizer(one))
+    assert caught.value.hint == "target_modules: [k_proj, o_proj, q_proj, v_proj]"
+    named = replace(one, adapter=Adapter(r=2, target_modules=("k_proj", "o_proj", "q_proj", "v_proj")))
+    check_base(named, load_tokenizer(named))
+
+
+@pytest.mark.parametrize("kind", ["mamba2", "bamba", "granitemoehybrid"])
+def test_a_configuration_with_infinity_is_read(kind: str, tmp_path: Path) -> None:
+    model = tiny(kind, 400)
+    model.generation_config.pad_token_id = None
+    model.save_pretrained(tmp_path)
+    assert "Infinity" in (tmp_path / "config.json").read_text()
+    size = size_of("x", tmp_path)
+    assert size is not None and size.parameters == sum(weight.numel() for weight in model.parameters())
 
 
 def test_a_text_that_is_too_long_goes_on_in_another_sequence() -> None:

@@ -63,13 +63,32 @@ def plan_folding(model: Any, weights: Mapping[str, Any] | None = None) -> Foldin
         if known is None and name == ends[1] and ends[0] in files:
             known, untied = name, True
         if known is None:
-            raise DataError(f"adapter: {base} holds no weights named {name} that it could be folded into")
+            fit = sorted(set(_plain_layers(bare, files, prefix)))
+            raise DataError(
+                f"adapter: {base} holds no weights named {name} that it could be folded into",
+                hint=f"target_modules: [{', '.join(fit)}]" if fit else None,
+            )
         changes[known] = change
     tied = bool(bare.config.get_text_config().tie_word_embeddings) and ends[1] not in files
     if tied and ends[0] in files and (untied or ends[0] in changes):
         untied = True
         sources[str(ends[1])] = (files[str(ends[0])], str(ends[0]))
     return Folding(sources, changes, untied)
+
+
+def _plain_layers(bare: Any, files: Mapping[str, Path], prefix: str) -> Iterator[str]:
+    """The last names of linear layers that the base's files hold as the model has them, each time it has them."""
+    import torch
+
+    linear: dict[str, bool] = {}
+    head = bare.get_output_embeddings()
+    for place, module in bare.named_modules():
+        inner = getattr(module, "base_layer", module)
+        if isinstance(inner, torch.nn.Linear) and inner is not head and not place.endswith(".base_layer"):
+            held = any(f"{one}.weight" in files for one in (place, place.removeprefix(prefix)))
+            last = place.rpartition(".")[2]
+            linear[last] = linear.get(last, True) and held
+    yield from (name for name, held in linear.items() if held)
 
 
 def fold(folding: Folding, folder: Path) -> None:
@@ -146,7 +165,8 @@ def _changes(model: Any, held: Mapping[str, Any]) -> Iterator[tuple[str, Change]
         if found is None:
             return None
         used.add(found)
-        return held[found].detach().to("cpu").float()
+        weight = held[found].detach()
+        return weight if weight.is_meta else weight.to("cpu").float()
 
     for place, module in model.named_modules():
         name = place.removeprefix(_PREFIX)

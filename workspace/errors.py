@@ -145,7 +145,23 @@ def pydantic_fault(error: ValidationError, model: type[BaseModel] | None = None)
         line = f"{inside}{unknown('key', str(key), fields)}" if fields else f"{inside}unknown key {str(key)!r}"
     else:
         line = _worded(first, where, model)
-    return line if error.error_count() == 1 else f"{line} (and {error.error_count() - 1} more)"
+    more = len(_own_faults(error)) - 1
+    return f"{line} (and {more} more)" if more > 0 else line
+
+
+def _own_faults(error: ValidationError) -> list[Any]:
+    """The faults without those that follow from another: a list is too short where none of its items is sound."""
+    every = error.errors(include_url=False, include_context=False)
+    return [
+        one
+        for one in every
+        if one["type"] != "too_short"
+        or not any(len(other["loc"]) > len(one["loc"]) == _shared(one["loc"], other["loc"]) for other in every)
+    ]
+
+
+def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:
+    return next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
 def _worded(first: Any, where: str, model: type[BaseModel] | None) -> str:
@@ -166,6 +182,8 @@ def _worded(first: Any, where: str, model: type[BaseModel] | None) -> str:
         return f"{context['actual_length']} {where} given; at most {context['max_length']}"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than") and where:
         return f"{where} must be {limits.numbers()}, not {shown}"
+    if kind in ("tuple_type", "list_type", "model_type", "model_attributes_type") and where:
+        return f"{where} must be {'a list' if kind in ('tuple_type', 'list_type') else 'keys with values'}, not {shown}"
     if kind == "literal_error":
         return unknown(where, str(value), re.findall(r"'([^']*)'", context["expected"]))
     if kind == "multiple_of":

@@ -20,7 +20,7 @@ from pipelines.corpus.cleaning import sections, spans
 from pipelines.corpus.config import CorpusConfig
 from pipelines.corpus.converters import without_text
 from pipelines.corpus.duplicates import Duplicates
-from pipelines.corpus.files import Found, found, names, shown
+from pipelines.corpus.files import READ, Found, found, names, shown
 from pipelines.corpus.gates import refused
 from pipelines.corpus.leaks import Leaks, benchmark_texts
 from pipelines.corpus.parsing import Limits, parse
@@ -35,6 +35,7 @@ from workspace.files import probe, publish, publish_all, sha256
 from workspace.progress import DocumentRead, Remark, Tell, silent, waiting
 
 _NEEDS = ("pypdfium2", "pdftext", "datasketch", "py3langid", "bibtexparser", "habanero")
+_EMBEDDER = "all-minilm-l6-v2"
 _VERSION = 2  # of the converters: pages kept from an older one are made anew
 
 Pages = tuple[tuple[str, ...], str | None]
@@ -57,12 +58,9 @@ def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> Co
         ServiceError: A converter, the embedding model or Crossref is not there.
         StorageError: The folder cannot be written to.
     """
-    require(*_NEEDS)
-    papers = found(config.inputs)
+    papers, leaks = check(config, out, home)
     references = papers.references
-    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
     likeness = _likeness(config.topic, home)
-    probe(out)
     if config.crossref and references:
         with waiting(f"asking Crossref for papers of {len(references)} without a DOI"):
             references = look_up(references, out / "crossref.json", config.mail or None)
@@ -91,6 +89,29 @@ def main(config: CorpusConfig, out: Path, home: Path, tell: Tell = silent) -> Co
         },
     )
     return report
+
+
+def check(config: CorpusConfig, out: Path, home: Path) -> tuple[Found, Leaks]:
+    """Look, before any paper is read, at all that is named: inputs, benchmarks, the embedding model, the folder.
+
+    Returns:
+        The inputs' papers, and the benchmarks' words.
+
+    Raises:
+        StudioError: As `main`.
+    """
+    from models.catalogue.fetch import locate
+
+    require(*_NEEDS)
+    papers = found(config.inputs)
+    if all(path.suffix.lower() not in READ for path in papers.files):
+        kinds = ", ".join(sorted({path.suffix.lower() or "files without a suffix" for path in papers.files}))
+        raise DataError(f"{shown(papers.files[0])}: {kinds} are not read; PDF, Markdown and text are")
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
+    if config.topic:
+        locate(_EMBEDDER, home)
+    probe(out)
+    return papers, leaks
 
 
 def _converted(papers: Found, config: CorpusConfig, out: Path, tell: Tell) -> dict[Path, Pages]:
@@ -188,7 +209,7 @@ def _likeness(topic: str, home: Path) -> Callable[[list[str]], list[float]] | No
     from models.catalogue.fetch import locate
     from models.encoders.embeddings import Embedder
 
-    embedder = Embedder(locate("all-minilm-l6-v2", home))
+    embedder = Embedder(locate(_EMBEDDER, home))
     [about] = embedder.encode([topic])
     return lambda texts: [float(one) for one in embedder.encode(texts) @ about]
 

@@ -23,9 +23,10 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from models.catalogue.fetch import locate
 from pipelines.corpus.files import names
 from pipelines.corpus.leaks import Leaks, benchmark_texts
-from pipelines.corpus.passages import digest, read_passages
+from pipelines.corpus.passages import Passage, digest, read_passages
 from training.distil.answers import Kept, maker
 from training.distil.asking import ask, version
 from training.distil.card import lay
@@ -34,7 +35,7 @@ from training.distil.report import DistilReport, DistilResult, Refusal
 from training.distil.rows import Gathering, candidates
 from workspace.errors import DataError, Interrupted, ServiceError, Unfinished
 from workspace.extras import require
-from workspace.files import claim, publish, sha256, sweep
+from workspace.files import claim, probe, publish, sha256, sweep
 from workspace.progress import PassageDistilled, Tell, silent
 from workspace.settings import RoleCall
 
@@ -93,9 +94,7 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, tell: Te
         Unfinished: The model went away midway, and what it wrote is kept; or another process distils into ``out``.
         Interrupted: Stopped; what was written is kept.
     """
-    require(*_NEEDS)
-    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
-    file, passages = read_passages(corpus, config.limit)
+    file, passages, leaks = check(corpus, config, out)
     depends = {key: value for key, value in made_by.description.items() if key not in ("server", "licence")}
     name = maker({**depends, "seed": config.seed})
     with claim(out / ".lock"):
@@ -113,6 +112,35 @@ def main(corpus: Path, config: DistilConfig, made_by: Maker, out: Path, tell: Te
         publish(out / "data", partial(lay, made=gathering.made, report=report))
     minutes = max(1e-9, time.monotonic() - started) / 60
     return DistilResult(**dict(report), data=out / "data", asked=asked, minutes=round(minutes, 2))
+
+
+def check(corpus: Path, config: DistilConfig, out: Path) -> tuple[Path, list[Passage], Leaks]:
+    """Look, before anything is asked, at all that is named: corpus, benchmarks, the folder.
+
+    Returns:
+        The corpus's file, its passages, and the benchmarks' words.
+
+    Raises:
+        DataError: The corpus or a benchmark cannot be read.
+        StorageError: The folder cannot be written to.
+    """
+    require(*_NEEDS)
+    leaks = Leaks({name: benchmark_texts(path) for path, name in names(config.benchmarks).items()})
+    file, passages = read_passages(corpus, config.limit)
+    probe(out)
+    return file, passages, leaks
+
+
+def check_maker(call: RoleCall, home: Path) -> None:
+    """Look whether the model that is to write is there, if it writes in this process; loads nothing.
+
+    Raises:
+        StudioError: It is unknown, not fetched, or of another kind.
+    """
+    if call.chat.server is None:
+        locate(call.chat.model, home)
+        if call.chat.adapter:
+            locate(call.chat.adapter, home, kind="adapter")
 
 
 def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path, tell: Tell) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from training.yaml_text import read_yaml
 from workspace.errors import DataError, one_line, pydantic_fault
 
 
@@ -72,7 +73,7 @@ def load_config(path: Path) -> ImageLoraConfig:
         DataError: If it is missing, not YAML, or has an unknown key (with the nearest) or a value out of range.
     """
     try:
-        config = ImageLoraConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        config = ImageLoraConfig.model_validate(read_yaml(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise DataError(f"training file {path} is not there") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:

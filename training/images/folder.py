@@ -124,14 +124,9 @@ def plan(config: ImageLoraConfig, out: Path, home: Path) -> ImageLoraPlan:
         DataError: As `read_folder`; or the base is no painter, or damaged.
         UsageError: The base is unknown, or no painter.
     """
-    from models.catalogue.fetch import locate
-    from pipelines.pictures.flux import has_encoders, read_card
-
     missing = None
     try:
-        folder = locate(config.base, home, kind="painter")
-        if not has_encoders(folder):
-            locate(read_card(folder).text_encoder, home)
+        _look_for_base(config, home)
     except ServiceError as fault:
         missing = str(fault)
     pictures = read_folder(config.pictures, config.trigger)
@@ -140,6 +135,26 @@ def plan(config: ImageLoraConfig, out: Path, home: Path) -> ImageLoraPlan:
     return ImageLoraPlan(
         **config.model_dump(), picture_count=count, epochs=epochs, remarks=said, out=out, missing=missing
     )
+
+
+def check(config: ImageLoraConfig, home: Path) -> None:
+    """Look whether a training's base and its folder of pictures are there; no picture is opened.
+
+    Raises:
+        StudioError: The base is unknown, no painter or not fetched; or there is no picture.
+    """
+    _look_for_base(config, home)
+    if not config.pictures.is_dir() or not _files(config.pictures, KINDS):
+        read_folder(config.pictures, config.trigger)
+
+
+def _look_for_base(config: ImageLoraConfig, home: Path) -> None:
+    from models.catalogue.fetch import locate
+    from pipelines.pictures.flux import has_encoders, read_card
+
+    folder = locate(config.base, home, kind="painter")
+    if not has_encoders(folder):
+        locate(read_card(folder).text_encoder, home)
 
 
 def remarks(folder: Path, pictures: Sequence[Captioned]) -> list[str]:

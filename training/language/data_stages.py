@@ -75,6 +75,15 @@ def make_corpus(config: CorpusConfig, folder: Path, work: Path, home: Path, tell
     return _once(CorpusReport, work, PASSAGES, key, partial(papers.main, here, work, home, tell))
 
 
+def check_corpus(config: CorpusConfig, folder: Path) -> None:
+    """Look whether a corpus's papers are there.
+
+    Raises:
+        DataError: An input is not there, or none holds a paper.
+    """
+    found(_from(folder, config.inputs))
+
+
 def make_rows(
     config: DistilConfig, call: RoleCall, source: Path, folder: Path, work: Path, home: Path, tell: Tell
 ) -> tuple[DistilResult, bool]:

@@ -103,6 +103,11 @@ def _part(config: dict[str, Any]) -> dict[str, Any]:
     return held if isinstance(held, dict) else config
 
 
+def _plain(part: dict[str, Any]) -> Any:
+    """A part of a configuration, with numbers that JSON has not, such as infinity, as transformers writes them."""
+    return float(part["__float__"]) if part.keys() == {"__float__"} else part
+
+
 @lru_cache
 def _counted(text: str) -> Size:
     """Build the model of a configuration without its weights, and count."""
@@ -110,7 +115,7 @@ def _counted(text: str) -> Size:
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    held = json.loads(text)
+    held = json.loads(text, object_hook=_plain)
     held.pop("quantization_config", None)
     try:
         config = AutoConfig.for_model(held.pop("model_type"), **held)

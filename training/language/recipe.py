@@ -20,6 +20,7 @@ from training.distil.config import DistilConfig
 from training.language.arguments import Adapter, Arguments, Part
 from training.language.rows import SCHEMAS
 from training.merging.slerp import Slerp
+from training.yaml_text import read_yaml
 from workspace.errors import DataError, one_line, pydantic_fault, unknown
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -109,7 +110,7 @@ def load_recipe(path: str | Path) -> Recipe:
     if not os.path.isfile(file) and os.path.isfile(FOLDER / f"{path}.yaml"):
         file = FOLDER / f"{path}.yaml"
     try:
-        held = yaml.safe_load(file.read_text(encoding="utf-8"))
+        held = read_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(unknown("recipe", str(path), shipped())) from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as fault:

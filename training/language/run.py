@@ -18,9 +18,10 @@ from models.catalogue.table import MODELS, Kind
 from training.gpus import Machine, machine
 from training.language import data_stages, identity, ranks
 from training.language.estimate import GB, crowd, memory, size_of
+from training.language.precision import incapable
 from training.language.recipe import BASE, DATA, Data, Recipe, Stage, load_recipe, order, parents, resolved
 from training.language.results import RecipeResult, StageResult
-from training.language.rows import Row, digest, mixed, read_rows
+from training.language.rows import Row, digest, mixed, parted, read_rows
 from training.loadable import check_loads
 from training.merging.parents import check_parents, config_of, refuse_quantised
 from training.sample.rows import sample_rows
@@ -30,6 +31,8 @@ from workspace.progress import Remark, StageFinished, StageStarted, Tell, in_sta
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings
 
 SAMPLE = "sample"
+_TRIED = 1000  # rows of each stage, spread over all, that are tokenised before the first one is trained
+_MANY = 64 << 20  # bytes of rows that are read when their turn comes
 _FIGURES = {"documents", "pages", "passages", "words", "rows", "dropped"}  # of a report, that a result repeats
 
 
@@ -124,6 +127,23 @@ def open_run(recipe: str | Path, home: Path) -> Run:
         except StudioError as fault:
             absent[name] = fault
     return Run(read, path.parent if os.path.isfile(path) else Path.cwd(), home, models, absent)
+
+
+def check(run: Run) -> None:
+    """Look, before anything is queued, at what a recipe names: models and files; rows of small files are read.
+
+    Raises:
+        StudioError: A model is not there, a file is not, or its rows are not such as the stage's kind learns.
+    """
+    for fault in run.absent.values():
+        raise fault
+    for stage in run.recipe.stages:
+        if stage.corpus is not None:
+            data_stages.check_corpus(stage.corpus, run.folder)
+        for one in stage.data:
+            path = run.folder / os.path.expanduser(one.path)
+            if one.path and one.path != SAMPLE and not (path.is_file() and path.stat().st_size > _MANY):
+                read_rows(path, stage.stage)
 
 
 def main(run: Run, tell: Tell = silent) -> RecipeResult:
@@ -224,7 +244,7 @@ def _call(run: Run, stage: Stage) -> RoleCall:
 def _ready(run: Run) -> None:
     """Refuse, before anything is trained, what a later stage would stumble over: rows, models, merges, room."""
     from training.language import stage as stages
-    from training.language.tokens.columns import encoded
+    from training.language.tokens.columns import dataset
 
     if fault := next(faults(run, machine()), None):
         raise fault
@@ -237,7 +257,8 @@ def _ready(run: Run) -> None:
         tokenizer = stages.load_tokenizer(task)
         stages.check_base(task, tokenizer)
         if all(run.done(one.source) for one in stage.data if one.source):
-            encoded(stage.stage, tokenizer, run.rows(stage)[0])
+            rows, _ = parted(run.rows(stage), args.held_out, args.seed)
+            dataset(stage.stage, args, tokenizer, rows[:: max(1, len(rows) // _TRIED)])
 
 
 def faults(run: Run, here: Machine) -> Iterator[StudioError]:
@@ -258,7 +279,7 @@ def faults(run: Run, here: Machine) -> Iterator[StudioError]:
         if stage.stage == "slerp":
             yield from _unlike(run, stage, base)
         else:
-            yield from _precision(stage, here)
+            yield from incapable(stage, here)
 
 
 def _unlike(run: Run, stage: Stage, base: Path) -> Iterator[StudioError]:
@@ -272,20 +293,6 @@ def _unlike(run: Run, stage: Stage, base: Path) -> Iterator[StudioError]:
         yield DataError(f"{stage.name}: {fault.message}", hint=fault.hint)
     except StudioError as fault:
         yield fault
-
-
-def _precision(stage: Stage, here: Machine) -> Iterator[StudioError]:
-    """Why this machine cannot compute as a stage asks."""
-    args = resolved(stage)
-    if args.bf16 and not here.bf16:
-        why = f"{stage.name}: bf16 is asked for, and {here.name} does not compute in bfloat16"
-        yield ServiceError(why, hint="fp16: true among its arguments")
-    if args.fp16 and not here.gpus:
-        why = f"{stage.name}: fp16 needs a GPU, and there is none here"
-        yield ServiceError(why, hint="leave it out; bf16: false computes in single precision")
-    if args.attn_implementation == "flash_attention_2" and not here.gpus:
-        why = f"{stage.name}: attn_implementation flash_attention_2 needs a GPU, and there is none here"
-        yield ServiceError(why, hint="sdpa, or eager")
 
 
 def _train(run: Run, stage: Stage, rows: list[Row], made_of: identity.Work, tell: Tell) -> None:

@@ -28,6 +28,7 @@ from training.language.estimate import operations, size_of
 from training.language.progress import Effort, Keeper, guarded, last_whole, written
 from training.language.rows import Row, parted
 from training.language.targets import check_targets
+from training.language.tokens.agreement import check_agreement, check_given
 from training.language.tokens.cache import kept, key_of
 from training.language.tokens.columns import dataset
 from training.language.tokens.encoded import Lengths
@@ -100,12 +101,14 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
     with waiting(f"turning {len(rows):,} rows into tokens"):
         data, sizes = _prepared(task, tokenizer, rows)
     held_out = _prepared(task, tokenizer, held)[0] if held else None
+    check_agreement(task.kind, task.args, tokenizer, rows, data)
     truncated = round(sizes.truncated, 4)
     tell(RowsPrepared(rows=sizes.rows, tokens=sizes.tokens, truncated=truncated, left_out=sizes.left_out))
     if sizes.split:
         tell(Remark(text=sizes.split))
     start = last_whole(out / "checkpoints")
     trainer = _trainer(task, tokenizer, data, out, tell, held_out)
+    check_given(trainer.train_dataset, data)
     trainer.args.eval_on_start = held_out is not None and start is None
     trainer.train(resume_from_checkpoint=start)
     if "wandb" in task.args.report_to and ranks.first():
@@ -204,10 +207,22 @@ def check_base(task: Task, tokenizer: Any) -> str:
         check_config(tokenizer, config, str(task.base))
         if task.adapter is not None:
             check_targets(config, task.adapter, task.kind)
+    if task.args.attn_implementation:
+        _check_attention(config, task.args.attn_implementation)
     known = config.get_text_config().model_type in APART
     if task.must_pack and not known and (why := why_not_packed(load_model(task))):
         raise DataError(f"packing: {why}", hint="packing: false, or leave it out")
     return check_positions(config, task.args.max_length, str(task.base))
+
+
+def _check_attention(config: Any, wanted: str) -> None:
+    """Refuse a way of computing attention that the model has not."""
+    try:
+        with torch.device("meta"):
+            AutoModelForCausalLM.from_config(config, attn_implementation=wanted, trust_remote_code=False)
+    except (ValueError, ImportError) as fault:
+        why = f"attn_implementation: {config.get_text_config().model_type} does not take {wanted} ({one_line(fault)})"
+        raise DataError(why, hint="leave it out, or eager") from None
 
 
 def _prepared(task: Task, tokenizer: Any, rows: Sequence[Row]) -> tuple[Any, Lengths]:

@@ -13,6 +13,11 @@ _SHAPE = (
     "model_type", "hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads",
     "num_key_value_heads", "head_dim", "vocab_size", "num_local_experts", "num_experts", "moe_intermediate_size",
 )  # fmt: skip
+_WHERE_GIVEN = (
+    "hidden_act", "hidden_activation", "layer_types", "num_experts_per_tok", "attn_logit_softcapping",
+    "final_logit_softcapping", "query_pre_attn_scalar", "embedding_multiplier", "residual_multiplier",
+)  # fmt: skip
+_BIASES = ("attention_bias", "mlp_bias", "use_bias")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _SPEECH = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", *_TEMPLATES)
 _ENDS = ("eos_token_id", "bos_token_id", "pad_token_id")
@@ -44,11 +49,21 @@ def check_parents(tuned: Path, into: Path, names: tuple[str, str] | None = None)
     for key in _SHAPE:
         if _figure(first, key) != _figure(second, key):
             raise refuse(key, _figure(first, key), _figure(second, key))
+    for key in _WHERE_GIVEN:
+        if first.get(key) is not None and second.get(key) is not None and first[key] != second[key]:
+            raise refuse(key, first[key], second[key])
+    for key in _BIASES:
+        if bool(first.get(key)) != bool(second.get(key)):
+            raise refuse(key, bool(first.get(key)), bool(second.get(key)))
     if (mine := _theta(first)) != (others := _theta(second)):
         raise refuse("rope_theta", mine, others)
     remarks = []
     if _scaling(first) != _scaling(second):
         remarks.append(f"{one} and {other} scale positions otherwise; the merge does as {other}")
+    if (mine := first.get("sliding_window")) != (others := second.get("sliding_window")):
+        remarks.append(
+            f"{one} and {other} attend to {mine or 'all'} and {others or 'all'} tokens; the merge does as {other}"
+        )
     if remark := _vocabularies(tuned, into, one, other):
         remarks.append(remark)
     if has_template(tuned) and not has_template(into):

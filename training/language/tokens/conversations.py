@@ -119,14 +119,16 @@ class Conversations:
         asked = self.text(messages[:number], ask=True, where=where)
         until = self.text(messages[: number + 1], ask=False, where=where)
         content = messages[number]["content"]
-        self._check_content(content, f"{where}, message {number + 1}")
+        where = f"{where}, message {number + 1}"
+        self._check_content(content, where)
+        begun = _thoughts_begun(asked, content, where)
         if until.startswith(asked):
             answer = until[len(asked) :]
             added = _EMPTY.match(answer)
             if added and not _EMPTY.match(content):  # thoughts that neither the row holds nor inference begins with
                 answer = answer[added.end() :]
-        else:
-            answer = self._composed(asked, content, f"{where}, message {number + 1}")
+        if not until.startswith(asked) or _bare(content) not in _bare(begun + answer):  # as where thoughts are left out
+            answer = self._composed(asked, content, where)
         return _Turn(number, asked, answer)
 
     def _composed(self, asked: str, content: str, where: str) -> str:
@@ -137,21 +139,14 @@ class Conversations:
         question = [{"role": "user", "content": "Which layer?"}]
         plain = self.text(question, ask=True)
         told = self.text([*question, {"role": "assistant", "content": "Qzx"}], ask=False)
-        lead = ""
+        begun, lead = _thoughts_begun(asked, content, where), ""
         if told.startswith(plain):
-            lead = told[len(plain) :].partition("Qzx")[0]
+            lead = "" if begun else _EMPTY.sub("", told[len(plain) :].partition("Qzx")[0], count=1)
         elif not told.startswith(_thoughtless(plain)):
             raise DataError(f"{where}: {_OTHERWISE}", hint=_ANOTHER)
         body = content.strip()
-        opened = _OPENED.search(asked)
-        if opened:
-            tag = opened[0].strip()
-            if not (closed := body.startswith(tag)) and f"{tag[0]}/{tag[1:]}" not in body:
-                raise DataError(
-                    f"{where}: inference begins the answer with {tag}, and the row has no thoughts",
-                    hint=f"write them into its content and end them with {tag[0]}/{tag[1:]}, or {_ANOTHER}",
-                )
-            body = body[len(tag) :].lstrip() if closed else body
+        if begun:
+            body = body.removeprefix(begun).lstrip() if body.startswith(begun) else body
         elif (added := _EMPTY.match(body)) and _EMPTY.search(asked[-64:]):
             body = body[added.end() :]
         return lead + body + self.tail
@@ -171,6 +166,27 @@ class Conversations:
                 hint=_ANOTHER,
             )
         return stop
+
+
+def _thoughts_begun(asked: str, content: str, where: str) -> str:
+    """The tag with which inference begins an answer's thoughts, if it does.
+
+    Raises:
+        DataError: It does, and the answer has none.
+    """
+    opened = _OPENED.search(asked)
+    tag = opened[0].strip() if opened else ""
+    if tag and f"{tag[0]}/{tag[1:]}" not in content:
+        raise DataError(
+            f"{where}: inference begins the answer with {tag}, and the row has no thoughts",
+            hint=f"write them into its content and end them with {tag[0]}/{tag[1:]}, or {_ANOTHER}",
+        )
+    return tag
+
+
+def _bare(text: str) -> str:
+    """A text without its white space, which templates set as they like."""
+    return "".join(text.split())
 
 
 def _thoughtless(asked: str) -> str:

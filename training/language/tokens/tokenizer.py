@@ -31,8 +31,11 @@ def prepare(tokenizer: Any, where: str, chat: bool, lender: Any = None) -> None:
             plain text.
     """
     if lender is not None:
-        tokenizer.chat_template = lender.chat_template
+        lent = lender.chat_template
+        tokenizer.chat_template = _usual(lent, lender.name_or_path, chat) if isinstance(lent, dict) else lent
         _check_lent(tokenizer, lender, where)
+    if isinstance(tokenizer.chat_template, dict):
+        tokenizer.chat_template = _usual(tokenizer.chat_template, where, chat)
     if tokenizer.eos_token_id is None:
         raise DataError(f"the tokenizer of {where} has no end-of-text token")
     if chat and not tokenizer.chat_template:
@@ -43,6 +46,20 @@ def prepare(tokenizer: Any, where: str, chat: bool, lender: Any = None) -> None:
     if chat:
         end_with_turns(tokenizer)
     set_pad(tokenizer)
+
+
+def _usual(templates: dict[str, str], where: str, chat: bool) -> str | None:
+    """Of several named templates the one that engines take if none is named.
+
+    Raises:
+        DataError: None is called default, and one is needed.
+    """
+    if "default" not in templates and chat:
+        raise DataError(
+            f"the tokenizer of {where} has chat templates named {', '.join(sorted(templates))}, and none named default",
+            hint="name a model whose template is to be used: chat_template in the recipe",
+        )
+    return templates.get("default")
 
 
 def check_config(tokenizer: Any, config: Any, where: str) -> None:
