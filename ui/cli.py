@@ -17,9 +17,10 @@ import typer
 
 import studio
 from ui.terminal import design, installation, jobs, training
-from ui.terminal.console import Session, consoles, harmless, print_json
+from ui.terminal.console import Session, consoles, print_json
 from ui.terminal.generate import table
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
+from workspace.letters import harmless
 
 GROUPS = {
     "models": (installation.MODELS, "The models: which there are, fetching and verifying them.", installation.EPILOG),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalogue.sizes import check_sizes
-from models.catalogue.tokenizers import check_tokenizer, repeats_repeats
+from models.catalogue.tokenizers import check_tokenizer, slow_on_names
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import MANIFEST, sha256
 
@@ -196,9 +196,7 @@ def _check_json(file: Path) -> None:
             hint="where transformers knows the architecture, take auto_map out of the file",
         )
     if file.name == "adapter_config.json" and isinstance(data, dict):
-        for field in ("target_modules", "exclude_modules"):
-            if isinstance(pattern := data.get(field), str) and repeats_repeats(pattern):
-                raise DataError(f"{file}: the pattern {pattern[:60]!r} of {field} could take for ever")
+        _check_adapter(file, data)
     if file.name == "tokenizer.json" and isinstance(data, dict):
         check_tokenizer(file, data)
     if not isinstance(data, dict) and (file.name in CONFIGS or file.name == "tokenizer.json"):
@@ -212,6 +210,16 @@ def _check_json(file: Path) -> None:
                 raise DataError(f"{file.name} names {shard[:60]!r}, which is no {WEIGHTS} file of its folder")
             if not (file.parent / shard).is_file():
                 raise DataError(f"{file.name} names {shard}, which is missing from {file.parent}")
+
+
+def _check_adapter(file: Path, data: dict[str, Any]) -> None:
+    """Refuse patterns of layers' names that could take for ever."""
+    for field in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"):
+        held = data.get(field)
+        listed = [*held] if isinstance(held, dict) or (isinstance(held, list) and field == "layers_pattern") else [held]
+        for pattern in listed:
+            if isinstance(pattern, str) and slow_on_names(pattern):
+                raise DataError(f"{file}: the pattern {pattern[:60]!r} of {field} could take for ever")
 
 
 def read_json(file: Path, most: int = _MOST_CONFIG) -> Any:

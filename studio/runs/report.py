@@ -15,6 +15,7 @@ from studio.runs.figures import figures_line, numeral
 from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
 from workspace.errors import DataError, UsageError, one_line, unknown
 from workspace.files import read_inside
+from workspace.letters import harmless
 
 if TYPE_CHECKING:
     from agents.documents import MaterialDesign
@@ -51,8 +52,8 @@ _MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "[": "\\[", "]": "\\]"})
 
 
 def _plain(text: str) -> str:
-    """A text in which a renderer finds neither HTML nor a link or picture; emphasis and lists stay."""
-    return text.translate(_MARKUP)
+    """A text in which a renderer finds no HTML, link or picture, and a terminal nothing to obey; emphasis and lists stay."""
+    return harmless(text).translate(_MARKUP)
 
 
 def _cell(text: str) -> str:
