@@ -52,7 +52,7 @@ _MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "[": "\\[", "]": "\\]"})
 
 
 def _plain(text: str) -> str:
-    """A text in which a renderer finds no HTML, link or picture, a terminal nothing to obey; emphasis and lists stay."""
+    """A text without HTML, links and pictures for a renderer or anything a terminal obeys; emphasis and lists stay."""
     return harmless(text).translate(_MARKUP)
 
 
