@@ -222,7 +222,7 @@ class TestFolders:
             ("megatron_config", {"a": 1}, "asks for megatron_config"),
             ("alora_invocation_tokens", [5], "asks for alora_invocation_tokens"),
             ("layer_replication", [[0, 2]] * 9, "asks for layer_replication"),
-            ("lora_bias", True, "does not fit this model"),
+            ("lora_bias", True, "lora_bias"),
         ],
     )
     def test_an_adapter_that_asks_for_more_is_refused(

@@ -69,11 +69,13 @@ def inspect(folder: Path, kind: str | None = None) -> None:
         needed = CONFIGS if kind is None else ("model_index.json",) if kind == "painter" else ("config.json",)
         if not any((folder / name).is_file() for name in needed):
             raise DataError(f"model folder {folder} has no {' or '.join(needed)}")
-    if kind == "chat" and (folder / "adapter_config.json").is_file():
-        raise DataError(
-            f"model folder {folder} holds an adapter_config.json: it is an adapter, not a whole model",
-            hint="name its base as the model and this folder as chat.adapter; or take the file out",
-        )
+    for file in files:
+        if kind not in ("adapter", "vision", None) and file.name == "adapter_config.json":
+            raise DataError(
+                f"model folder {file.parent} holds an adapter_config.json: it is an adapter, not a whole model",
+                hint=f"name its base as the model and this folder as {'painter' if kind == 'painter' else 'chat'}.adapter;"
+                " or take the file out",
+            )
     if not weights:
         raise DataError(f"model folder {folder} holds no .safetensors weights")
     headers = {file: check_safetensors(file) for file in weights}
