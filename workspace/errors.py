@@ -228,5 +228,7 @@ def reading(what: str) -> Iterator[None]:
         yield
     except StudioError:
         raise
-    except Exception as fault:
+    except BaseException as fault:  # a panic of a library in Rust is no Exception
+        if not isinstance(fault, Exception) and type(fault).__module__ != "pyo3_runtime":
+            raise
         raise DataError(f"cannot read {what}: {one_line(fault)}") from fault

@@ -73,8 +73,7 @@ def inspect(folder: Path, kind: str | None = None) -> None:
         if kind not in ("adapter", "vision", None) and file.name == "adapter_config.json":
             raise DataError(
                 f"model folder {file.parent} holds an adapter_config.json: it is an adapter, not a whole model",
-                hint=f"name its base as the model and this folder as {'painter' if kind == 'painter' else 'chat'}.adapter;"
-                " or take the file out",
+                hint="name its base as the model and this folder as chat.adapter; or take the file out",
             )
     if not weights:
         raise DataError(f"model folder {folder} holds no .safetensors weights")
