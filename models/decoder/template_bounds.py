@@ -70,7 +70,8 @@ class Bounded(ImmutableSandboxedEnvironment):
         self.filters = {name: self._guarded(name, one) for name, one in self.filters.items() if name not in _UNTAKEN}
         self.filters["counted"] = self._counted
         self.filters["bounded"] = self._weighed
-        self.tests = {name: self._guarded(name, one) if name in _COMPARING else one for name, one in self.tests.items()}
+        tests: Mapping[str, Any] = self.tests
+        self.tests = {name: self._guarded(name, one) if name in _COMPARING else one for name, one in tests.items()}
         self.globals.pop("lipsum")
         self.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
 
