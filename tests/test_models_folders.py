@@ -108,6 +108,16 @@ def test_what_is_missing(folder: Path, gone: str, kind: str | None, said: str) -
         inspect(folder, kind)
 
 
+@pytest.mark.parametrize("kind", ["chat", "painter", "embedding"])
+def test_a_whole_model_holds_no_adapter_that_a_library_would_put_on(folder: Path, kind: str) -> None:
+    (folder / "model_index.json").write_text("{}")
+    part = folder / "text_encoder"
+    part.mkdir()
+    (part / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "/elsewhere"}')
+    with pytest.raises(DataError, match=r"text_encoder holds an adapter_config\.json"):
+        inspect(folder, kind)
+
+
 def test_an_empty_folder_and_a_broken_link(folder: Path, tmp_path: Path, home: Path) -> None:
     (folder / "tokenizer.json").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"tokenizer\.json is missing"):

@@ -175,6 +175,26 @@ HARM: dict[str, Callable[[Path], None]] = {
     "tokenizer: broken pattern": _tokenizer(pre_tokenizer=_regex("(")),
     "tokenizer: text that grows": _tokenizer(normalizer=_growing(40)),
     "tokenizer: words are numbers": _tokenizer(model={"type": "BPE", "vocab": {"a": "x"}, "merges": 5}),
+    "tokenizer: pieces of no length": _tokenizer(pre_tokenizer={"type": "FixedLength", "length": 0}),
+    "tokenizer: nothing replaced": _tokenizer(
+        normalizer={"type": "Replace", "pattern": {"String": ""}, "content": "zz"}
+    ),
+    "tokenizer: pattern given up": _tokenizer(pre_tokenizer=_regex("([a-z ]{1,99}){1,99}!")),
+    "tokenizer: broken table": _tokenizer(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+    "tokenizer: a second text": _tokenizer(
+        post_processor={
+            "type": "TemplateProcessing",
+            "single": [{"Sequence": {"id": "B", "type_id": 0}}],
+            "pair": [],
+            "special_tokens": {},
+        }
+    ),
+    "tokenizer: no word for the unknown": _tokenizer(
+        model={"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "NOPE"}
+    ),
+    "tokenizer: length as text": _edit("tokenizer_config.json", model_max_length="x"),
+    "tokenizer: a kind of its own": _edit("tokenizer_config.json", tokenizer_class="RagTokenizer"),
+    "configuration: labels": _edit("config.json", num_labels=10**9),
     "template: loops": _write("chat_template.jinja", "{% for a in range(99999) %}{% for b in range(99999) %}" * 2),
     "template: missing": lambda folder: (folder / "chat_template.jinja").unlink(),
     "template: a list": _listed_template,
@@ -202,6 +222,29 @@ def test_a_hostile_folder_is_one_line(kind: str, tiny_llama: Path, home: Path, t
     said = str(caught.value)
     assert "\n" not in said and len(said) < 600
     said.encode()  # can be printed
+
+
+@pytest.mark.parametrize("ids", [[10**15, -4, 2], ["x", 2], "x", {"a": 1}])
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
+def test_ends_that_are_no_tokens_are_none(name: str, ids: Any, tiny_llama: Path, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    _edit(name, eos_token_id=ids)(folder)
+    try:
+        llm = Engine.load(locate(str(folder), home, kind="chat"), dtype="float32", device="cpu")
+    except DataError:
+        return
+    assert llm.stops and all(0 <= token < llm.vocabulary for token in llm.stops)
+    assert llm.grammar_tokenizer
+
+
+def test_a_tokenizer_that_no_grammar_reads_is_one_line(tiny_llama: Path, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    _tokenizer(decoder={"type": "CTC", "pad_token": "", "word_delimiter_token": "", "cleanup": True})(folder)
+    llm = Engine.load(locate(str(folder), home, kind="chat"), dtype="float32", device="cpu")
+    with pytest.raises(DataError, match="cannot read the tokenizer of model: "):
+        assert llm.grammar_tokenizer
 
 
 def test_weights_of_another_architecture_name_a_few(tiny_llama: Path, home: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field
 
+from models.catalogue.fetch import locate
+from models.catalogue.tokenizers import slow_on_names
 from models.chat.local import LocalChat
 from models.decoder.engine import Engine, Tape, pick
 from models.decoder.forks import Fork
@@ -203,6 +206,49 @@ class TestFolders:
         settings.write_text(json.dumps({**config, "r": 10**9}), encoding="utf-8")
         with pytest.raises(DataError, match="is said to have rank 1000000000, its weights have 4 at most"):
             Engine.load(word_llama, adapter=folder)
+
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            ("peft_type", "LOHA", "is a LOHA; only a LoRA is folded"),
+            ("target_modules", "([a-z._0-9]+)+!", "of target_modules could take for ever"),
+            ("target_modules", "[a-z._0-9]*" * 9 + "!", "of target_modules could take for ever"),
+            ("target_modules", "([a-z]{1,99}){1,99}!", "of target_modules could take for ever"),
+            ("rank_pattern", {"([a-z._0-9]+)+!": 4}, "of rank_pattern could take for ever"),
+            ("alpha_pattern", {"(a?){60}a{60}": 4}, "of alpha_pattern could take for ever"),
+            ("layers_pattern", ["(a|a)*!"], "of layers_pattern could take for ever"),
+            ("alpha_pattern", {"q_proj": float("nan")}, "has the alpha nan"),
+            ("lora_alpha", -8, "has the alpha -8"),
+            ("megatron_config", {"a": 1}, "asks for megatron_config"),
+            ("alora_invocation_tokens", [5], "asks for alora_invocation_tokens"),
+            ("layer_replication", [[0, 2]] * 9, "asks for layer_replication"),
+            ("lora_bias", True, "lora_bias"),
+        ],
+    )
+    def test_an_adapter_that_asks_for_more_is_refused(
+        self,
+        field: str,
+        value: Any,
+        words: str,
+        tiny_adapter: Callable[..., Path],
+        word_llama: Path,
+        home: Path,
+    ) -> None:
+        folder = tiny_adapter()
+        settings = folder / "adapter_config.json"
+        config = json.loads(settings.read_text(encoding="utf-8"))
+        settings.write_text(json.dumps({**config, field: value}), encoding="utf-8")
+        with pytest.raises(DataError, match=words):
+            Engine.load(word_llama, adapter=locate(str(folder), home, kind="adapter"))
+
+    def test_patterns_as_people_write_them_are_taken(self) -> None:
+        attention = "(?:self_attn|attention|attn)"
+        for pattern in (
+            r".*\.(q_proj|v_proj)",
+            rf"^(?!.*patch_embed).*(?:language|text).*{attention}.*(?:qkv|fc1).*$",
+            rf"(?:.*?(?:language|text).*?{attention}.*?(?:q_proj).*?)|(?:\bmodel\.layers\.[\d]{{1,}}\.{attention}\.q_proj)",
+        ):
+            assert not slow_on_names(pattern)
 
     def test_an_adapter_without_weights(self, tiny_adapter: Callable[..., Path], word_llama: Path) -> None:
         folder = tiny_adapter()

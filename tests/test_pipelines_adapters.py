@@ -255,3 +255,102 @@ def test_weights_for_clip_fit_a_model_with_clip_only(
             _painter(flux_folder, home, file)
     with pytest.raises(DataError, match="the model has no layer"):
         _painter(micro_flux.folder, micro_flux.home, file)
+
+
+def _noted(leaf_lora: Path, file: Path, **fields: Any) -> Path:
+    """The published adapter with diffusers' own metadata in it."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(leaf_lora / "pytorch_lora_weights.safetensors")
+    layers = sorted({key.removeprefix("transformer.").rpartition(".lora_")[0] for key in weights})
+    said = {"r": 4, "lora_alpha": 4, "target_modules": layers} | fields
+    notes = {"lora_adapter_metadata": json.dumps({f"transformer.{key}": value for key, value in said.items()})}
+    save_file(weights, file, metadata=notes)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("megatron_config", {"a": 1}),
+        ("init_lora_weights", "pissa"),
+        ("use_dora", True),
+        ("bias", "all"),
+        ("layer_replication", [[0, 1]] * 9),
+        ("alora_invocation_tokens", [1]),
+        ("modules_to_save", ["proj_out"]),
+        ("fan_in_fan_out", True),
+        ("lora_alpha", float("nan")),
+        ("lora_alpha", 1e30),
+        ("lora_alpha", 0),
+        ("lora_alpha", "8"),
+        ("alpha_pattern", {"to_q": float("inf")}),
+        ("r", "4"),
+        ("r", 8),
+        ("target_modules", "([a-z._0-9]+)+!"),
+        ("target_modules", "[a-z._0-9]*" * 9 + "!"),
+        ("rank_pattern", {"([a-z]{1,99}){1,99}!": 4}),
+        ("odd", 1),
+    ],
+)
+def test_metadata_that_asks_for_another_kind_of_adapter_is_refused(
+    field: str, value: Any, leaf_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    file = _noted(leaf_lora, tmp_path / "noted.safetensors", **{field: value})
+    with pytest.raises(DataError) as caught:
+        _pixels(_painter(flux_folder, home, file))
+    assert "\n" not in str(caught.value)
+    again = _painter(flux_folder, home, leaf_lora)  # nothing of it is left in the pipeline
+    assert put_on(again._easel().pipe, find_adapter(str(leaf_lora), home)) == len(PUBLISHED)
+    take_off(again._easel().pipe)
+
+
+@pytest.mark.parametrize("notes", ["[1]", "5", "{", "[" * 100_000])
+def test_metadata_that_is_no_table_is_refused(
+    notes: str, leaf_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = tmp_path / "noted.safetensors"
+    weights = load_file(leaf_lora / "pytorch_lora_weights.safetensors")
+    save_file(weights, file, metadata={"lora_adapter_metadata": notes})
+    with pytest.raises(DataError, match="no JSON object"):
+        _painter(flux_folder, home, file)
+
+
+def test_an_alpha_in_the_metadata_counts(leaf_lora: Path, flux_folder: Path, home: Path, tmp_path: Path) -> None:
+    plain = _pixels(_painter(flux_folder, home, leaf_lora))
+    usual = _noted(leaf_lora, tmp_path / "usual.safetensors")
+    double = _noted(leaf_lora, tmp_path / "double.safetensors", lora_alpha=8)
+    assert _pixels(_painter(flux_folder, home, usual)) == plain
+    assert _pixels(_painter(flux_folder, home, double)) == _pixels(_painter(flux_folder, home, leaf_lora, scale=2.0))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), None])
+def test_weights_that_are_no_numbers_are_refused(
+    number: float | None, leaf_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    weights = load_file(leaf_lora / "pytorch_lora_weights.safetensors")
+    key = next(name for name in weights if ".lora_A." in name)
+    if number is None:  # of rank 0
+        weights[key], other = weights[key][:0], key.replace("lora_A", "lora_B")
+        weights[other] = weights[other][:, :0]
+    else:
+        weights[key][0, 1] = number
+    with pytest.raises(DataError, match="holds what is no number"):
+        _painter(flux_folder, home, _file(weights, tmp_path / "bad.safetensors"))
+
+
+def test_keys_are_shown_without_what_a_terminal_would_obey(
+    leaf_lora: Path, flux_folder: Path, home: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    weights = load_file(leaf_lora / "pytorch_lora_weights.safetensors")
+    file = _file({**weights, "\x1b[31mx\n.lora_A.weight": torch.ones(4, 4)}, tmp_path / "odd.safetensors")
+    with pytest.raises(DataError, match=r"would be put on without 1 of its keys: \\x1b\[31mx\\n") as caught:
+        _painter(flux_folder, home, file)
+    assert str(caught.value).isprintable()

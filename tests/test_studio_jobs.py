@@ -181,6 +181,20 @@ class TestQueue:
         assert studio.open_job(job_id).result["documents"] == 1
         assert (tmp_path / "here" / "corpus" / "passages.jsonl").is_file()
 
+    def test_no_module_of_the_working_folder_is_run(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "here").mkdir()
+        names = ("studio", "workspace", "models", "torch", "pydantic", "sqlite3", "multiprocessing", "sitecustomize")
+        for name in names:
+            (tmp_path / "here" / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})")
+        (tmp_path / "here" / "paper.pdf").write_bytes(b"%PDF-1.4 no pages")
+        monkeypatch.chdir(tmp_path / "here")
+        list(studio.watch(studio.train_corpus.submit(["paper.pdf"], out=Path("corpus"))))
+        with pytest.raises(DataError):
+            studio.train_corpus(["paper.pdf"], out=Path("corpus"))
+        assert not (tmp_path / "ran").exists()
+
     def test_a_kind_that_is_unknown_fails_with_a_word(self, home: Path) -> None:
         with ledger_of(home) as ledger:
             ledger.jobs.add("odd-1", "odd", "from a newer Studio", {})

@@ -16,11 +16,11 @@ import pytest
 import studio
 from studio.queue import watch
 from studio.runs.record import seconds_of
-from ui.terminal.console import harmless
 from workspace.errors import StorageError, UsageError
 from workspace.event_log import EventLog, read
 from workspace.events import Notice, RunStarted, StepFinished, Token
 from workspace.files import probe, publish
+from workspace.letters import harmless
 from workspace.settings import load_settings
 
 
@@ -119,4 +119,5 @@ def test_a_file_system_that_takes_no_folders_is_one_line() -> None:
 
 
 def test_control_characters_are_shown_not_sent() -> None:
+    assert harmless("a\u202eb\u2066c\u200fd") == "a\ufffdb\ufffdc\u200fd"  # a direction is turned for no line
     assert harmless("a\x1b[31mb\x00\x9b\udc9b\r\u0007\n\tc") == "a\ufffd[31mb\ufffd\ufffd\ufffd\ufffd\ufffd\n\tc"

@@ -96,7 +96,7 @@ def test_a_fault_in_the_processes_is_one_line_and_their_exit_code(
 def test_ctrl_c_ends_every_process(word_llama: Path, home: Path, tmp_path: Path) -> None:
     path = recipe(tmp_path, word_llama, 2, max_steps=100_000)
     command = [sys.executable, "-m", "ui.cli", "train", "run", str(path), "--launch", "accelerate", "--processes", "2"]
-    paths = os.environ | {"PYTHONPATH": str(launch.ROOT)}
+    paths = os.environ | {"PYTHONPATH": str(extras.ROOT)}
     with subprocess.Popen(command, env=paths, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         for line in child.stderr:

@@ -345,3 +345,18 @@ def test_any_list_is_read_or_refused_in_a_line(tmp_path: Path, text: str, name: 
         assert "\n" not in str(fault)
     else:
         assert made.papers and all("\n" not in one.title for one in made.papers)
+
+
+def test_a_list_of_xml_that_is_made_to_harm_is_read_in_no_time(tmp_path: Path) -> None:
+    file = tmp_path / "a.xml"
+    good = "<record><titles><title>Two</title></titles></record>"
+    deep = f"<record><titles><title>{'<style>' * 5000}x{'</style>' * 5000}</title></titles></record>"
+    file.write_text(f"<xml><records>{deep}{good}{'<record>' * 100_000}")
+    found = read_references(file)
+    assert [one.title for one in found.papers] == ["Two"]
+    assert [why for _, why in found.faults if "nested deeper than 100" in why]
+
+
+def test_what_is_far_too_long_is_no_title_and_no_doi() -> None:
+    assert title_of("<sub>" * 100_000) == ""
+    assert len(doi_of("10.1000/" + ")" * 200_000)) < 3_000

@@ -588,13 +588,44 @@ def test_a_page_of_another_site_may_not_post(client: Any, headers: dict[str, str
         assert client.post(path, json={"data": []}, headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:3000", "http://evil.example", "null"])
+def test_a_page_of_another_port_reads_nothing(client: Any, origin: str) -> None:
+    asked = {"origin": origin, "access-control-request-method": "POST"}
+    for answer in (client.get("/config", headers=asked), client.options("/gradio_api/run/predict", headers=asked)):
+        assert answer.status_code == 403
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+    own = client.get("/config", headers={"origin": str(client.base_url).rstrip("/")})
+    assert own.status_code == 200 and own.headers["cross-origin-resource-policy"] == "same-origin"
+
+
 def test_a_request_is_bounded(client: Any) -> None:
+    assert client.get(f"/?run={'a' * 8_000}").status_code == 414
     assert client.post("/gradio_api/run/predict", content=b"x" * 1_000_001).status_code == 413
     assert client.post("/gradio_api/run/predict", content=iter([b"x"] * 10)).status_code == 413
 
 
 @pytest.mark.parametrize(
-    "path", ["/gradio_api/upload", "/upload", "/gradio_api/dev/reload", "/gradio_api/component_server"]
+    "path",
+    [
+        "/upload",
+        "/login",
+        *(
+            f"/gradio_api/{name}"
+            for name in (
+                "upload",
+                "dev/reload",
+                "component_server",
+                "call/v2/began",
+                "profiling/clear",
+                "run-history/connect",
+                "run-history/records",
+                "runs",
+                "process_recording",
+                "undo-vibe-edit",
+                "custom_component/1/client/component/x.js",
+            )
+        ),
+    ],
 )
 def test_what_gradio_leaves_open_is_closed(client: Any, path: str) -> None:
     assert client.get(path).status_code == 404
@@ -621,6 +652,9 @@ MALFORMED = [
     b'{"data": ["x"], "fn_index": "x"}',
     b'{"data": ["x"], "fn_index": true}',
     b'{"data": ["x"], "fn_index": 3, "session_hash": {}}',
+    b'{"data": ["x"], "fn_index": 3, "session_hash": ""}',
+    b'{"data": ["x"], "fn_index": 3, "trigger_id": "\\ud800"}',
+    b'{"data": ["x"], "fn_index": 3, "batched": "\\ud800"}',
     b'{"data": [{}], "fn_index": 3}',
     b'{"data": [5], "fn_index": 3}',
     b'{"data": ["x", "y"], "fn_index": 4}',

@@ -118,3 +118,8 @@ def test_a_long_value_is_cut() -> None:
 )
 def test_a_foreign_error_is_one_line(fault: BaseException | str, line: str) -> None:
     assert one_line(fault) == line
+
+
+def test_an_error_is_one_line_that_no_terminal_obeys() -> None:
+    error = DataError("the key 'a\x1b[31m\nb\u202e' is odd", hint="x\ny")
+    assert str(error) == "the key 'a\ufffd[31m b\ufffd' is odd (x y)"

@@ -210,6 +210,7 @@ def test_profile_files_and_relative_places(place, monkeypatch):
     (place / "cwd" / "below").mkdir()
     assert load_settings("mine.toml").flow.images == 7
     monkeypatch.delenv("STUDIO_HOME")
+    monkeypatch.setenv("STUDIO_TRUST_FOLDER", str(place / "cwd"))
     _write(place, "cwd", 'home = "data"\nprofile = "./mine.toml"')
     monkeypatch.chdir(place)
     settings = load_settings(cwd=place / "cwd")
@@ -394,16 +395,11 @@ def test_an_adapter_belongs_to_one_model(place, monkeypatch):
         '[roles.engineer]\napi_key_env = "AWS_SECRET_ACCESS_KEY"',
     ],
 )
-@pytest.mark.parametrize("way", ["itself", "by a home", "by a profile"])
+@pytest.mark.parametrize("way", ["itself", "by a profile"])
 def test_the_working_folder_may_not_say_where_briefs_and_keys_go(place, monkeypatch, text, way):
     cwd = place / "cwd"
     if way == "itself":
         _write(place, "cwd", text)
-    elif way == "by a home":
-        monkeypatch.delenv("STUDIO_HOME")
-        _write(place, "cwd", 'home = "data"')
-        (cwd / "data").mkdir()
-        (cwd / "data" / "studio.toml").write_text(text)
     else:
         _write(place, "cwd", 'profile = "./mine.toml"')
         (cwd / "mine.toml").write_text(text)
@@ -411,6 +407,15 @@ def test_the_working_folder_may_not_say_where_briefs_and_keys_go(place, monkeypa
         load_settings()
     monkeypatch.setenv("STUDIO_TRUST_FOLDER", f"/elsewhere:{cwd}")
     assert "127.0.0.1:9" in str(load_settings()) or "AWS_SECRET" in str(load_settings())
+
+
+def test_a_working_folder_names_no_home_in_whose_queue_anything_may_wait(place, monkeypatch):
+    monkeypatch.delenv("STUDIO_HOME")
+    _write(place, "cwd", 'home = "data"')
+    with pytest.raises(UsageError, match=r"line 1: home is not taken from the working folder.*STUDIO_TRUST_FOLDER"):
+        load_settings()
+    monkeypatch.setenv("STUDIO_TRUST_FOLDER", str(place / "cwd"))
+    assert load_settings().home == place / "cwd" / "data"
 
 
 def test_a_profile_that_was_typed_is_a_yes(place):

@@ -23,13 +23,13 @@ from ui.terminal.console import (
     Session,
     consoles,
     forsake_output,
-    harmless,
     outputs,
     print_json,
 )
 from ui.terminal.generate import table
 from ui.terminal.live import view
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
+from workspace.letters import harmless
 
 GROUPS = {
     "models": (installation.MODELS, "The models: which there are, fetching and verifying them.", installation.EPILOG),

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
+from workspace.letters import harmless
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
@@ -36,10 +38,14 @@ def masked(text: str) -> str:
     return _SECRETS.sub(r"\1***", _PASSWORDS.sub("***@", text))
 
 
+def _one(text: str) -> str:
+    return harmless(masked(text)).replace("\n", " ")
+
+
 class StudioError(Exception):
     """An error worth one clear line: what was wrong, the value, where, and the choices.
 
-    Passwords in addresses are masked, whatever put them there.
+    Passwords in addresses are masked, and control characters and line ends taken out, whatever put them there.
 
     Args:
         message: The line, without a full stop.
@@ -49,8 +55,8 @@ class StudioError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        self.message = masked(message)
-        self.hint = None if hint is None else masked(hint)
+        self.message = _one(message)
+        self.hint = None if hint is None else _one(hint)
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -243,5 +249,7 @@ def reading(what: str) -> Iterator[None]:
         yield
     except StudioError:
         raise
-    except Exception as fault:
+    except BaseException as fault:  # a panic of a library in Rust is no Exception
+        if not isinstance(fault, Exception) and type(fault).__module__ != "pyo3_runtime":
+            raise
         raise DataError(f"cannot read {what}: {one_line(fault)}") from fault

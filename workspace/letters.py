@@ -8,6 +8,18 @@ import unicodedata
 _UNSEEN = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")  # fillers: letters and marks in name alone
 _VOWELS = "\u0900"  # from here on marks are letters: Devanagari and its kin, Thai, the voiced ones of kana
 _HALF = re.compile("[\ud800-\udfff]")
+TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that turn the direction of what follows, so that a line reads otherwise than it is."""
+
+# What a terminal would obey: all control characters but line feed and tab, and what turns a line around.
+_OBEYED = dict.fromkeys(
+    {*range(32), *range(127, 160), *TURNING, *range(0xD800, 0xE000)} - {ord("\n"), ord("\t")}, "\ufffd"
+)
+
+
+def harmless(text: str) -> str:
+    """A text without the characters that a terminal would obey instead of showing."""
+    return text.translate(_OBEYED)
 
 
 def visible(text: str) -> str:

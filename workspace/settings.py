@@ -21,7 +21,7 @@ from workspace.letters import whole_letters
 
 ROLES = ("scientist", "reviewer", "engineer", "illustrator", "critic")
 DEFAULT_PROFILE = "embedded"
-_ASKED_FIRST = (".server", ".api_key_env", ".langsmith")  # what says where briefs and keys go
+_ASKED_FIRST = (".server", ".api_key_env", ".langsmith")  # what says where briefs and keys go, as does a home's queue
 
 
 def _server(url: str) -> str:
@@ -288,8 +288,6 @@ def load_settings(
         mine = toml_layer(home / "studio.toml")
         for layer in mine:
             layer.check(known, without=("home",))
-        if home != own:  # a home that the working folder names is no more to be trusted
-            _check_trust(mine, cwd, own)
         layers += mine
     profiles = _profile_layers(layers, known)
     if not any("profile" in layer.values for layer in layers[:2]):  # nobody has typed it
@@ -316,14 +314,14 @@ def _check_trust(layers: list[Layer], cwd: Path, home: Path) -> None:
     """Refuse what a file that merely lies in the working folder may not say without a yes: where briefs and keys go.
 
     Raises:
-        UsageError: It names a server or a key's variable, or wants tracing, and its folder is not to be trusted.
+        UsageError: It names a server, a key's variable or a home, or wants tracing, and its folder is not trusted.
     """
     trusted = os.environ.get("STUDIO_TRUST_FOLDER", "").split(os.pathsep)
     if cwd.absolute() in (home.absolute(), *(Path(one).expanduser().absolute() for one in trusted if one)):
         return
     for layer in layers:
         for key in flatten(layer.values):
-            if key.endswith(_ASKED_FIRST) and layer.get(key) not in ("none", "", False):
+            if (key == "home" or key.endswith(_ASKED_FIRST)) and layer.get(key) not in ("none", "", False):
                 raise UsageError(
                     f"{layer.place(key)}: {key} is not taken from the working folder, which may be anybody's",
                     hint=f"set it in {home / 'studio.toml'}, or say yes: export STUDIO_TRUST_FOLDER={cwd.absolute()}",

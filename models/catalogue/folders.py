@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalogue.sizes import check_sizes
-from models.catalogue.tokenizers import check_tokenizer, repeats_repeats
+from models.catalogue.tokenizers import check_tokenizer, slow_on_names
 from workspace.errors import DataError, ServiceError, StorageError
 from workspace.files import MANIFEST, sha256
 
@@ -69,11 +69,12 @@ def inspect(folder: Path, kind: str | None = None) -> None:
         needed = CONFIGS if kind is None else ("model_index.json",) if kind == "painter" else ("config.json",)
         if not any((folder / name).is_file() for name in needed):
             raise DataError(f"model folder {folder} has no {' or '.join(needed)}")
-    if kind == "chat" and (folder / "adapter_config.json").is_file():
-        raise DataError(
-            f"model folder {folder} holds an adapter_config.json: it is an adapter, not a whole model",
-            hint="name its base as the model and this folder as chat.adapter; or take the file out",
-        )
+    for file in files:
+        if kind not in ("adapter", "vision", None) and file.name == "adapter_config.json":
+            raise DataError(
+                f"model folder {file.parent} holds an adapter_config.json: it is an adapter, not a whole model",
+                hint="name its base as the model and this folder as chat.adapter; or take the file out",
+            )
     if not weights:
         raise DataError(f"model folder {folder} holds no .safetensors weights")
     headers = {file: check_safetensors(file) for file in weights}
@@ -196,9 +197,7 @@ def _check_json(file: Path) -> None:
             hint="where transformers knows the architecture, take auto_map out of the file",
         )
     if file.name == "adapter_config.json" and isinstance(data, dict):
-        for field in ("target_modules", "exclude_modules"):
-            if isinstance(pattern := data.get(field), str) and repeats_repeats(pattern):
-                raise DataError(f"{file}: the pattern {pattern[:60]!r} of {field} could take for ever")
+        _check_adapter(file, data)
     if file.name == "tokenizer.json" and isinstance(data, dict):
         check_tokenizer(file, data)
     if not isinstance(data, dict) and (file.name in CONFIGS or file.name == "tokenizer.json"):
@@ -212,6 +211,16 @@ def _check_json(file: Path) -> None:
                 raise DataError(f"{file.name} names {shard[:60]!r}, which is no {WEIGHTS} file of its folder")
             if not (file.parent / shard).is_file():
                 raise DataError(f"{file.name} names {shard}, which is missing from {file.parent}")
+
+
+def _check_adapter(file: Path, data: dict[str, Any]) -> None:
+    """Refuse patterns of layers' names that could take for ever."""
+    for field in ("target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"):
+        held = data.get(field)
+        listed = [*held] if isinstance(held, dict) or (isinstance(held, list) and field == "layers_pattern") else [held]
+        for pattern in listed:
+            if isinstance(pattern, str) and slow_on_names(pattern):
+                raise DataError(f"{file}: the pattern {pattern[:60]!r} of {field} could take for ever")
 
 
 def read_json(file: Path, most: int = _MOST_CONFIG) -> Any:

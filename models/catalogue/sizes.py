@@ -44,6 +44,8 @@ def check_sizes(config: Path, data: Any, headers: Sequence[Mapping[str, Any]]) -
         most = None
         if _LAYERS.search(key):
             most = max(tensors, _FREE_LAYERS)
+        elif key == "num_labels":
+            most = _FREE
         elif "experts" in key:
             most = _MOST_EXPERTS
         elif "position" in key or "length" in key or "max_seq" in key:

@@ -1,10 +1,11 @@
-"""A tokenizer's own programs: patterns and replacements that could take for ever, or grow without end, are refused.
+"""Patterns and replacements of model folders that could take for ever, or grow without end.
 
-Knows the form of ``tokenizer.json``; runs none of it.
+Knows the form of ``tokenizer.json`` and of Python's patterns; runs none of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from workspace.errors import DataError
 
 _MOST_GROWTH = 64.0
 _MOST_PATTERN = 20_000
+_MOST_REPEATS = 5
+_MOST_CHOICES = 12
 
 
 def check_tokenizer(file: Path, data: Mapping[str, Any]) -> None:
@@ -53,6 +56,38 @@ def _steps(data: Any) -> Iterator[Mapping[str, Any]]:
 def _patterns(step: Mapping[str, Any]) -> Iterator[Any]:
     held = step.get("pattern")
     yield held.get("Regex") if isinstance(held, Mapping) else None
+
+
+def slow_on_names(pattern: str) -> bool:
+    """Whether a pattern of Python's could take for ever even on names as short as those of a model's layers.
+
+    That is, it repeats what may itself be read in several ways, or has more repetitions than such patterns need.
+    """
+    try:
+        found = list(_repeats(re._parser.parse(pattern), False))  # type: ignore[attr-defined]
+    except (re.error, OverflowError, RecursionError):
+        return True
+    endless = sum(most > 1 for most, _ in found)
+    inner = any(inside for _, inside in found)
+    return len(pattern) > _MOST_PATTERN or inner or endless > _MOST_REPEATS or len(found) > _MOST_CHOICES
+
+
+def _repeats(tree: Any, inside: bool) -> Iterator[tuple[float, bool]]:
+    """How often each part of a pattern may be repeated at most, and whether it lies in a repeated part itself."""
+    for step in tree:
+        if not (isinstance(step, tuple) and len(step) == 2):
+            continue
+        name, held = str(step[0]), step[1]
+        if name.endswith("_REPEAT"):
+            yield float(held[1]), inside
+            yield from _repeats(held[2], inside or int(held[1]) > 1)
+            continue
+        if name == "BRANCH" and inside:
+            yield 1, True
+        for one in held if isinstance(held, tuple | list) else ():
+            for part in one if isinstance(one, list) else [one]:
+                if hasattr(part, "data"):
+                    yield from _repeats(part, inside)
 
 
 def repeats_repeats(pattern: str) -> bool:

@@ -67,7 +67,7 @@ class Engine:
             found.update(ids if isinstance(ids, list) else [ids])
         for name in ("<|im_end|>", "<|eot_id|>", "<|end|>"):
             found.add(self.tokenizer.get_vocab().get(name))
-        return frozenset(i for i in found if i is not None)
+        return frozenset(i for i in found if isinstance(i, int) and 0 <= i < self.vocabulary)
 
     @classmethod
     def load(cls, folder: Path, *, adapter: Path | None = None, dtype: str = "auto", device: str = "auto") -> Engine:
@@ -82,7 +82,7 @@ class Engine:
 
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         model, tokenizer = _read(folder, _dtype(dtype, place))
-        if not tokenizer.chat_template:
+        if not getattr(tokenizer, "chat_template", None):
             raise DataError(f"the model in {folder} has no chat template; a chat or instruct model is needed")
         if adapter is not None:
             model = fold_adapter(model, adapter)
@@ -90,10 +90,13 @@ class Engine:
             model = model.to(place).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as fault:
             raise ServiceError(f"cannot put {folder.name} on device {place!r}: {one_line(fault)}") from fault
-        llm = cls(model, tokenizer, folder.name, taught_by(adapter) if adapter is not None else frozenset())
+        taught = taught_by(adapter) if adapter is not None else frozenset()
+        with reading(f"a chat model in {folder}"):
+            llm = cls(model, tokenizer, folder.name, taught)
+            usual = llm.encode(_USUAL)
+            llm.decode(usual)
         if llm.way is Way.PLAIN:
             share_prefixes(model)
-        usual = llm.encode(_USUAL)
         if llm.way is not Way.OWN and dtype != "float32":
             quicken(model, usual)
         try_out(model, Tape(llm).read, usual[:_TRIED], llm.name)
@@ -112,7 +115,8 @@ class Engine:
         from llguidance.hf import from_tokenizer
 
         eos = sorted(self.stops)
-        return from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=eos)
+        with reading(f"the tokenizer of {self.name}"):
+            return from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=eos)
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> str:
         """Render messages by the model's chat template, up to where the assistant's answer begins."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,23 +28,34 @@ def fold_adapter(model: Any, folder: Path) -> Any:
             raise DataError(f"not a LoRA adapter: {folder} has no {path.name}")
     with reading(f"the adapter {folder}"):
         state = load_file(weights)
-        config = LoraConfig(**_known(LoraConfig, json.loads(settings.read_text(encoding="utf-8"))))
+        said = json.loads(settings.read_text(encoding="utf-8"))
+        if (kind := said.get("peft_type", "LORA")) != "LORA":
+            raise DataError(f"the adapter {folder} is a {str(kind)[:40]}; only a LoRA is folded into a model")
+        config = LoraConfig(**_known(LoraConfig, said))
         config.inference_mode = True
         _check_ranks(config, state, folder)
+        _check_foldable(config, folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             tuned = get_peft_model(model, config)
-    try:
+    with _fitting(folder):
         outcome = set_peft_model_state_dict(tuned, state)
-    except (RuntimeError, KeyError, ValueError) as fault:
-        raise DataError(f"the adapter {folder} does not fit this model: {one_line(fault)}") from fault
     strange = list(outcome.unexpected_keys)
     absent = [key for key in outcome.missing_keys if "lora_" in key]
     if strange or absent or not state:
         matched = len(state) - len(strange)
         first = f", first unmatched: {strange[0]}" if strange else f", it lacks {absent[0]}" if absent else ""
         raise DataError(f"the adapter {folder} does not fit this model: {matched} of {len(state)} keys match{first}")
-    return tuned.merge_and_unload()
+    with _fitting(folder):
+        return tuned.merge_and_unload()
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as fault:  # a library that is handed a stranger's adapter raises what it likes
+        raise DataError(f"the adapter {folder} does not fit this model: {one_line(fault)}") from fault
 
 
 def _check_ranks(config: Any, state: Mapping[str, Any], folder: Path) -> None:
@@ -52,6 +64,16 @@ def _check_ranks(config: Any, state: Mapping[str, Any], folder: Path) -> None:
     for rank in (config.r, *(config.rank_pattern or {}).values()):
         if not (isinstance(rank, int) and 0 < rank <= held):
             raise DataError(f"the adapter {folder} is said to have rank {rank}, its weights have {held} at most")
+
+
+def _check_foldable(config: Any, folder: Path) -> None:
+    """Refuse what cannot be folded into weights, and numbers that are none."""
+    for field in ("megatron_config", "alora_invocation_tokens", "layer_replication"):
+        if getattr(config, field, None):
+            raise DataError(f"the adapter {folder} asks for {field}, which cannot be folded into a model's weights")
+    for alpha in (config.lora_alpha, *(config.alpha_pattern or {}).values()):
+        if not (isinstance(alpha, int | float) and 0 < alpha < float("inf")):
+            raise DataError(f"the adapter {folder} has the alpha {str(alpha)[:60]}, which must be a number above 0")
 
 
 def taught_by(folder: Path) -> frozenset[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from pipelines.corpus.config import MEMORY_MB, PAGES, SECONDS, Converter
 from pipelines.corpus.converters import convert
 from workspace.errors import DataError, ServiceError, one_line
+from workspace.extras import no_working_folder
 
 _MOST_LETTERS = 20_000_000
 
@@ -96,7 +97,7 @@ def _given(hand: _Hand | None, path: Path, pdf: Converter, limits: Limits) -> _H
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, pdf, limits), daemon=True)
-        with _deaf():
+        with _deaf(), no_working_folder():
             process.start()
         theirs.close()
         hand = _Hand(process, ours, path)
@@ -108,7 +109,8 @@ def _given(hand: _Hand | None, path: Path, pdf: Converter, limits: Limits) -> _H
 @contextmanager
 def _deaf() -> Iterator[None]:
     """Children that are started within it do not hear a terminal's Ctrl-C; their parent does, and stops them."""
-    resource_tracker.ensure_running()  # starting it would open the ears again
+    with no_working_folder():
+        resource_tracker.ensure_running()  # starting it would open the ears again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -6,9 +6,11 @@ weights, and whatever number does not come out was dropped.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from models.catalogue.tokenizers import slow_on_names
 from workspace.errors import DataError, one_line
 
 if TYPE_CHECKING:
@@ -29,6 +31,14 @@ _REASONS = (
     ("text_encoder_2.", "weights for T5, which diffusers does not put on"),
     ("t5", "weights for T5, which diffusers does not put on"),
 )
+_MOST_NUMBER = 1e6
+_NOTES = "lora_adapter_metadata"
+_NUMBERS = frozenset({"r", "lora_alpha", "rank_pattern", "alpha_pattern"})
+_PATTERNS = frozenset({"target_modules", "rank_pattern", "alpha_pattern"})
+_NOTED = _NUMBERS | _PATTERNS | {"lora_dropout", "use_dora", "use_rslora", "inference_mode", "runtime_config"}
+_NOTED |= {"auto_mapping", "base_model_name_or_path", "peft_type", "peft_version", "revision", "task_type"}
+"""Fields of peft's configuration that say how a file's own layers are weighed, or say nothing to diffusers."""
+
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -44,6 +54,7 @@ def converted(pipe: Any, weights: Mapping[str, torch.Tensor], name: str) -> dict
         DataError: They are for another architecture, or some of them would be left out.
     """
     _check_alphas(weights, name)
+    _check_numbers(weights, name)
     loud = {key for key, value in weights.items() if bool(value.any())}  # what is all zero may be left out
     _check_reasons(loud, name)
     try:
@@ -54,6 +65,8 @@ def converted(pipe: Any, weights: Mapping[str, torch.Tensor], name: str) -> dict
             f"adapter {name} is no LoRA for FLUX: {one_line(fault)}",
             hint="it was made for another architecture or another width",
         ) from None
+    if not found and weights:
+        raise DataError(f"adapter {name} is no LoRA for FLUX: none of its keys is read, {_some([*weights])}")
     if dropped and any(".lora_" in key and key.startswith(HELD) for key in found):
         raise DataError(f"adapter {name} would be put on without {_some(dropped)}", hint="nothing of it is applied")
     return found
@@ -85,6 +98,50 @@ def _check_alphas(weights: Mapping[str, torch.Tensor], name: str) -> None:
             )
 
 
+def _check_numbers(weights: Mapping[str, torch.Tensor], name: str) -> None:
+    for key, value in weights.items():
+        if value.is_complex() or not value.numel() or not bool(value.isfinite().all()):
+            raise DataError(f"adapter {name}: {key!r} holds what is no number; the file is damaged")
+
+
+def check_notes(notes: Mapping[str, str], name: str) -> None:
+    """Refuse an adapter whose metadata, which diffusers obeys, asks for more than ranks and weights of its layers.
+
+    Args:
+        notes: The file's metadata.
+        name: How the adapter is called in errors.
+
+    Raises:
+        DataError: It is no table, asks for another kind of adapter, or for numbers that are none.
+    """
+    from peft import LoraConfig
+
+    raw = notes.get(_NOTES)
+    if not raw:
+        return
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise DataError(f"adapter {name}: {_NOTES} in its metadata is no JSON object")
+    usual = vars(LoraConfig())
+    for key, value in data.items():
+        field = key.rpartition(".")[2]
+        if field not in _NOTED and value not in (usual.get(field), None, False, [], {}):
+            raise DataError(f"adapter {name}: its metadata asks for {key!r} = {one_line(repr(value), 60)}")
+        numbers = [*value.values()] if isinstance(value, dict) else [value]
+        if field in _NUMBERS and not all(_is_number(one) for one in numbers):
+            raise DataError(f"adapter {name}: {key!r} in its metadata is {one_line(repr(value), 60)}")
+        for pattern in [*value] if isinstance(value, dict) else [value]:
+            if field in _PATTERNS and isinstance(pattern, str) and slow_on_names(pattern):
+                raise DataError(f"adapter {name}: the pattern {pattern[:60]!r} of {key!r} could take for ever")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MOST_NUMBER
+
+
 def _dropped(pipe: Any, weights: Mapping[str, torch.Tensor]) -> list[str]:
     """The keys whose numbers do not come out of a conversion for a part that can be changed."""
     import torch
@@ -103,5 +160,5 @@ def _dropped(pipe: Any, weights: Mapping[str, torch.Tensor]) -> list[str]:
 
 
 def _some(keys: list[str]) -> str:
-    shown = ", ".join(keys[:3])
+    shown = ", ".join(repr(key)[1:-1] for key in keys[:3])
     return f"{len(keys)} of its keys: {shown}{', ...' if len(keys) > 3 else ''}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from models.catalogue.fetch import locate
 from models.catalogue.table import MODELS
-from pipelines.pictures.adapter_keys import HELD, converted
+from pipelines.pictures.adapter_keys import HELD, check_notes, converted
 from pipelines.pictures.flux import hush, readable
 from workspace.errors import DataError, UsageError
 from workspace.files import sha256
@@ -113,20 +113,29 @@ def put_on(pipe: Any, adapter: Adapter) -> int:
     """
     wanted = check_fit(_converted(pipe, adapter), pipe.transformer, pipe.text_encoder, adapter)
     take_off(pipe)
-    with readable(adapter.file), _loadable(adapter) as file:
-        pipe.load_lora_weights(
-            str(file.parent),
-            weight_name=file.name,
-            adapter_name=adapter.slot,
-            use_safetensors=True,
-            local_files_only=True,
-        )
-    parts = [part for part in (pipe.transformer, pipe.text_encoder) if part is not None]
-    changed = sum(adapter.slot in getattr(layer, "lora_A", ()) for part in parts for layer in part.modules())
-    if changed != wanted:
-        take_off(pipe)
-        raise DataError(f"adapter {adapter.id} reached {changed} of the {wanted} layers it names")
+    try:
+        with readable(adapter.file), _loadable(adapter) as file:
+            pipe.load_lora_weights(
+                str(file.parent),
+                weight_name=file.name,
+                adapter_name=adapter.slot,
+                use_safetensors=True,
+                local_files_only=True,
+            )
+        changed = sum(adapter.slot in getattr(layer, "lora_A", ()) for layer in _modules(pipe))
+        if changed != wanted:
+            raise DataError(f"adapter {adapter.id} reached {changed} of the {wanted} layers it names")
+        if any(weight.is_meta for layer in _modules(pipe) for weight in layer.parameters(recurse=False)):
+            raise DataError(f"adapter {adapter.id} lacks weights of the kind that its metadata names")
+    except BaseException:
+        take_off(pipe)  # half of it would stay, and keep every other adapter off
+        raise
     return changed
+
+
+def _modules(pipe: Any) -> Iterator[Any]:
+    for part in (pipe.transformer, pipe.text_encoder):
+        yield from () if part is None else part.modules()
 
 
 def check_fit(weights: Mapping[str, Any], transformer: Any, encoder: Any, adapter: Adapter) -> int:
@@ -201,12 +210,14 @@ def take_off(pipe: Any) -> None:
 
 
 def _wears(pipe: Any) -> bool:
-    return bool(getattr(pipe.transformer, "peft_config", None) or getattr(pipe.text_encoder, "peft_config", None))
+    return any(hasattr(layer, "lora_A") or getattr(layer, "peft_config", None) for layer in _modules(pipe))
 
 
 def _converted(pipe: Any, adapter: Adapter) -> dict[str, Any]:
     """The adapter's weights under diffusers' names, all of them."""
-    return converted(pipe, _weights_of(adapter)[0], adapter.id)
+    weights, notes, _ = _weights_of(adapter)
+    check_notes(notes, adapter.id)
+    return converted(pipe, weights, adapter.id)
 
 
 def _weights_of(adapter: Adapter) -> tuple[dict[str, Any], dict[str, str], bool]:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, get_args
 
 from studio.queue.claims import free_place, held, holder, ledger_of, lock_of
 from workspace.errors import StorageError, Unfinished
+from workspace.extras import surroundings
 from workspace.jobs import Lane
 
 if TYPE_CHECKING:
     from workspace.settings import QueueSettings
 
-ROOT = Path(__file__).resolve().parents[2]
 LANES: tuple[Lane, ...] = get_args(Lane)
 _children: set[int] = set()
 
@@ -48,15 +48,13 @@ def start_workers(home: Path, queue: QueueSettings) -> None:
 def _start(home: Path, lane: str) -> None:
     """Start a worker that lives on when this process ends."""
     logs = home / "logs"
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"STUDIO_HOME": str(home), "PYTHONPATH": path}
     try:
         logs.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", "studio.worker", lane],
-            environment,
+            [sys.executable, "-P", "-m", "studio.worker", lane],
+            os.environ | surroundings(home),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(logs / "worker.log"), flags, 0o644),

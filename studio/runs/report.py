@@ -15,6 +15,7 @@ from studio.runs.figures import figures_line, numeral
 from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
 from workspace.errors import DataError, UsageError, one_line, unknown
 from workspace.files import read_inside
+from workspace.letters import harmless, whole_data
 
 if TYPE_CHECKING:
     from agents.documents import MaterialDesign
@@ -51,8 +52,8 @@ _MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "[": "\\[", "]": "\\]"})
 
 
 def _plain(text: str) -> str:
-    """A text in which a renderer finds neither HTML nor a link or picture; emphasis and lists stay."""
-    return text.translate(_MARKUP)
+    """A text without HTML, links and pictures for a renderer or anything a terminal obeys; emphasis and lists stay."""
+    return harmless(text).translate(_MARKUP)
 
 
 def _cell(text: str) -> str:
@@ -130,6 +131,8 @@ def _pictures(run: Design) -> list[str]:
 
 def _markdown(run: Design) -> bytes:
     brief = _parsed(run.folder / "brief.json")
+    if not isinstance(brief, dict) or "text" not in brief:
+        raise DataError(f"{run.folder / 'brief.json'} holds no brief")
     parts = _document(run.design) if run.design is not None else [f"# {run.run_id}", "There is no design yet."]
     parts.insert(1, "> " + "\n> ".join(_plain(str(brief["text"])).splitlines()))
     parts += _pictures(run)
@@ -149,7 +152,9 @@ def _json(run: Design) -> bytes:
     conversation = run.folder / "conversation.md"
     text = _read(conversation).decode("utf-8") if conversation.is_file() else None
     whole = run.to_json() | {"brief": found["brief"], "prompts": found["prompts"], "conversation": text}
-    return (json.dumps(whole | {"manifest": found["manifest"]}, indent=2, ensure_ascii=False) + "\n").encode()
+    return (
+        json.dumps(whole_data(whole | {"manifest": found["manifest"]}), indent=2, ensure_ascii=False) + "\n"
+    ).encode()
 
 
 def _zip(run: Design) -> bytes:

@@ -27,11 +27,10 @@ from training.language.results import RecipeResult
 from training.launch.messages import Failed, Made, failure, listen, raised
 from training.launch.options import Launcher, RunOptions
 from workspace.errors import DataError, Interrupted, ServiceError, StudioError, UsageError, one_line, unknown
-from workspace.extras import require
+from workspace.extras import require, surroundings
 from workspace.progress import Tell, silent
 
 FOLDER = Path(__file__).parent
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = RunOptions()
 MARK = "\x1e"
 _LONGEST_END = 60.0  # seconds that the processes have after Ctrl-C
@@ -95,7 +94,7 @@ def _accelerate(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -
     import torch
 
     require("datasets", "mergekit", "trl")
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command = [sys.executable, "-P", "-m", "accelerate.commands.launch"]
     file = config_file(options.config or "ddp")
     settings = _settings(file)
     if settings.distributed_type in ("DEEPSPEED", "FSDP") and not torch.cuda.is_available():
@@ -113,7 +112,7 @@ def _accelerate(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -
         log.open("w", encoding="utf-8") as rest,
         subprocess.Popen(
             command,
-            env=os.environ | _surroundings(opened.home),
+            env=os.environ | surroundings(opened.home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=rest,
@@ -130,12 +129,6 @@ def _accelerate(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -
             _stop(child)
             raise
     return _ended(end, code, log)
-
-
-def _surroundings(home: Path) -> dict[str, str]:
-    """Variables by which a process finds the home and this project."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {"STUDIO_HOME": str(home), "PYTHONPATH": path}
 
 
 def _settings(file: Path, starting: bool = True) -> Any:
@@ -199,7 +192,7 @@ def _ray(opened: run.Run, recipe: str, options: RunOptions, tell: Tell) -> Recip
         raise UsageError(f"{file.stem} is for accelerate's launcher", hint="on Ray: ddp, or fsdp2")
     spread = environment(settings)
     workers = options.processes or settings.num_processes
-    return on_ray(recipe, opened.home, workers, _surroundings(opened.home) | spread, bool(spread), tell)
+    return on_ray(recipe, opened.home, workers, surroundings(opened.home) | spread, bool(spread), tell)
 
 
 def environment(settings: Any) -> dict[str, str]:

@@ -61,9 +61,13 @@ class Calls:
         if not isinstance(call, dict):
             return 400, "a call is one JSON object"
         found = POSTS.match(path)
-        if found is None or "reset" in path or "cancel" in path:
-            return None if whole_data(call) == call else (400, "a call is one JSON object of whole letters")
-        return self._wrong(call, found["name"])
+        plain = found is None or "reset" in path or "cancel" in path
+        around = {key: value for key, value in call.items() if plain or key != "data"}
+        if whole_data(around) != around:
+            return 400, "a call is one JSON object of whole letters"
+        if call.get("session_hash") == "":
+            return 422, "session_hash is empty"
+        return None if found is None or plain else self._wrong(call, found["name"])
 
     def _wrong(self, call: dict[str, Any], name: str | None) -> tuple[int, str] | None:
         number = self._named.get(name) if name not in (None, "predict") else call.get("fn_index")

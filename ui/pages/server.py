@@ -43,6 +43,7 @@ HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 
 
@@ -50,8 +51,11 @@ LOCAL = frozenset({"localhost"})
 MOST_BODY = 1_000_000
 """Bytes that a request may bring: a brief has 8,000 letters."""
 
+MOST_ADDRESS = 8_000
+
 CLOSED = re.compile(
-    r"(/gradio_api)?/(upload|dev/reload|proxy=|component_server|monitoring|stream/|vibe|deep_link|hooks)"
+    r"(/gradio_api)?/(call/v2|component_server|custom_component|deep_link|dev/reload|hooks|login|logout|monitoring|"
+    r"process_recording|profiling|proxy=|run-history|runs|stream/|undo-vibe|upload|vibe)"
 )
 """Routes that Gradio opens and this page has no use for."""
 
@@ -79,15 +83,17 @@ def refusal(scope: Scope, names: frozenset[str]) -> Refusal | None:
     name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
     if name.lower().rstrip(".") not in names and not _is_address(name):
         return Refusal(421, f"this page is not called {name[:100]!r}; studio ui --allow-host names another")
+    origin = headers.get("origin")
+    if origin is not None and origin.lower().partition("://")[2] != host.lower():
+        return Refusal(403, "a page of another site may not ask for this")
     if scope.get("method", "GET") not in ("GET", "HEAD", "OPTIONS") or scope["type"] == "websocket":
-        origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != host:
-            return Refusal(403, "a page of another site may not ask for this")
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        if headers.get("sec-fetch-site", "").lower() in ("cross-site", "same-site"):
             return Refusal(403, "a page of another site may not ask for this")
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MOST_BODY or "transfer-encoding" in headers:
             return Refusal(413, f"a request may bring {MOST_BODY:,} bytes, and says how many it brings")
+    if len(scope.get("query_string", b"")) + len(scope.get("path", "")) > MOST_ADDRESS:
+        return Refusal(414, f"an address has at most {MOST_ADDRESS:,} letters")
     if CLOSED.match(scope.get("path", "")):
         return Refusal(404, "there is no such route")
     return None

@@ -13,16 +13,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from workspace.errors import StorageError
-from workspace.letters import whole_data
+from workspace.letters import TURNING, harmless, whole_data
 
-# What a terminal would obey: all control characters but line feed and tab.
-_OBEYED = {code: "\ufffd" for code in [*range(32), *range(127, 160), *range(0xD800, 0xE000)] if chr(code) not in "\n\t"}
-_IN_JSON = {code: f"\\u{code:04x}" for code in range(127, 160)}
-
-
-def harmless(text: str) -> str:
-    """A text without the characters that a terminal would obey instead of showing."""
-    return text.translate(_OBEYED)
+_IN_JSON = {code: f"\\u{code:04x}" for code in [*range(127, 160), *TURNING]}
 
 
 class SafeConsole(Console):

@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 from pipelines.corpus.references.latex import unlatexed
 
-_DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)*/\S+", re.I)
+_LONGEST = 10_000  # letters of a title, tags and all
+_DOI = re.compile(r"10\.\d{4,9}(?:\.\d+){0,9}/\S{1,2000}", re.I)
 _YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)")
 _PDF = re.compile(r"((?:(?<![A-Za-z])[A-Za-z]:)?[^:;{}]+\.pdf)(?=$|[:;}])", re.I)
 _PAGES = re.compile(r"/(?:full|abstract|pdf|epdf|fulltext|full/html|meta|summary|html)$|\.pdf$", re.I)
@@ -27,12 +28,14 @@ _SCRIPTS = re.compile(
 
 
 def title_of(text: str, latex: bool = False) -> str:
-    """A title in plain letters.
+    """A title in plain letters; empty if it is far too long to be one.
 
     Args:
         text: As a list has it, perhaps with tags and entities.
         latex: Whether its commands are LaTeX's too.
     """
+    if len(text) > _LONGEST:
+        return ""
     made = unlatexed(text) if latex else text
     made = html.unescape(html.unescape(made))
     made = _SCRIPTS.sub(lambda found: f"{found[2]}{_mark(found[1])}{found[4]}", made)
