@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,14 @@ ROWS = [
 ]
 
 
+def zipped(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
 def forms(folder: Path) -> dict[str, Path]:
     """The same rows in every form of file."""
     import pyarrow
@@ -235,6 +244,7 @@ def forms(folder: Path) -> dict[str, Path]:
         "a.json.gz": gzip.compress(json.dumps(ROWS).encode()),
         "packed.jsonl": gzip.compress(lines.encode()),
         "a.jsonl.bz2": bz2.compress(lines.encode()),
+        "a.jsonl.zst": pyarrow.Codec("zstd").compress(lines.encode(), asbytes=True),
     }
     for name, separator in (("a.csv", ","), ("semicolons.csv", ";"), ("a.tsv", "\t")):
         sheet = io.StringIO()
@@ -242,6 +252,10 @@ def forms(folder: Path) -> dict[str, Path]:
         table.writeheader()
         table.writerows(ROWS)
         made[name] = sheet.getvalue().encode("utf-8-sig")
+    made |= {
+        "lines.zip": zipped({"__MACOSX/a.jsonl": b"x", "data/": b"", "data/a.jsonl": lines.encode()}),
+        "table.zip": zipped({"a.csv": made["a.csv"]}),
+    }
     for name, data in made.items():
         (folder / name).write_bytes(data)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder / "a.parquet")
@@ -259,8 +273,15 @@ def test_every_form_of_file_is_read_alike(tmp_path: Path) -> None:
 
 def test_other_files_say_what_to_do(tmp_path: Path) -> None:
     made = {
-        "a.zip": (b"PK\x03\x04xx", "a ZIP archive or a workbook; unpack it, or save it as CSV"),
-        "a.jsonl.zst": (b"\x28\xb5\x2f\xfdxx", "unpack it: zstd -d"),
+        "a.zip": (b"PK\x03\x04xx", "cannot unpack .*a.zip: File is not a zip file"),
+        "two.zip": (
+            zipped({"a.jsonl": b"{}", "b.jsonl": b"{}"}),
+            r"holds 2 files \(a.jsonl, b.jsonl\); .*name the files",
+        ),
+        "none.zip": (zipped({"a/": b""}), "holds no files"),
+        "nested.zip": (zipped({"a.jsonl.gz": gzip.compress(b"{}")}), "nested.zip/a.jsonl.gz is no text .unpack it"),
+        "a.xlsx": (zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "is a workbook .*save it as CSV"),
+        "a.jsonl.zst": (b"\x28\xb5\x2f\xfdxx", "cannot unpack .*a.jsonl.zst.*get it anew"),
         "cut.jsonl.gz": (gzip.compress(b"x" * 999)[:20], "cannot unpack .*cut.jsonl.gz.*get it anew"),
         "wide.jsonl": ('{"text": "a"}'.encode("utf-16-le"), "letter 2 is NUL .save it as UTF-8"),
         "a.yaml": (b"text: a\n", "begins with 'text: a.n', which is no JSON"),
