@@ -96,14 +96,11 @@ def _files(folder: Path, kinds: Sequence[str]) -> list[Path]:
 
 def _others(folder: Path) -> list[Path]:
     """Files that are neither pictures of a kind that is read nor captions."""
-    known = (*KINDS, *CAPTIONS)
+    known, other = (*KINDS, *CAPTIONS), (".", *TABLES)
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() not in known
-        and path.name not in TABLES
-        and not path.name.startswith(".")
-        and path.is_file()
+        if path.suffix.lower() not in known and not path.name.startswith(other) and path.is_file()
     )
 
 

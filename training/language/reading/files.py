@@ -20,7 +20,10 @@ from typing import Any, BinaryIO
 from pipelines.corpus.delimited import decoded, table
 from workspace.errors import DataError, one_line
 
-FORMS = "rows are JSON, one object a line (JSONL) or in one array, CSV, TSV, Parquet or Arrow, perhaps packed by gzip, bzip2, xz, Zstandard or ZIP"
+FORMS = (
+    "rows are JSON, one object a line (JSONL) or in one array, CSV, TSV, Parquet or Arrow, perhaps packed by gzip, "
+    "bzip2, xz, Zstandard or ZIP"
+)
 MOST_BYTES = 8 << 30
 """What a packed file may unfold to."""
 
