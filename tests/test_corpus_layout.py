@@ -167,6 +167,75 @@ def test_columns_are_read_in_order(layout: Any, converter: Converter, tmp_path: 
     assert read_words(tmp_path / "paper.pdf", converter, setter.written) == setter.written
 
 
+def beside_a_summary(setter: Setter) -> None:
+    """An article's dates and keywords beside its summary, below a wide title and above two columns."""
+    top = setter.wide(740, 2, 14) - 30
+    for number, heading in ((54, "ARTICLE INFO"), (220, "SUMMARY")):
+        setter.canvas.drawString(number, top + 14, heading)
+    for number in range(9):
+        setter.canvas.setFont(ITALIC if number in (0, 4) else ROMAN, 8)
+        word = next(setter.words)
+        setter.canvas.drawString(54, top - 10 * number, f"{word} {1990 + number}")
+        setter.written.append(word)
+    top = setter.column(220, top, 338, 14, 9, 10.5) - 24
+    for left in (54.0, 315.0):
+        setter.column(left, top, 243, 34)
+    setter.canvas.showPage()
+
+
+def beside_the_text(setter: Setter) -> None:
+    """A column of an article's dates and addresses at the left of its text."""
+    for number in range(12):
+        setter.canvas.setFont(ROMAN, 7)
+        pair = [next(setter.words), next(setter.words)]
+        setter.canvas.drawString(40, 500 - 8 * number, " ".join(pair))
+        setter.written += pair
+    setter.column(170, 700, 390, 50)
+    setter.canvas.showPage()
+
+
+@pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("layout", [beside_a_summary, beside_the_text])
+def test_a_narrow_column_beside_a_wide_one_is_read_by_itself(layout: Any, converter: Converter, tmp_path: Path) -> None:
+    setter = Setter(tmp_path / "paper.pdf", seed=7)
+    layout(setter)
+    setter.canvas.save()
+    text = " ".join(convert(tmp_path / "paper.pdf", converter))
+    told = "".join(one if one.isalpha() else " " for one in text).split()
+    known = set(setter.written)
+    kept = [word for word in told if word in known]
+    if layout is beside_the_text:  # what stands above the narrow column is read before it
+        narrow = setter.written[:24]
+        place = kept.index(narrow[0])
+        assert kept[place : place + 24] == narrow
+        kept = kept[:place] + kept[place + 24 :]
+        assert kept == setter.written[24:]
+    else:
+        assert kept == setter.written
+
+
+@pytest.mark.parametrize("converter", CONVERTERS)
+def test_fractions_are_said_and_indices_under_exponents_are_none(converter: Converter, tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "paper.pdf"), pagesize=(WIDTH, HEIGHT))
+    prose(canvas, 3, lines=12)
+    cases = [("about ", "1", "4", " of it"), ("some 2", "3", "16", " turns"), ("at 12", "1", "2", "-inch steps")]
+    cases += [("of x", "2", "1", " and of"), ("the ", "14", "6", "C nucleus"), ("an SO", "2-", "4", " ion in")]
+    for number, (before, over, under, after) in enumerate(cases):
+        base, place = 500 - 13 * number, 72 + stringWidth(before, ROMAN, 10)
+        canvas.setFont(ROMAN, 10)
+        canvas.drawString(72, base, before)
+        canvas.setFont(ROMAN, 6)
+        canvas.drawString(place + 0.5, base + 4, over)
+        canvas.drawString(place + 0.5, base - 2.4, under)
+        canvas.setFont(ROMAN, 10)
+        ends = place + 0.7 + max(stringWidth(over, ROMAN, 6), stringWidth(under, ROMAN, 6))
+        canvas.drawString(ends, base, after)
+    canvas.save()
+    told = " ".join(" ".join(convert(tmp_path / "paper.pdf", converter)).split())
+    assert "about 1/4 of it some 2 3/16 turns at 12 1/2-inch steps" in told
+    assert "x_1^2 and of" in told and "SO_4^2- ion" in told and "14/6" not in told
+
+
 def raised(canvas: Canvas, left: float, base: float, text: str) -> None:
     """A line of text in which ^ raises and _ lowers what follows up to a space or the next sign."""
     size, rise, place = 10.0, 0.0, left

@@ -70,6 +70,13 @@ def test_no_text_loses_or_joins_its_figures(text: str) -> None:
         (["from 10\u2013", "20 nm"], "from 10\u201320 nm"),
         (["a 3-", "dimensional net"], "a 3-dimensional net"),
         (["in 5-", "and 10-fold"], "in 5- and 10-fold"),
+        (["a self-", "assembled and well-", "known net"], "a self-assembled and well-known net"),
+        (
+            ["a high-", "strength, low-", "density foam is high-", "lighted"],
+            "a high-strength, low-density foam is highlighted",
+        ),
+        (["an end-", "to-end, state-", "of-the-art bond"], "an end-to-end, state-of-the-art bond"),
+        (["a crys-", "talline-phase map"], "a crystalline-phase map"),
         (["the X-", "ray beam"], "the X-ray beam"),
         (["a DNA-", "based net"], "a DNA-based net"),
         (["the stress-", "strain curve of stress and of strain"], "the stress-strain curve of stress and of strain"),

@@ -173,8 +173,69 @@ def test_captions_by_either_name_and_folders_of_folders(tmp_path: Path) -> None:
     for path in inside.glob("a.[tc]*"):
         path.unlink()
     (inside / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "a leaf"}\n')
-    with pytest.raises(DataError, match=r"a.txt is missing: .*metadata.jsonl is not read: write each text into a file"):
-        read_folder(inside, "")
+    assert [one.caption for one in read_folder(inside, "")] == ["a leaf"]
+
+
+TABLES = {
+    "metadata.jsonl": """{"file_name": "a.png", "text": "a [trigger] leaf"}
+
+{"file_name": "./b.png", "text": "a\\nbone", "source": "x"}
+{"file_name": "gone.png", "text": "a shell"}
+""",
+    "metadata.csv": """\ufefffile_name,prompt,source
+a.png,a [trigger] leaf,
+b.png,"a
+bone",x
+gone.png,a shell,
+""",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_captions_in_a_table_of_the_folder(name: str, tmp_path: Path) -> None:
+    for file in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (64, 64)).save(tmp_path / file)
+    (tmp_path / name).write_text(TABLES[name], encoding="utf-8")
+    with pytest.raises(DataError, match=rf"c.png has no caption \(give {name} a row with file_name c.png, or"):
+        read_folder(tmp_path, "lf")
+    captioned(tmp_path, "c.png", "a shell")
+    found = read_folder(tmp_path, "lf")
+    assert [one.caption for one in found] == ["a lf leaf", "a bone", "a shell"]
+    assert remarks(tmp_path, found) == [
+        f"{name} names 1 files (gone.png) that are no pictures of this folder: they are left out",
+        f"{name}: columns that are not used: source",
+    ]
+    captioned(tmp_path, "b.png", "a tooth")
+    with pytest.raises(DataError, match=rf"b.png has two captions, b.txt and {name}; keep one"):
+        read_folder(tmp_path, "lf")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"file_name": "a.png", "text": 3}', "line 1, text: it is 3, not text"),
+        ('{"file_name": "a.png", "text": null}', "the caption of a.png is empty"),
+        ('{"file_name": "a.png", "text": "x", "caption": "y"}', "text and caption could both be the caption"),
+        ('{"file_name": "a.png", "label": 1}', "no column holds a caption .its columns are file_name, label"),
+        ('{"image": "a.png", "text": "x"}', "line 1: no file_name"),
+        (
+            '{"file_name": "a.png", "text": "x"}\n{"file_name": "a.png", "text": "y"}',
+            "line 2: a.png has another",
+        ),
+        (
+            '{"file_name": "a.png", "text": "x"}\n{"file_name": "b.heic", "text": "y"}',
+            "b.heic has a caption, and",
+        ),
+        ("{", "line 1: no JSON"),
+    ],
+)
+def test_a_table_with_faults_is_refused_in_one_line(text: str, why: str, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    (tmp_path / "b.heic").write_bytes(b"x")
+    (tmp_path / "metadata.jsonl").write_text(text)
+    with pytest.raises(DataError, match=why) as fault:
+        read_folder(tmp_path, "")
+    assert "\n" not in str(fault.value)
 
 
 def test_colours_of_sixteen_bits_are_told(tmp_path: Path) -> None:

@@ -360,3 +360,27 @@ def test_a_list_of_xml_that_is_made_to_harm_is_read_in_no_time(tmp_path: Path) -
 def test_what_is_far_too_long_is_no_title_and_no_doi() -> None:
     assert title_of("<sub>" * 100_000) == ""
     assert len(doi_of("10.1000/" + ")" * 200_000)) < 3_000
+
+
+CSL = [
+    {"id": "x", "title": "Silk in water", "DOI": "10.1000/A.b_c", "issued": {"date-parts": [[2014, 3]]}},
+    {"id": "y", "title": ["Bone"], "URL": "https://doi.org/10.1000/two", "issued": {"raw": "2015-03"}},
+    {"id": "z", "title": 5},
+    "no item",
+]
+
+
+@pytest.mark.parametrize("whole", [CSL, {"items": CSL}])
+def test_lists_of_csl(whole: object, tmp_path: Path) -> None:
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps(whole, indent=1))
+    assert is_list(path)
+    found = read_references(path)
+    kept = [(one.title, one.doi, one.year) for one in found.papers]
+    assert kept == [("Silk in water", "10.1000/a.b_c", "2014"), ("Bone", "10.1000/two", "2015")]
+    assert found.faults == [(3, "entry z: it has neither a title nor a DOI"), (4, "it is no object")]
+    path.write_text('{"title": "x"}')
+    assert not is_list(path)
+    path.write_text("<dblp><article/></dblp>")
+    with pytest.raises(DataError, match=r"items.json is no list that is read"):
+        read_references(path)

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,10 @@ TALKS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
         {"messages": [*EARLIER[:1], EARLIER[1] | {"weight": 0}, USER, ASSISTANT | {"weight": 1}]},
         [EARLIER[0], EARLIER[1] | {"learned": False}, USER, ASSISTANT],
     ),
+    "masks of losses": (
+        {"messages": [*EARLIER[:1], EARLIER[1] | {"loss_mask": 0}, USER, ASSISTANT | {"training": "true"}]},
+        [EARLIER[0], EARLIER[1] | {"learned": False}, USER, ASSISTANT],
+    ),
     "train": (
         {"conversations": [*EARLIER[:1], EARLIER[1] | {"train": False}, USER, ASSISTANT | {"loss": True}]},
         [EARLIER[0], EARLIER[1] | {"learned": False}, USER, ASSISTANT],
@@ -129,6 +134,14 @@ PAIRS: dict[str, dict[str, Any]] = {
         "non_preferred_output": [WRONG],
     },
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("score_chosen", "score_rejected"), ("chosen_rating", "rejected_rating")])
+def test_scores_that_say_the_other_way_round_are_told(names: tuple[str, str], tmp_path: Path) -> None:
+    for scores, told in (((2.5, 7), True), ((7, 2.5), False), ((3, 3), False)):
+        row = {**PAIRS["plain"], **dict(zip(names, scores, strict=True))}
+        _, said = read(written(tmp_path, row), "dpo")
+        assert any("in 1 rows the chosen answer has a lower score" in line for line in said) == told
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -178,6 +191,9 @@ def test_an_answer_may_begin_as_a_short_question_does(tmp_path: Path) -> None:
         ("sft", {"messages": [USER, ASSISTANT], "weight": 2}, "row 1, weight: it is 2", "recipe's weight"),
         ("sft", {"messages": [USER, ASSISTANT], "train": False}, "not learned", "remove these rows"),
         ("sft", {"prompt": ASKED, "completion": SAID, "label": False}, "label: it is false", "remove these rows"),
+        ("sft", {"prompt": ASKED, "completion": SAID, "label": "False"}, 'label: it is "False"', "remove these rows"),
+        ("sft", {"prompt": ASKED, "completion": SAID, "label": 0}, "label: it is 0", "or rename the field"),
+        ("sft", {"prompt": ASKED, "completion": SAID, "weight": "0"}, "says: not learned", "remove these rows"),
         ("sft", {"question": ASKED, "solution": SAID, "answer": "7"}, "answer and solution could both be", "keep one"),
         ("sft", {"question": ASKED, "answer": 7}, "row 1, answer: it is 7, not text", "write it as text"),
         ("sft", {"messages": [SYSTEM, USER, ASSISTANT], "system": "No."}, "row 1, system: the conv", "keep one of"),
@@ -217,6 +233,14 @@ ROWS = [
 ]
 
 
+def zipped(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
 def forms(folder: Path) -> dict[str, Path]:
     """The same rows in every form of file."""
     import pyarrow
@@ -235,6 +259,7 @@ def forms(folder: Path) -> dict[str, Path]:
         "a.json.gz": gzip.compress(json.dumps(ROWS).encode()),
         "packed.jsonl": gzip.compress(lines.encode()),
         "a.jsonl.bz2": bz2.compress(lines.encode()),
+        "a.jsonl.zst": pyarrow.Codec("zstd").compress(lines.encode(), asbytes=True),
     }
     for name, separator in (("a.csv", ","), ("semicolons.csv", ";"), ("a.tsv", "\t")):
         sheet = io.StringIO()
@@ -242,6 +267,10 @@ def forms(folder: Path) -> dict[str, Path]:
         table.writeheader()
         table.writerows(ROWS)
         made[name] = sheet.getvalue().encode("utf-8-sig")
+    made |= {
+        "lines.zip": zipped({"__MACOSX/a.jsonl": b"x", "data/": b"", "data/a.jsonl": lines.encode()}),
+        "table.zip": zipped({"a.csv": made["a.csv"]}),
+    }
     for name, data in made.items():
         (folder / name).write_bytes(data)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder / "a.parquet")
@@ -259,8 +288,15 @@ def test_every_form_of_file_is_read_alike(tmp_path: Path) -> None:
 
 def test_other_files_say_what_to_do(tmp_path: Path) -> None:
     made = {
-        "a.zip": (b"PK\x03\x04xx", "a ZIP archive or a workbook; unpack it, or save it as CSV"),
-        "a.jsonl.zst": (b"\x28\xb5\x2f\xfdxx", "unpack it: zstd -d"),
+        "a.zip": (b"PK\x03\x04xx", "cannot unpack .*a.zip: File is not a zip file"),
+        "two.zip": (
+            zipped({"a.jsonl": b"{}", "b.jsonl": b"{}"}),
+            r"holds 2 files \(a.jsonl, b.jsonl\); .*name the",
+        ),
+        "none.zip": (zipped({"a/": b""}), "holds no files"),
+        "nested.zip": (zipped({"a.jsonl.gz": gzip.compress(b"{}")}), "nested.zip/a.jsonl.gz is no text .unpack it"),
+        "a.xlsx": (zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "is a workbook .*save it as CSV"),
+        "a.jsonl.zst": (b"\x28\xb5\x2f\xfdxx", "cannot unpack .*a.jsonl.zst.*get it anew"),
         "cut.jsonl.gz": (gzip.compress(b"x" * 999)[:20], "cannot unpack .*cut.jsonl.gz.*get it anew"),
         "wide.jsonl": ('{"text": "a"}'.encode("utf-16-le"), "letter 2 is NUL .save it as UTF-8"),
         "a.yaml": (b"text: a\n", "begins with 'text: a.n', which is no JSON"),

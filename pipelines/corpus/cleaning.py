@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pipelines.corpus.characters import plain
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_TORN = re.compile(r"(?<!\w)([^\W\d_]{2,})- ([a-zà-ÿ]+)")
+_TORN = re.compile(r"(?<!\w)([^\W\d_]{2,})- ([a-zà-ÿ]+-?)")
 _HEADING = re.compile(r"#{1,6}\s+(.*)")
 _NUMBERED = re.compile(r"^(\d+(\.\d+)*[.)]?|[IVX]+[.)]|[A-H][.)])\s+")
 _NOTE = re.compile(r"\[\^[^\]\s]*\]:\s*")
@@ -71,6 +71,9 @@ _FIRST_HALVES = (
     "through",
 )
 _AND = ("and", "or", "to")
+_WITHIN = (*_AND, "of", "in", "on", "by", "up", "the", "a")  # of compounds: end-to-end, state-of-the-art
+_HYPHENED = ("self", "well", "quasi", "high", "low", "large", "small", "single", "double")
+_ENDINGS = ("er", "est", "ly", "ing", "ish", "ness", "light", "land")
 _FEWEST, _MOST = 60, 300
 _LONGEST = 100  # letters of a word
 
@@ -111,7 +114,7 @@ def joined(lines: Sequence[str], known: set[str]) -> str:
     for line in (line.strip() for line in lines):
         if len(end) > 1 and end[-1] == "-" and end[-2].isalpha() and line[:1].islower():
             head = re.split(r"[\s(]", end)[-1][:-1]
-            tail = re.match(r"[^\W\d_]+", line)
+            tail = re.match(r"[^\W\d_]+-?", line)
             parts[-1], end = parts[-1][:-1], end[:-1]
             line = _seam(head, tail.group() if tail else "", known) + line
         elif end and not _hyphened(end, line):
@@ -131,12 +134,17 @@ def _hyphened(end: str, line: str) -> bool:
 
 def _seam(head: str, tail: str, known: set[str]) -> str:
     """What stands between the halves of a torn word: nothing, or the hyphen that it always had."""
+    if tail.rstrip("-") in _WITHIN and tail.endswith("-"):
+        return "-"
+    tail = tail.rstrip("-")
     if tail in _AND:
         return "- "
     whole, parted = (head + tail).lower(), (head + "-" + tail).lower()
     if whole in known:
         return ""
     if parted in known or len(head) == 1 or (head.isupper() and len(head) > 1) or head[-1:].isdigit():
+        return "-"
+    if head.lower().split("-")[-1] in _HYPHENED and not tail.startswith(_ENDINGS):
         return "-"
     words = len(head) > 3 and len(tail) > 3 and head.lower() not in _FIRST_HALVES
     return "-" if words and head.lower() in known and tail.lower() in known else ""

@@ -1,7 +1,6 @@
 """A folder of pictures with captions beside them: read, checked, cropped, planned for. Computes nothing.
 
-``leaf-01.png`` is described by ``leaf-01.txt`` or ``leaf-01.caption``; ``[trigger]`` in a caption stands for the
-trigger phrase. What lies there and is not learned is named.
+What lies there and is not learned is named.
 """
 
 from __future__ import annotations
@@ -18,19 +17,16 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.pictures.eight_bits import RULE, as_rgb, deep, readable_profile, sixteen
+from training.images.captions import CAPTIONS, TABLES, beside, caption, table_of
 from training.images.config import ImageLoraConfig, ImageLoraPlan
 from workspace.errors import DataError, ServiceError, one_line
 
 KINDS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff")
-CAPTIONS = (".txt", ".caption")
-PLACEHOLDER = "[trigger]"
 MOST_PIXELS = 64_000_000
-_LONGEST = 4000
 _SHOWN = 3  # files of a sort that are named
 _NAMES = "heic heif jxl jp2 svg psd eps pdf dng cr2 cr3 nef arw raf orf dm3 dm4 ser czi nd2 lif"
 _OTHERS = frozenset(f".{name}" for name in _NAMES.split())
 Depth = Literal["plain", "grey", "colour"]
-_TABLES = ("metadata.jsonl", "metadata.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,7 @@ def read_folder(folder: Path, trigger: str) -> list[Captioned]:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder of pictures")
     files = _files(folder, KINDS)
+    known = table_of(folder)
     shared = Counter(path.stem for path in files)
     faults: list[str] = []
     found: list[Captioned] = []
@@ -66,17 +63,17 @@ def read_folder(folder: Path, trigger: str) -> list[Captioned]:
         try:
             if shared[path.stem] > 1:
                 raise DataError(f"{path.name}: {shared[path.stem]} pictures share the caption {path.stem}.txt")
-            caption = _caption(path, trigger)
+            text = caption(path, known, trigger)
             depth, strange = _look(path)
         except DataError as fault:
             faults.append(f"{fault.message} ({fault.hint})" if fault.hint else fault.message)
             continue
-        digest = hashlib.sha256(path.read_bytes() + b"\0" + caption.encode()).hexdigest()
-        found.append(Captioned(path, caption, digest, depth, strange))
+        digest = hashlib.sha256(path.read_bytes() + b"\0" + text.encode()).hexdigest()
+        found.append(Captioned(path, text, digest, depth, strange))
     faults += [
         f"{path.name} has a caption, and {path.suffix or 'its kind'} is no picture that is read; save it as PNG or JPEG"
         for path in _others(folder)
-        if path.stem not in shared and _beside(path)
+        if path.name in known.texts or (path.stem not in shared and beside(path))
     ]
     if faults:
         more = f" (and {len(faults) - _SHOWN} more pictures with faults)" if len(faults) > _SHOWN else ""
@@ -99,11 +96,11 @@ def _files(folder: Path, kinds: Sequence[str]) -> list[Path]:
 
 def _others(folder: Path) -> list[Path]:
     """Files that are neither pictures of a kind that is read nor captions."""
-    known = (*KINDS, *CAPTIONS)
+    known, other = (*KINDS, *CAPTIONS), (".", *TABLES)
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() not in known and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() not in known and not path.name.startswith(other) and path.is_file()
     )
 
 
@@ -164,13 +161,16 @@ def remarks(folder: Path, pictures: Sequence[Captioned]) -> list[str]:
     stems = {one.path.stem for one in pictures}
     alone = [path.name for path in _others(folder) if path.suffix.lower() in _OTHERS and path.stem not in stems]
     spare = [path.name for path in _files(folder, CAPTIONS) if path.stem not in stems]
-    inside = _inside(folder)
+    inside, table = _inside(folder), table_of(folder)
+    absent = sorted(set(table.texts) - {one.path.name for one in pictures})
     said = [
         greys and f"{_named(greys)} with greys of more than 8 bits are scaled to 8, each by itself: {RULE}",
         colours and f"{_named(colours)} with colours of 16 bits are read by their upper 8, the full range",
         strange and f"{_named(strange)} have colour profiles that cannot be read; their colours are taken for sRGB's",
         alone and f"{_named(alone)} are of kinds that are not read, and have no caption: they are left out",
         spare and f"{_named(spare)} are captions of no picture: they are left out",
+        absent and f"{table.name} names {_named(absent)} that are no pictures of this folder: they are left out",
+        table.unused and f"{table.name}: columns that are not used: {', '.join(table.unused)}",
         inside and f"folders inside are not looked into: {inside}",
         same_caption(pictures),
     ]
@@ -184,41 +184,8 @@ def _named(names: Sequence[str]) -> str:
 
 def same_caption(pictures: Sequence[Captioned]) -> str | None:
     """A remark if several pictures have one caption, from which an adapter cannot learn what tells them apart."""
-    caption, count = Counter(picture.caption for picture in pictures).most_common(1)[0]
-    return f"{count} pictures have the same caption: {caption[:80]!r}" if count > 1 else None
-
-
-def _beside(path: Path) -> list[Path]:
-    """The captions that lie beside a picture."""
-    return [one for suffix in CAPTIONS if (one := path.with_suffix(suffix)).is_file()]
-
-
-def _caption(picture: Path, trigger: str) -> str:
-    beside = _beside(picture)
-    if not beside:
-        table = next((name for name in _TABLES if (picture.parent / name).is_file()), None)
-        hint = f"{table} is not read: write each text into a file beside its picture" if table else None
-        name = picture.with_suffix(CAPTIONS[0]).name
-        raise DataError(f"{name} is missing: every picture needs a caption of the same name", hint=hint)
-    texts = {_text(path) for path in beside}
-    path = beside[0]
-    if len(texts) > 1:
-        raise DataError(f"{picture.name} has two captions, {' and '.join(one.name for one in beside)}; keep one")
-    [text] = texts
-    if not text:
-        raise DataError(f"{path.name} is empty")
-    if len(text) > _LONGEST:
-        raise DataError(f"{path.name} has {len(text)} characters; a caption may have {_LONGEST}")
-    if PLACEHOLDER in text and not trigger:
-        raise DataError(f"{path.name} says {PLACEHOLDER} but the config names no trigger")
-    return text.replace(PLACEHOLDER, trigger)
-
-
-def _text(path: Path) -> str:
-    try:
-        return " ".join(path.read_text(encoding="utf-8-sig").split())
-    except UnicodeDecodeError as fault:
-        raise DataError(f"{path.name} is not UTF-8 text: {fault.reason} at byte {fault.start}") from None
+    text, count = Counter(picture.caption for picture in pictures).most_common(1)[0]
+    return f"{count} pictures have the same caption: {text[:80]!r}" if count > 1 else None
 
 
 def _look(path: Path) -> tuple[Depth, bool]:

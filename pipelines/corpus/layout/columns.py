@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from pipelines.corpus.layout.asides import beside
 from pipelines.corpus.layout.pieces import Piece, rows_of, size_of
 
 _NARROWEST = 80.0  # points: a column
@@ -55,6 +56,12 @@ def columns(pieces: Sequence[Piece], known: Sequence[float] = ()) -> Columns:
         pieces: A page's words.
         known: Where columns begin on other pages; a page with few lines is believed to have them too.
     """
+    parts = beside(pieces)
+    if parts is not None:
+        found = [columns(part, known) for part in parts]
+        return Columns(
+            _joined(run for one in found for run in one.runs), [place for one in found for place in one.places]
+        )
     cut = _best_cut(pieces, known)
     if cut is None:
         return Columns([list(pieces)] if pieces else [], [])

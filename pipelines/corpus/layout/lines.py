@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
+from pipelines.corpus.layout.fractions import sloped, with_fractions
 from pipelines.corpus.layout.pieces import Grid, Piece, rows_of, size_of
 
 _SMALLER = 0.87  # of the size of what it belongs to: an exponent or an index
@@ -152,7 +153,7 @@ def _line(row: Sequence[_Word]) -> _Line:
     text, gaps = _join(row)
     size = size_of(one.piece for one in row)
     return _Line(
-        text.strip(),
+        sloped(text.strip()),
         gaps,
         row[0].piece.left,
         row[0].piece.base,
@@ -209,6 +210,7 @@ def _with_script(text: str, sign: str, script: str) -> str:
 
 def _words(run: Sequence[Piece]) -> list[_Word]:
     """Pieces as words, each with what is raised or lowered at it."""
+    run = with_fractions(run)
     owner = _owners(run)
     words = [_Word(piece) for piece in run]
     chains: dict[tuple[int, str], list[_Word]] = {}

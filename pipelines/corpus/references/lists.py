@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.corpus.delimited import decoded
 from pipelines.corpus.references.bibtex import from_bibtex
+from pipelines.corpus.references.csl_json import from_csl
 from pipelines.corpus.references.endnote_xml import from_xml
 from pipelines.corpus.references.entry import Reader
 from pipelines.corpus.references.plain import doi_of, file_of, title_of, year_of
@@ -18,8 +19,14 @@ from pipelines.corpus.references.sheets import from_sheet
 from pipelines.corpus.references.tagged import READERS
 from workspace.errors import DataError
 
-FORMS = "CSV, BibTeX, RIS, PubMed (.nbib), Web of Science, EndNote (.enw, XML)"
-_READERS: Mapping[str, Reader] = {**READERS, "table": from_sheet, "BibTeX": from_bibtex, "XML": from_xml}
+FORMS = "CSV, BibTeX, RIS, PubMed (.nbib), Web of Science, EndNote (.enw, XML), CSL (.json)"
+_READERS: Mapping[str, Reader] = {
+    **READERS,
+    "table": from_sheet,
+    "BibTeX": from_bibtex,
+    "XML": from_xml,
+    "CSL": from_csl,
+}
 _BY_NAME = {
     **{".csv": "table", ".tsv": "table", ".bib": "BibTeX", ".ris": "RIS", ".nbib": "PubMed", ".enw": "EndNote"},
     **{".ciw": "Web of Science", ".wos": "Web of Science"},
@@ -31,9 +38,10 @@ _BY_CONTENT = (
     (re.compile(r"(?:[^\n]*\n){0,10}?\s*TY {1,2}- ?[A-Z]"), "RIS"),
     (re.compile(r"%0 \S"), "EndNote"),
     (re.compile(r"(?:<\?xml[^>]*>\s*)?(?:<xml>\s*)?<records>"), "XML"),
+    (re.compile(r"(?:\{\s*\"items\"\s*:\s*)?\[\s*\{[\s\S]{0,3000}?\"(?:title|DOI|doi)\"\s*:"), "CSL"),
     (re.compile(r"@\w+\s*[{(]|Scopus\s+EXPORT DATE"), "BibTeX"),
 )
-_MAYBE = (".txt", ".xml")
+_MAYBE = (".txt", ".xml", ".json")
 _START = 4096
 _MOST_BYTES = 256 << 20
 
@@ -92,6 +100,8 @@ def read_references(path: Path) -> ReferenceList:
     except OSError as fault:
         raise DataError(f"cannot read {path}: {fault.strerror}") from None
     form = _form(text) or _BY_NAME.get(path.suffix.lower(), "table")
+    if form == "table" and text.lstrip()[:1] in ("<", "{", "["):
+        raise DataError(f"{path} is no list that is read", hint=f"lists are {FORMS}")
     faults: list[tuple[int, str]] = []
 
     def bad(line: int, key: str, why: str) -> None:

@@ -84,6 +84,7 @@ class Notes:
     repeated: int = 0
     unlearned: int = 0
     twice: int = 0
+    against: int = 0
 
     def lines(self, name: str) -> list[str]:
         """What is to be said of a file of that name."""
@@ -96,6 +97,9 @@ class Notes:
             told.append(f"{name}: answers of {self.repeated:,} rows repeat the prompt, which is taken once")
         if self.unlearned:
             told.append(f"{name}: {self.unlearned:,} turns are read and not learned (weight 0, or train or loss false)")
+        if self.against:
+            what = "the chosen answer has a lower score than the rejected one; they are learned as they are named"
+            told.append(f"{name}: in {self.against:,} rows {what}")
         if self.twice:
             told.append(f"{name}: {self.twice:,} rows say what one before them says, and are left out")
         return told

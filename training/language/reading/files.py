@@ -11,6 +11,7 @@ import json
 import lzma
 import os
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,18 +20,30 @@ from typing import Any, BinaryIO
 from pipelines.corpus.delimited import decoded, table
 from workspace.errors import DataError, one_line
 
-FORMS = "rows are JSON, one object a line (JSONL) or in one array, CSV, TSV, Parquet or Arrow, perhaps packed by gzip"
+FORMS = (
+    "rows are JSON, one object a line (JSONL) or in one array, CSV, TSV, Parquet or Arrow, perhaps packed by gzip, "
+    "bzip2, xz, Zstandard or ZIP"
+)
 MOST_BYTES = 8 << 30
 """What a packed file may unfold to."""
+
+
+def _zstandard(packed: BinaryIO) -> Any:
+    import pyarrow
+
+    if not pyarrow.Codec.is_available("zstd"):
+        raise DataError("it is packed by Zstandard, which this pyarrow does not unpack", hint="unpack it: zstd -d")
+    return pyarrow.CompressedInputStream(packed, "zstd")
+
 
 _PACKED: tuple[tuple[bytes, Callable[[BinaryIO], Any]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
     (b"\xfd7zXZ\x00", lzma.open),
+    (b"\x28\xb5\x2f\xfd", _zstandard),
 )
+_ZIP = b"PK\x03\x04"
 _OTHERS = {
-    b"PK\x03\x04": "a ZIP archive or a workbook; unpack it, or save it as CSV",
-    b"\x28\xb5\x2f\xfd": "packed by Zstandard; unpack it: zstd -d",
     b"SQLite format": "an SQLite database; export its table as CSV",
     b"\x89HDF": "an HDF5 file; save its rows as JSONL",
 }
@@ -60,6 +73,8 @@ def raw_rows(path: Path) -> Found:
             return _from_parquet(path)
         if start.startswith(b"ARROW1") or start.startswith(b"\xff\xff\xff\xff"):
             return _from_arrow(path)
+        if start.startswith(_ZIP):
+            return _from_zip(path)
         return _from_text(decoded(_bytes(path, start), str(path)), path)
     except OSError as fault:
         raise DataError(f"cannot read {path}: {fault.strerror or one_line(fault)}") from None
@@ -73,11 +88,36 @@ def _bytes(path: Path, start: bytes) -> bytes:
     try:
         with path.open("rb") as packed, unpack(packed) as file:
             data: bytes = file.read(MOST_BYTES + 1)
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as fault:
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as fault:
         raise DataError(f"cannot unpack {path}: {one_line(fault)}", hint="get it anew") from None
+    return _bounded(data, path)
+
+
+def _bounded(data: bytes, path: Path) -> bytes:
     if len(data) > MOST_BYTES:
         raise DataError(f"{path} unfolds to more than {MOST_BYTES >> 30} GB", hint="split it")
     return data
+
+
+def _from_zip(path: Path) -> Found:
+    """The rows of an archive's one file of text."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
+            if "[Content_Types].xml" in names:
+                raise DataError(f"{path} is a workbook or document", hint="save it as CSV")
+            if len(names) != 1:
+                shown = ", ".join(names[:4]) + (", ..." if names[4:] else "")
+                what = f"holds {len(names)} files ({shown})" if names else "holds no files"
+                raise DataError(f"{path} {what}; of an archive one is read", hint="unpack it, and name the files")
+            with archive.open(names[0]) as file:
+                data = _bounded(file.read(MOST_BYTES + 1), path)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError) as fault:
+        raise DataError(f"cannot unpack {path}: {one_line(fault)}", hint="unpack it, or get it anew") from None
+    inside = path / names[0]
+    if data.startswith((b"PAR1", b"ARROW1", _ZIP, *(magic for magic, _ in _PACKED))):
+        raise DataError(f"{inside} is no text", hint="unpack it")
+    return _from_text(decoded(data, str(inside)), inside)
 
 
 def _from_folder(path: Path) -> Found:

@@ -14,6 +14,7 @@ from training.language.reading.messages import (
     in_turns,
     learned,
     messages,
+    switch,
     transcript,
     with_system,
 )
@@ -116,9 +117,13 @@ def wanted(fields: Fields) -> None:
     """
     if not learned(fields, fields.where):
         raise DataError(f"{fields.where}: its weight, train or loss says: not learned", hint="remove these rows")
-    if isinstance(fields.look("label"), bool) and not fields.take("label"):
-        what = "label: it is false, which marks an answer that is not wanted"
-        raise DataError(f"{fields.where}, {what}", hint="remove these rows")
+    label = fields.look("label")
+    if switch(label) is not None:
+        fields.take("label")
+    if switch(label) is False:
+        what = f"label: it is {as_json(label)}, which marks an answer that is not wanted"
+        hint = "remove these rows, or rename the field if it says something else"
+        raise DataError(f"{fields.where}, {what}", hint=hint)
 
 
 def with_field_of_system(fields: Fields, turns: list[Message]) -> list[Message]:

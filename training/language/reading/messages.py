@@ -24,7 +24,8 @@ _NAMES: Mapping[str, str] = {
     "developer": "system",
 }
 _TOOLS = ("tool", "function", "function_call", "tool_call", "observation", "function_response", "ipython")
-_SWITCHES = ("weight", "train", "loss")
+_SWITCHES = ("weight", "train", "training", "loss", "loss_mask", "loss_weight")
+_WORDS = {"0": False, "0.0": False, "false": False, "no": False, "1": True, "1.0": True, "true": True, "yes": True}
 _SHAPE = "a message is {role, content}, or {from, value}"
 _SAID = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 
@@ -122,8 +123,15 @@ def _content(value: Any, where: str) -> str:
     return checked_text(value, where)
 
 
+def switch(value: Any) -> bool | None:
+    """Whether a value says on or off, as JSON or a table writes it; none if it says neither."""
+    if isinstance(value, str):
+        return _WORDS.get(value.strip().lower())
+    return bool(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
+
+
 def learned(fields: Fields, where: str) -> bool:
-    """Whether a message or row is to be learned, by its weight, train or loss.
+    """Whether a message or row is to be learned, by its weight, train, loss or the like.
 
     Raises:
         DataError: A switch is neither on nor off.
@@ -132,10 +140,11 @@ def learned(fields: Fields, where: str) -> bool:
     for name in _SWITCHES:
         value = fields.take(name)
         if value is not None:
-            if not isinstance(value, bool | int | float) or value not in (0, 1):
+            on = switch(value)
+            if on is None:
                 hint = "0 or false: not learned; 1 or true: learned. How often rows are drawn is the recipe's weight"
                 raise DataError(f"{where}, {name}: it is {as_json(value)}, neither 0 nor 1", hint=hint)
-            told.add(bool(value))
+            told.add(on)
     if len(told) > 1:
         raise DataError(f"{where}: its {', '.join(_SWITCHES)} do not agree", hint="keep one")
     return told != {False}

@@ -15,6 +15,11 @@ from training.language.reading.messages import Message, checked_text, in_turns, 
 from workspace.errors import DataError
 
 SIDES = ("chosen", "rejected")
+_SCORES = tuple(
+    (f"{before}chosen{after}", f"{before}rejected{after}")
+    for name in ("score", "rating", "reward")
+    for before, after in (("", f"_{name}"), (f"{name}_", ""))
+)
 _ECHO = 12  # letters of a prompt that no answer begins with by chance
 
 Pair = tuple[list[Message], list[Message]]
@@ -48,9 +53,19 @@ def preference(raw: dict[str, Any], stage: str, where: str, notes: Notes) -> dic
         _sound(answer, f"{where}, {side}")
     if _words(answers[0]) == _words(answers[1]):
         raise DataError(f"{where}: chosen and rejected are the same", hint="remove the row")
+    notes.against += _against(fields)
     notes.unused.update(fields.left())
     bare = [{"role": one["role"], "content": one["content"]} for one in prompt]  # no turn of a prompt is learned
     return {"prompt": bare, **dict(zip(SIDES, answers, strict=True))}
+
+
+def _against(fields: Fields) -> bool:
+    """Whether a row's scores say the other way round."""
+    for better, worse in _SCORES:
+        high, low = fields.look(better), fields.look(worse)
+        if isinstance(high, int | float) and isinstance(low, int | float) and high < low:
+            return True
+    return False
 
 
 def _opened(raw: dict[str, Any]) -> dict[str, Any]:
