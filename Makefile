@@ -19,6 +19,7 @@ define install
 		last=$$SECONDS; mb=$$(du -sm $(VENV) | cut -f1); printf "  %d s, %d MB in $(VENV)$$end" $$SECONDS $$mb >&2; \
 	done; [ ! -t 2 ] || printf '%40s\r' '' >&2; wait $$pip
 endef
+ALL := .[dev,train]
 CODE := workspace models pipelines agents training studio ui tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -39,7 +40,7 @@ $(TRAIN_STAMP): $(STAMP)
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)
-	$(call install,the packages for training and tests: 0.2 GB to fetch and 0.8 GB on disk,--no-build-isolation --editable '.[dev,train]')
+	$(call install,the packages for training and tests: 0.2 GB to fetch and 0.8 GB on disk,--no-build-isolation --editable '$(ALL)')
 	@touch $@
 
 setup: $(STAMP) ## Virtual environment, pinned packages, embedded models fetched and verified
