@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,21 @@ def test_the_ledger_is_for_its_owner_alone(home: Path) -> None:
 
     connect(home / "ledger.db", schema="").close()
     assert (home / "ledger.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("created", "result"), [(float("inf"), "-5"), (-1e300, "[1]"), (0.0, '"told"'), (0.0, "null")])
+def test_a_row_of_strange_figures_is_shown(
+    home: Path, created: float, result: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from studio.queue.claims import ledger_of
+    from ui.cli import main
+
+    with ledger_of(home) as ledger:
+        ledger.create_run("run-1", {}, {}, 1, str(home))
+        ledger.jobs.set_state("run-1", "failed", "a word")
+    with closing(sqlite3.connect(home / "ledger.db", isolation_level=None)) as database:
+        database.execute("UPDATE jobs SET created = ?, updated = ?, result = ?", (created, created, result))
+    assert main(["jobs", "show", "run-1"]) == 0
+    told = capsys.readouterr().out
+    assert "a word" in told and (result.strip('"') in told or result == "null")
+    assert main(["jobs", "list"]) == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from workspace import event_log
 from workspace.errors import DataError, StorageError
-from workspace.event_log import EventLog, follow, read
+from workspace.event_log import EventLog, follow, read, read_good
 from workspace.events import EVENT, Notice, RunFinished, StepFinished, Token
 
 ROOT = Path(__file__).parent.parent
@@ -245,3 +245,14 @@ def test_every_event_type_survives_the_file(path):
     with EventLog(path, "run-1") as log:
         emitted = [log.emit(EVENT.validate_python({"type": kind, **fields})) for kind, fields in samples.items()]
     assert read(path) == emitted
+
+
+def test_a_file_larger_than_any_run_is_refused_and_followed_by_pieces(path, monkeypatch):
+    path.parent.mkdir()
+    line = Token(run_id="run-1", seq=1, role="scientist", key="a", text="x").model_dump_json().encode() + b"\n"
+    path.write_bytes(line)
+    os.truncate(path, 6_000_000_000)  # a hole: no disk is taken
+    with pytest.raises(DataError, match="no file of at most 256,000,000 bytes"):
+        read_good(path)
+    monkeypatch.setattr(event_log, "MOST_BYTES", 1000)
+    assert [event.text for event in follow(path, stop=lambda: True)] == ["x"]

@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError
 
 from workspace.errors import DataError, StorageError, pydantic_fault
 from workspace.events import EVENT, Event, Notice, Token
-from workspace.files import disk
+from workspace.files import MOST_BYTES, disk, read_inside
 from workspace.letters import whole_data
 
 TOKEN_SECONDS = 0.15
@@ -144,8 +144,12 @@ def read(path: Path) -> list[Event]:
 
 
 def read_good(path: Path) -> tuple[list[Event], int]:
-    """Return the events of a file that can be read, and how many whole lines cannot."""
-    lines = path.read_bytes().split(b"\n")[:-1]
+    """Return the events of a file that can be read, and how many whole lines cannot.
+
+    Raises:
+        DataError: It is a link, no plain file, or larger than any run's.
+    """
+    lines = read_inside(path.parent, path.name).split(b"\n")[:-1]
     found = []
     for line in lines:
         with suppress(ValidationError):
@@ -172,7 +176,7 @@ class Tail:
             return []
         with self.path.open("rb") as file:
             file.seek(self._place)
-            data = file.read()
+            data = file.read(MOST_BYTES)
         self._place += data.rfind(b"\n") + 1
         found: list[Event] = []
         for line in data.split(b"\n")[:-1]:

@@ -69,6 +69,13 @@ def _ago(when: float) -> str:
     return f"{seconds:.0f} s ago"
 
 
+def _day(when: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+    except (ValueError, OverflowError, OSError):  # no time at all stands in the row
+        return str(when)
+
+
 def show(asked: Asked) -> None:
     """Show one job."""
     row = asdict(asked.verb(asked.subject))
@@ -76,8 +83,9 @@ def show(asked: Asked) -> None:
         print_json(row)
         return
     for name in ("created", "updated"):
-        row[name] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row[name]))
-    result: dict[str, Any] = row.pop("result") or {}
+        row[name] = _day(row[name])
+    result: Any = row.pop("result")
+    result = result if isinstance(result, dict) else {} if result is None else {"result": result}
     lines(((name, value) for name, value in row.items() if value not in (None, "")), 12)
     lines(((f"  {name}", value) for name, value in result.items()), 12)
 
