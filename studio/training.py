@@ -161,7 +161,7 @@ def _recipe(recipe: Path | str, options: RecipeCall) -> None:
         from training.launch.start import layout
 
         opened = open_run(recipe, options.home)
-        layout(opened, options)
+        layout(opened, options, starting=not options.plan)
         check(opened)
 
 

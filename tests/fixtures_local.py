@@ -124,3 +124,8 @@ def tiny_adapter(word_llama: Path, tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def without_waits(told: str) -> str:
+    """What was told on standard error but for the lines that name a wait."""
+    return "".join(line for line in told.splitlines(keepends=True) if not line.endswith(" ...\n"))

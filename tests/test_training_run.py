@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from models.catalogue.fetch import locate, variants
-from tests.fixtures_local import sentences
+from tests.fixtures_local import sentences, without_waits
 from training.gpus import Machine
 from training.language import run as runner
 from training.language.arguments import Adapter
@@ -140,7 +140,7 @@ def test_metrics_go_elsewhere_only_where_a_package_is_there(
     )
     assert cli(["train", "run", str(recipe)]) == 69
     line = "error: tensorboard, wandb are not installed (pip install -c constraints.txt '.[metrics]')\n"
-    assert capsys.readouterr().err == line
+    assert without_waits(capsys.readouterr().err) == line
     recipe.write_text(text.replace("bf16: false", "report_to: [mlflow]\n    bf16: false", 1))
     with pytest.raises(DataError, match=r"unknown stages.0.args.report_to.0 'mlflow'; choices: tensorboard, wandb"):
         open_run(recipe, home)

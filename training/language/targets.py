@@ -80,7 +80,8 @@ def _check_foldable(model: Any, adapter: Adapter) -> None:
             adapted = get_peft_model(model, low_rank(adapter), low_cpu_mem_usage=True)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as fault:
         raise DataError(f"adapter: {one_line(fault)}", hint="target_modules names other layers") from None
-    plan_folding(adapted)
+    if adapted.get_base_model().config.name_or_path:
+        plan_folding(adapted)
 
 
 def _is(name: str, target: str) -> bool:

@@ -71,12 +71,20 @@ def config_file(name: str) -> Path:
     return (own if own.is_file() else shipped).resolve()
 
 
-def layout(opened: run.Run, options: RunOptions) -> Layout:
-    """How processes would share the work of a recipe, by these options; reads the configuration, starts nothing."""
+def layout(opened: run.Run, options: RunOptions, *, starting: bool = False) -> Layout:
+    """How processes share the work of a recipe, by these options; starts nothing.
+
+    Args:
+        opened: The recipe.
+        options: Who starts them, by which configuration, and how many.
+        starting: They are about to be started: what does so has to be installed.
+    """
     if options.launch == "none":
         return usual(opened)
     require("accelerate")
-    settings = _settings(config_file(options.config or "ddp"), starting=False)
+    if starting and options.launch == "ray":
+        require("ray", extra="cluster")
+    settings = _settings(config_file(options.config or "ddp"), starting=starting)
     many = options.processes or settings.num_processes
     zero = (
         (settings.deepspeed_config or {}).get("zero_stage") == 3 if settings.distributed_type == "DEEPSPEED" else False
