@@ -1,7 +1,8 @@
 """Decoding: SmolLM2-135M on this CPU, ours beside transformers and llama.cpp. Prints one JSON object.
 
 Tokens a second of one text and of 16, milliseconds to read a prompt, and perplexity over four of the product's pages
-(none of them was looked at when the products were made). Peers in the same run: transformers' ``generate`` in float32
+(none of them was looked at when the products were made), once read as a prompt is and once token by token, as a text is
+written. Peers in the same run: transformers' ``generate`` in float32
 and bfloat16, and llama.cpp's server on the 4-bit GGUF that the weights come from (``make bench`` installs it as
 ``xllamacpp``; without it that part is null). Every figure is the best of ``--times``, so that what else the machine
 does counts less.
@@ -70,11 +71,30 @@ def ours(folder: Path, tokens: int, times: int) -> dict[str, Any]:
         "sixteen": best(times, several),
         "prompt_ms": -best(times, reading),
         "prompt_tokens": len(ids),
-        "perplexity": perplexity(llm.model, llm.encode),
+        "perplexity": perplexity(reads(llm.model), llm.encode),
+        "perplexity_written": perplexity(steps(llm), llm.encode),
     }
 
 
-def perplexity(model: Any, encode: Callable[[str], list[int]]) -> float:
+def reads(model: Any) -> Callable[[Any], Any]:
+    """Logits after each of a piece's tokens, read at once."""
+    return lambda piece: model(input_ids=piece[None], use_cache=False).logits[0]
+
+
+def steps(llm: Any) -> Callable[[Any], Any]:
+    """Logits after each of a piece's tokens, read one after the other."""
+    import torch
+
+    from models.decoder.engine import Tape
+
+    def read(piece: Any) -> Any:
+        tape = Tape(llm)
+        return torch.stack([tape.read([token]) for token in piece.tolist()])
+
+    return read
+
+
+def perplexity(logits: Callable[[Any], Any], encode: Callable[[str], list[int]]) -> float:
     """Of the product's pages, in pieces of 512 tokens."""
     import torch
 
@@ -83,7 +103,7 @@ def perplexity(model: Any, encode: Callable[[str], list[int]]) -> float:
     lost = 0.0
     with torch.inference_mode():
         for piece in pieces:
-            likely = model(input_ids=piece[None], use_cache=False).logits[0, :-1].float().log_softmax(-1)
+            likely = logits(piece)[:-1].float().log_softmax(-1)
             lost -= float(likely.gather(1, piece[1:, None]).mean())
     return round(math.exp(lost / len(pieces)), 3)
 
@@ -103,7 +123,7 @@ def transformers(folder: Path, dtype: str, tokens: int, times: int, *, measure: 
         return tokens / (time.perf_counter() - begun)
 
     encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
-    return {"one": best(times, one), "perplexity": perplexity(model, encode) if measure else None}
+    return {"one": best(times, one), "perplexity": perplexity(reads(model), encode) if measure else None}
 
 
 def llama_cpp(tokens: int, times: int, threads: int) -> dict[str, Any] | None:
@@ -183,6 +203,7 @@ def main() -> int:
         "one_to_llama_cpp": peer and round(mine["one"] / peer["one"], 2),
         "sixteen_to_llama_cpp": peer and round(mine["sixteen"] / peer["sixteen"], 2),
         "perplexity": round(mine["perplexity"] / plain["perplexity"], 4),
+        "perplexity_written": round(mine["perplexity_written"] / plain["perplexity"], 4),
     }
     print(json.dumps(found))
     return 0

@@ -71,19 +71,6 @@ def test_a_row_is_multiplied_alike_whatever_stands_beside_it() -> None:
     assert torch.equal(alone, together)
 
 
-@pytest.mark.parametrize("count", [1, 6])
-def test_joined_products_are_the_products_beside_one_another_with_their_factors(count: int) -> None:
-    torch.manual_seed(3)
-    reach = torch.rand(64) * 9
-    parts = [Integers(torch.randn(outputs, 64), reach) for outputs in (16, 32)]
-    rows, before, after, by = torch.randn(count, 64), torch.rand(64) + 0.5, torch.rand(32) + 0.5, torch.rand(count, 1)
-    expected = torch.cat([parts[0](rows * before), parts[1](rows * before) * after], dim=-1) * by
-    seen = Integers.joined(parts, before, [None, after])(rows, by.clone())
-    assert torch.allclose(seen, expected, rtol=1e-3, atol=2e-2)
-    bare = parts[0].bare()(rows / reach.div(reach.median()).clamp(min=0.25).log2().mul(2).round().div(4).exp2())
-    assert torch.allclose(bare, parts[0](rows), rtol=1e-3, atol=2e-2)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_quickened_model_says_what_the_exact_one_says(packs: bool, dtype: torch.dtype, word_llama: Path) -> None:
     from transformers import AutoModelForCausalLM

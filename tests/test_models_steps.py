@@ -6,25 +6,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from models.decoder import quick_linear
 from models.decoder.engine import Engine, Tape
 from models.decoder.forks import Fork
 from models.decoder.prefixes import share_prefixes
-from models.decoder.quick_linear import multiplies_bfloat16, quicken
-from models.decoder.stepper import stepper_of
-
-packed = pytest.param(
-    True,
-    id="packed",
-    marks=pytest.mark.skipif(not multiplies_bfloat16(), reason="this CPU has no instructions for bfloat16 products"),
-)
+from models.decoder.step.stepper import stepper_of
 
 
-@pytest.fixture(scope="module", params=[packed, pytest.param(False, id="integers")])
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 def engines(request: pytest.FixtureRequest, word_llama: Path) -> tuple[Engine, Engine]:
-    """A quick tiny Llama with a stepper and the same one without."""
+    """A tiny Llama with a stepper and the same one without."""
     tokenizer = AutoTokenizer.from_pretrained(word_llama)
     torch.manual_seed(3)
     config = LlamaConfig(
@@ -36,13 +28,10 @@ def engines(request: pytest.FixtureRequest, word_llama: Path) -> tuple[Engine, E
         num_key_value_heads=2,
         max_position_embeddings=4096,
     )
-    model = LlamaForCausalLM(config).bfloat16().eval().requires_grad_(False)
+    model = LlamaForCausalLM(config).to(request.param).eval().requires_grad_(False)
     share_prefixes(model)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quick_linear, "multiplies_bfloat16", lambda: request.param)
-        quicken(model)
     with_steps, without = Engine(model, tokenizer, "quick"), Engine(model, tokenizer, "plain")
-    without.stepper = None
+    with_steps.stepper = stepper_of(model)
     assert with_steps.stepper is not None
     return with_steps, without
 
@@ -109,5 +98,14 @@ def test_rows_behind_shared_prefixes_advance_as_transformers_advances_them(engin
         assert torch.allclose(ours, theirs, atol=0.08), (ours - theirs).abs().max()
 
 
-def test_only_a_quick_llama_has_one(word_llama: Path) -> None:
-    assert stepper_of(AutoModelForCausalLM.from_pretrained(word_llama)) is None
+DYNAMIC = {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"hidden_act": "gelu"}, {"attention_bias": True}, {"head_dim": 24}, {"hidden_size": 54}, DYNAMIC]
+)
+def test_a_llama_that_it_would_compute_otherwise_has_none(changed) -> None:
+    sizes = {"vocab_size": 64, "hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 3}
+    sizes["num_hidden_layers"] = 1
+    assert stepper_of(LlamaForCausalLM(LlamaConfig(**sizes))) is not None
+    assert stepper_of(LlamaForCausalLM(LlamaConfig(**{**sizes, **changed}))) is None

@@ -25,7 +25,8 @@ from workspace.progress import waiting, weighed
 if TYPE_CHECKING:
     import torch
 
-    from models.decoder.stepper import Room, Stepper
+    from models.decoder.step.room import Room
+    from models.decoder.step.stepper import Stepper
 
 _USUAL = (
     "Spider silk is a protein fibre spun by spiders. The tensile strength of dragline silk is about 1.3 GPa, and its "
@@ -54,6 +55,7 @@ class Engine:
         self.context: int = getattr(config, "max_position_embeddings", None) or 2048
         self.vocabulary: int = config.vocab_size
         self.way = way_of(model, self.context)
+        self.stepper: Stepper | None = None  # what reads single tokens faster than the model itself, where there is one
         self.stops = self._stop_ids()
         self.template = ChatTemplate(tokenizer.get_chat_template(), tokenizer.special_tokens_map, name)
         self._special = tuple(tokenizer.all_special_tokens) + tuple(
@@ -79,6 +81,7 @@ class Engine:
         import torch
 
         from models.decoder.quick_linear import quicken
+        from models.decoder.step.stepper import stepper_of
 
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         model, tokenizer = _read(folder, _dtype(dtype, place))
@@ -98,16 +101,10 @@ class Engine:
         if llm.way is Way.PLAIN:
             share_prefixes(model)
         if llm.way is not Way.OWN and dtype != "float32":
-            quicken(model, usual)
+            llm.stepper = stepper_of(model)
+            quicken(model, usual, few=llm.stepper is None)
         try_out(model, Tape(llm).read, usual[:_TRIED], llm.name)
         return llm
-
-    @cached_property
-    def stepper(self) -> Stepper | None:
-        """What reads single tokens faster than the model itself, where there is such a thing."""
-        from models.decoder.stepper import stepper_of
-
-        return stepper_of(self.model)
 
     @cached_property
     def grammar_tokenizer(self) -> Any:
@@ -206,7 +203,7 @@ class Tape:
             model(inputs_embeds=seen, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
 
     def _step(self, stepper: Stepper) -> torch.Tensor:
-        from models.decoder.stepper import Room
+        from models.decoder.step.room import Room
 
         if self._room is None:
             self._room = Room(self.cache)

@@ -13,7 +13,8 @@ from models.decoder.prefixes import Prefixes, shares
 from models.decoder.rows import Rows
 
 if TYPE_CHECKING:
-    from models.decoder.stepper import Room, Stepper
+    from models.decoder.step.room import Room
+    from models.decoder.step.stepper import Stepper
 
 _GROWTH = 512  # tokens by which no text grows
 
@@ -106,7 +107,7 @@ class Fork:
         return logits
 
     def _advance(self, stepper: Stepper, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        from models.decoder.stepper import Room
+        from models.decoder.step.room import Room
 
         if self._room is None:
             self._room = Room(self.cache)

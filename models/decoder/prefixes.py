@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import torch
 
@@ -52,6 +54,8 @@ class Prefixes:
             for layers in zip(*(cache.layers for cache in caches), strict=True)
         ]
         device = self.layers[0][0].device
+        self.reach = longest  # tokens that all are padded to
+        self.counted = lengths
         self.missing = torch.arange(longest) >= torch.tensor(lengths)[:, None]  # (prefixes, longest)
         self.missing = self.missing.to(device)
         self.follow(follows)
@@ -61,6 +65,8 @@ class Prefixes:
         import torch
 
         kinds, device = len(self.missing), self.missing.device
+        self.kinds = np.array(follows, np.int64)
+        self.lengths = np.array([self.counted[kind] for kind in follows], np.int64)
         members = [[row for row, kind in enumerate(follows) if kind == wanted] for wanted in range(kinds)]
         self.most = max(map(len, members))
         spread = [[*rows, *[0] * (self.most - len(rows))] for rows in members]

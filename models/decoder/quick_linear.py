@@ -8,9 +8,8 @@ that chooses. Knows no model family.
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,57 +55,28 @@ class Integers:
         far = functional.pad(size, (0, size.shape[1] % 2)).abs_()
         pairs = far[:, ::2].add_(far[:, 1::2]).amax(1)
         scale = (pairs / _STEPS).clamp(min=1e-8).double()
-        self.shrink: torch.Tensor | None = 1 / factor
-        self._pack(torch.quantize_per_channel, size, scale, torch.qint8)
-
-    def _pack(self, make: Callable[..., torch.Tensor], sizes: torch.Tensor, scale: torch.Tensor, *kind: Any) -> None:
+        self.shrink = 1 / factor
+        whole = (size / scale.float()[:, None]).round_().to(torch.int8)
         with warnings.catch_warnings():  # torch, which is pinned, means to move these functions
             warnings.filterwarnings("ignore", message=".*quantized tensor creation", category=UserWarning)
-            held = make(sizes, scale, torch.zeros(len(scale), dtype=torch.long), 0, *kind)
+            held = torch._make_per_channel_quantized_tensor(whole, scale, torch.zeros(len(scale), dtype=torch.long), 0)
         before, torch.backends.quantized.engine = torch.backends.quantized.engine, _ENGINE
         try:
             self.packed = torch.ops.quantized.linear_prepack(held, None)
         finally:
             torch.backends.quantized.engine = before
 
-    @classmethod
-    def joined(cls, parts: Sequence[Integers], before: torch.Tensor, after: Sequence[torch.Tensor | None]) -> Integers:
-        """Products that read the same rows, as one, with factors of their inputs and outputs taken in.
-
-        Args:
-            parts: The products.
-            before: (inputs,), by which the rows would be multiplied.
-            after: By which each part's outputs would be multiplied, (outputs,) and positive.
-        """
-        whole = cls.__new__(cls)
-        held = [torch.ops.quantized.linear_unpack(part.packed)[0] for part in parts]
-        sizes = torch.cat([one.int_repr() for one in held])
-        scales = [
-            one.q_per_channel_scales() * (1 if factor is None else factor)
-            for one, factor in zip(held, after, strict=True)
-        ]
-        whole._pack(torch._make_per_channel_quantized_tensor, sizes, torch.cat(scales))
-        first = parts[0].shrink
-        whole.shrink = before if first is None else before * first
-        return whole
-
-    def bare(self) -> Integers:
-        """This product for rows that were made smaller before."""
-        same = copy.copy(self)
-        same.shrink = None
-        return same
-
-    def __call__(self, rows: torch.Tensor, by: torch.Tensor | None = None) -> torch.Tensor:
-        """(rows, inputs) to (rows, outputs), both float32, times ``by``, (rows, 1), which may be written over."""
-        rows = rows if self.shrink is None else rows * self.shrink
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, inputs) to (rows, outputs), both float32."""
+        rows = rows * self.shrink
         if len(rows) == 1:
             out: torch.Tensor = torch.ops.quantized.linear_dynamic(rows, self.packed, reduce_range=False)
-            return out if by is None else out.mul_(by)
+            return out
         far = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30)
         out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             rows / far, 1 / _STEPS, _STEPS + 1, self.packed
         )
-        return out.mul_(far if by is None else by.mul_(far))
+        return out.mul_(far)
 
 
 class Packed:
@@ -127,32 +97,33 @@ class QuickLinear(torch.nn.Module):
     Args:
         linear: A layer on the CPU without a bias.
         reach: As in `Integers`.
+        few: Whether few rows are asked for; where not, those that come all the same may take what suits many.
     """
 
-    def __init__(self, linear: torch.nn.Linear, reach: torch.Tensor | None = None) -> None:
+    def __init__(self, linear: torch.nn.Linear, reach: torch.Tensor | None = None, *, few: bool = True) -> None:
         super().__init__()
         self.width = linear.in_features
-        self.few = Integers(linear.weight, reach)
         self.many = Packed(linear.weight) if multiplies_bfloat16() else None
+        self.few = Integers(linear.weight, reach) if few or self.many is None else None
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """(..., inputs) to (..., outputs)."""
         flat = rows.reshape(-1, self.width)
-        many = None if self.takes_integers(len(flat)) else self.many
-        out = self.few(flat.float()) if many is None else many(flat)
+        if self.few is not None and (self.many is None or len(flat) <= _FEW):
+            out = self.few(flat.float())
+        else:
+            assert self.many is not None
+            out = self.many(flat)
         return out.to(rows.dtype).view(*rows.shape[:-1], -1)
 
-    def takes_integers(self, rows: int) -> bool:
-        """Whether so many rows are multiplied as integers."""
-        return self.many is None or rows <= _FEW
 
-
-def quicken(model: Any, ids: Sequence[int] = ()) -> None:
+def quicken(model: Any, ids: Sequence[int] = (), *, few: bool = True) -> None:
     """Give a language model on the CPU quick linear layers, if it is in 16 or 32 bits and not too large.
 
     Args:
         model: A transformers causal language model.
         ids: Tokens of a usual text; each layer's inputs are looked at while the model reads them.
+        few: Whether it reads single tokens too.
     """
     if sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS or not multiplies_integers():
         return
@@ -160,7 +131,7 @@ def quicken(model: Any, ids: Sequence[int] = ()) -> None:
     reach = _reach(model, found, ids) if ids and found else {}
     for name, layer in found.items():
         parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, QuickLinear(layer, reach.get(name)))
+        setattr(model.get_submodule(parent), own, QuickLinear(layer, reach.get(name), few=few))
 
 
 def _reach(model: Any, layers: Mapping[str, torch.nn.Linear], ids: Sequence[int]) -> dict[str, torch.Tensor]:

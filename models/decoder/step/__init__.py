@@ -1,0 +1,1 @@
+"""One token in each of several texts through a small Llama on a CPU."""

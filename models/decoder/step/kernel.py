@@ -1,0 +1,359 @@
+"""A whole token through all layers as one compiled function that several threads run side by side.
+
+The work of a layer is cut into phases and these into pieces; every thread takes the next piece until none is left, then
+waits for those that others still work at. A thread that comes late, or never, costs nothing but its help. Which
+thread computes a piece changes no digit of it, nor does the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit, types
+
+from models.decoder.step import vectors as v
+from models.decoder.step.vectors import BLOCK
+
+SOURCES = (__file__, v.__file__)
+PHASES = 5  # of a layer; one more for the words
+_PATIENCE = 2000  # looks before another program is let run
+_WORDS_AT_ONCE = 32  # blocks
+_MOST = np.float32(2**31 - 1)
+_LOG2E = np.float32(1.4426950408889634)
+_NEVER = np.float32(-1e30)
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _inner(function: _Function) -> _Function:
+    """A part of the kernel."""
+    return cast(_Function, njit(fastmath=True, nogil=True, boundscheck=False, error_model="numpy")(function))
+
+
+@_inner
+def _exp(x: Any) -> Any:
+    """The exponential of a float32, to 2e-7 of itself; what is below 2^-126 is that."""
+    y = min(max(x * _LOG2E, np.float32(-126.0)), np.float32(126.0))
+    whole = np.floor(y)
+    f = (y - whole) * np.float32(0.6931471805599453)
+    p = np.float32(1 / 5040)
+    p = p * f + np.float32(1 / 720)
+    p = p * f + np.float32(1 / 120)
+    p = p * f + np.float32(1 / 24)
+    p = p * f + np.float32(1 / 6)
+    p = p * f + np.float32(0.5)
+    p = p * f + np.float32(1.0)
+    p = p * f + np.float32(1.0)
+    return p * v.power_of_two(np.int32(whole))
+
+
+@_inner
+def _wait(done: Any, phase: int, pieces: int) -> None:
+    looks = 0
+    while v.look(done, phase) < pieces:
+        looks += 1
+        if looks > _PATIENCE:
+            v.give_way()
+
+
+@_inner
+def _product(
+    weights: Any, first: int, inputs: int, block: int, given: Any, rows: int, scales: Any, output: int, levels: Any,
+    into: Any, begin: int, step: int, more: bool,
+) -> None:  # fmt: skip
+    """One block of outputs for all rows: ``into[begin + row * step]`` is set, or added to."""
+    at = first + block * BLOCK * inputs
+    output += block * BLOCK
+    row = 0
+    while row < rows:
+        left, where = rows - row, begin + row * step
+        if more:
+            if left >= 4:
+                v.add_4(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+            elif left == 3:
+                v.add_3(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+            elif left == 2:
+                v.add_2(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+            else:
+                v.add_1(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+        elif left >= 4:
+            v.put_4(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+        elif left == 3:
+            v.put_3(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+        elif left == 2:
+            v.put_2(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+        else:
+            v.put_1(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+        row += 4
+
+
+@_inner
+def _integers(rows: int, size: int, floats: Any, given: Any, levels: Any) -> None:
+    """Rows as 16-bit integers, one scale a row, so that no sum of ``size`` products leaves 32 bits."""
+    most = np.float32(min(np.float32(32000.0), _MOST / (np.float32(128.0) * size)))
+    for row in range(rows):
+        far = np.float32(1e-30)
+        for i in range(size):
+            far = max(far, abs(floats[row * size + i]))
+        by = most / far
+        for i in range(size):
+            given[row * size + i] = np.int16(np.floor(floats[row * size + i] * by + np.float32(0.5)))
+        levels[row] = far / most
+
+
+@_inner
+def _normed(rows: int, size: int, states: Any, norm: Any, first: int, eps: Any, room: Any) -> None:
+    """Rows brought to a root mean square of 1, times the norm's weights."""
+    for row in range(rows):
+        total = np.float32(0.0)
+        for i in range(size):
+            total += states[row * size + i] * states[row * size + i]
+        level = np.float32(1.0) / np.sqrt(total / size + eps)
+        for i in range(size):
+            room[row * size + i] = states[row * size + i] * level * norm[first + i]
+
+
+@_inner
+def _turn(row: int, head: int, width: int, step: int, heads: Any, cos: Any, sin: Any, place: int) -> None:
+    """Turn one head by its place: half of the channels with the other half, as in Llama."""
+    half, at, angle = width // 2, row * step + head * width, place * (width // 2)
+    for i in range(half):
+        a, b = heads[at + i], heads[at + half + i]
+        heads[at + i] = a * cos[angle + i] - b * sin[angle + i]
+        heads[at + half + i] = b * cos[angle + i] + a * sin[angle + i]
+
+
+@_inner
+def _attend(
+    like: Any, query: int, heads: Any, into: Any, out: int, width: int, far_keys: int, far_values: int, far: int,
+    keys: int, values: int, own: int, counts: Any, counted: int, scores: Any,
+) -> None:  # fmt: skip
+    """One query over a prefix's keys and its row's own that count."""
+    if far:
+        v.score(like, far_keys, far, width, heads, query, scores, 0)
+    v.score(like, keys, own, width, heads, query, scores, far)
+    for t in range(own):
+        if not counts[counted + t]:
+            scores[far + t] = _NEVER
+    most = _NEVER
+    for t in range(far + own):
+        most = max(most, scores[t])
+    total = np.float32(0.0)
+    for t in range(far + own):
+        scores[t] = _exp(scores[t] - most)
+    for t in range(own):
+        if not counts[counted + t]:
+            scores[far + t] = np.float32(0.0)
+    for t in range(far + own):
+        total += scores[t]
+    for i in range(width):
+        into[out + i] = np.float32(0.0)
+    if far:
+        v.mix(like, far_values, far, width, scores, 0, into, out)
+    v.mix(like, values, own, width, scores, far, into, out)
+    for i in range(width):
+        into[out + i] /= total
+
+
+@_inner
+def _heads(
+    layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, cos: Any, sin: Any,
+    places: Any, like: Any, caches: Any, states: Any, heads: Any, phase: int, taken: Any, done: Any, given: Any,
+    levels: Any, room: Any,
+) -> None:  # fmt: skip
+    """Queries, keys and values of the new tokens, a head at a time; keys and values go into the cache."""
+    rows, layers, hidden, asks, keeps, width = shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]
+    own, size = shape[8], shape[9]
+    blocks, span, pieces = width // BLOCK, (asks + 2 * keeps) * width, asks + 2 * keeps
+    softer = np.float32(1.0) / np.sqrt(np.float32(width))
+    piece = v.claim(taken, phase)
+    if piece < pieces:
+        _normed(rows, hidden, states, norms, 2 * layer * hidden, eps, room)
+        _integers(rows, hidden, room, given, levels)
+    while piece < pieces:
+        for block in range(piece * blocks, (piece + 1) * blocks):
+            _product(weights, at, hidden, block, given, rows, scales, scale, levels, heads, block * BLOCK, span, False)
+        for row in range(rows):
+            if piece < asks + keeps:
+                _turn(row, piece, width, span, heads, cos, sin, places[row])
+            first = row * span + piece * width
+            if piece < asks:
+                for i in range(width):
+                    heads[first + i] *= softer
+            else:
+                value = piece >= asks + keeps
+                held = piece - asks - keeps if value else piece - asks
+                cache = caches[layers + layer] if value else caches[layer]
+                into = ((row * keeps + held) * size + own - 1) * width
+                for i in range(width):
+                    v.keep(like, cache, into + i, heads[first + i])
+        v.claim(done, phase)
+        piece = v.claim(taken, phase)
+    _wait(done, phase, pieces)
+
+
+@_inner
+def _looks(
+    layer: int, shape: Any, like: Any, caches: Any, kinds: Any, lengths: Any, counts: Any, heads: Any, seen: Any,
+    phase: int, taken: Any, done: Any, scores: Any,
+) -> None:  # fmt: skip
+    """What each query sees; a piece is one row's queries of one key head."""
+    rows, layers, asks, keeps, width = shape[0], shape[1], shape[3], shape[4], shape[5]
+    own, size, reach = shape[8], shape[9], shape[10]
+    group, span, asked, pieces = asks // keeps, (asks + 2 * keeps) * width, asks * width, rows * keeps
+    key = width * (2 if like.itemsize == 2 else 4)  # bytes
+    piece = v.claim(taken, phase)
+    while piece < pieces:
+        row, held = piece // keeps, piece % keeps
+        near = piece * size * key
+        far = (kinds[row] * keeps + held) * reach * key
+        for one in range(held * group, (held + 1) * group):
+            _attend(
+                like, row * span + one * width, heads, seen, row * asked + one * width, width,
+                caches[2 * layers + layer] + far, caches[3 * layers + layer] + far, lengths[row],
+                caches[layer] + near, caches[layers + layer] + near, own, counts, row * own, scores,
+            )  # fmt: skip
+        v.claim(done, phase)
+        piece = v.claim(taken, phase)
+    _wait(done, phase, pieces)
+
+
+@_inner
+def _joins(
+    rows: int, inputs: int, hidden: int, weights: Any, at: int, scales: Any, scale: int, read: Any, states: Any,
+    phase: int, taken: Any, done: Any, given: Any, levels: Any,
+) -> None:  # fmt: skip
+    """A product that is added to the states."""
+    pieces = hidden // BLOCK
+    piece = v.claim(taken, phase)
+    if piece < pieces:
+        _integers(rows, inputs, read, given, levels)
+    while piece < pieces:
+        _product(weights, at, inputs, piece, given, rows, scales, scale, levels, states, piece * BLOCK, hidden, True)
+        v.claim(done, phase)
+        piece = v.claim(taken, phase)
+    _wait(done, phase, pieces)
+
+
+@_inner
+def _widens(
+    layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any,
+    middle: Any, phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
+) -> None:  # fmt: skip
+    """``silu(gate) * up``, a block of each at a time."""
+    rows, hidden, inner = shape[0], shape[2], shape[6]
+    pieces = inner // BLOCK
+    piece = v.claim(taken, phase)
+    if piece < pieces:
+        _normed(rows, hidden, states, norms, (2 * layer + 1) * hidden, eps, room)
+        _integers(rows, hidden, room, given, levels)
+    while piece < pieces:
+        for half in range(2):
+            block, begin = 2 * piece + half, half * rows * inner + piece * BLOCK
+            _product(weights, at, hidden, block, given, rows, scales, scale, levels, middle, begin, inner, False)
+        for row in range(rows):
+            first = row * inner + piece * BLOCK
+            for i in range(BLOCK):
+                gate = middle[first + i]
+                middle[first + i] = gate / (np.float32(1.0) + _exp(-gate)) * middle[rows * inner + first + i]
+        v.claim(done, phase)
+        piece = v.claim(taken, phase)
+    _wait(done, phase, pieces)
+
+
+@_inner
+def _words(
+    shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any, logits: Any,
+    phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
+) -> None:  # fmt: skip
+    """The logits."""
+    rows, layers, hidden, words = shape[0], shape[1], shape[2], shape[7]
+    total = words // BLOCK
+    pieces = (total + _WORDS_AT_ONCE - 1) // _WORDS_AT_ONCE
+    piece = v.claim(taken, phase)
+    if piece < pieces:
+        _normed(rows, hidden, states, norms, 2 * layers * hidden, eps, room)
+        _integers(rows, hidden, room, given, levels)
+    while piece < pieces:
+        for block in range(piece * _WORDS_AT_ONCE, min(total, (piece + 1) * _WORDS_AT_ONCE)):
+            begin = block * BLOCK
+            _product(weights, at, hidden, block, given, rows, scales, scale, levels, logits, begin, words, False)
+        v.claim(done, phase)
+        piece = v.claim(taken, phase)
+    _wait(done, phase, pieces)
+
+
+def run(
+    shape: Any, weights: Any, scales: Any, norms: Any, eps: float, cos: Any, sin: Any, places: Any, like: Any,
+    caches: Any, kinds: Any, lengths: Any, counts: Any, states: Any, heads: Any, seen: Any, middle: Any, logits: Any,
+    taken: Any, done: Any, given: Any, levels: Any, room: Any, scores: Any,
+) -> None:  # fmt: skip
+    """Read one token in each row; every array is flat.
+
+    Args:
+        shape: rows, layers, hidden size, query heads, key heads, head width, inner size, words (in whole blocks), own
+            keys of a row, keys that its cache has room for, keys that the prefixes have room for.
+        weights: int8, layer by layer queries with keys and values, outputs, gates with ups block by block, downs; at
+            last the words'. Each block by pairs of inputs.
+        scales: float32, of each output in the same order.
+        norms: float32, two a layer and the last, (2 * layers + 1) * hidden.
+        eps: Of the norms.
+        cos: float32, (places, width / 2).
+        sin: Likewise.
+        places: int64, each row's place in its text.
+        like: An empty array of the cache's kind: float32, or uint16 for bfloat16.
+        caches: int64, addresses of own keys, own values, the prefixes' keys and their values, ``layers`` of each.
+        kinds: int64, each row's prefix.
+        lengths: int64, tokens in each row's prefix.
+        counts: bool, (rows, own), which of a row's own keys count; the last is the new token's.
+        states: float32, (rows, hidden), the tokens' embeddings; overwritten.
+        heads: float32, (rows, (heads + 2 * key heads) * width), room for a result, as are the four that follow.
+        seen: (rows, heads * width).
+        middle: (2, rows, inner).
+        logits: (rows, words).
+        taken: int64, `PHASES` * layers + 1 zeros that all threads share: pieces taken.
+        done: Likewise: pieces done.
+        given: int16, (rows, widest input), this thread's own, as are the rest.
+        levels: float32, (rows,).
+        room: float32, (rows, hidden).
+        scores: float32, (longest prefix + own,).
+    """
+    rows, layers, hidden, inner = shape[0], shape[1], shape[2], shape[6]
+    span, asked = (shape[3] + 2 * shape[4]) * shape[5], shape[3] * shape[5]
+    small, phase, at, scale = np.float32(eps), 0, 0, 0
+    for layer in range(layers):
+        _heads(
+            layer, shape, weights, at, scales, scale, norms, small, cos, sin, places, like, caches, states, heads,
+            phase, taken, done, given, levels, room,
+        )  # fmt: skip
+        at, scale = at + span * hidden, scale + span
+        _looks(layer, shape, like, caches, kinds, lengths, counts, heads, seen, phase + 1, taken, done, scores)
+        _joins(
+            rows, asked, hidden, weights, at, scales, scale, seen, states, phase + 2, taken, done, given, levels
+        )  # fmt: skip
+        at, scale = at + hidden * asked, scale + hidden
+        _widens(
+            layer, shape, weights, at, scales, scale, norms, small, states, middle, phase + 3, taken, done, given,
+            levels, room,
+        )  # fmt: skip
+        at, scale = at + 2 * inner * hidden, scale + 2 * inner
+        _joins(
+            rows, inner, hidden, weights, at, scales, scale, middle, states, phase + 4, taken, done, given, levels
+        )  # fmt: skip
+        at, scale, phase = at + hidden * inner, scale + hidden, phase + PHASES
+    _words(
+        shape, weights, at, scales, scale, norms, small, states, logits, phase, taken, done, given, levels, room
+    )  # fmt: skip
+
+
+def signature(kind: str) -> Any:
+    """The types of `run`'s arguments for caches of float32 or uint16."""
+    floats, whole = types.float32[::1], types.int64[::1]
+    like = types.Array({"float32": types.float32, "uint16": types.uint16}[kind], 1, "C")
+    model = (types.UniTuple(types.int64, 11), types.int8[::1], floats, floats, types.float64, floats, floats)
+    rows = (whole, like, whole, whole, whole, types.boolean[::1])
+    results = (floats,) * 5
+    mine = (types.int16[::1], floats, floats, floats)
+    return types.void(*model, *rows, *results, whole, whole, *mine)

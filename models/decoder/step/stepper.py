@@ -1,0 +1,190 @@
+"""One token at a time through a small Llama on a CPU, in each of several texts, as one compiled function.
+
+A model of 135M parameters spends most of a token's time on starting some thirty small operations a layer and on copying
+its KV cache to make it one token longer. Here a whole token is one call, weights are 8-bit integers with one scale an
+output, rows are 16-bit integers with one scale a row, and the cache grows in place. Several texts advance together,
+each behind a prefix that is held once. Any model of another kind gets no stepper.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from models.decoder.prefixes import Prefixes
+from models.decoder.step.compiled import compiled
+from models.decoder.step.crew import Crew
+from models.decoder.step.room import Room, addresses
+
+_BLOCK = 16
+_STEPS = 127  # of an 8-bit integer, on either side of zero
+_ROOM = 256  # tokens that the cache of one text is given ahead
+_ROOM_EACH = 48  # and those of several
+_MOST_WEIGHTS = 1_000_000_000
+_STATIC_ROPE = ("default", "linear", "llama3")
+
+
+class _Packing:
+    """8-bit weights one behind the other, and their scales."""
+
+    def __init__(self) -> None:
+        self.weights: list[np.ndarray[Any, Any]] = []
+        self.scales: list[np.ndarray[Any, Any]] = []
+
+    def add(self, weight: torch.Tensor) -> None:
+        """Take (outputs, inputs) in; outputs are filled up with zeros to whole blocks."""
+        sizes = functional.pad(weight.detach().float(), (0, 0, 0, -len(weight) % _BLOCK))
+        scale = sizes.abs().amax(1).div_(_STEPS).clamp_(min=1e-12)
+        whole = (sizes / scale[:, None]).round_().to(torch.int8)
+        pairs = whole.view(-1, _BLOCK, whole.shape[1] // 2, 2).transpose(1, 2)
+        self.weights.append(pairs.reshape(-1).numpy())
+        self.scales.append(scale.numpy())
+
+
+class Stepper:
+    """The weights of a model, ready for `advance`.
+
+    Args:
+        model: A `LlamaForCausalLM` that `steps` is true of.
+    """
+
+    def __init__(self, model: Any) -> None:
+        from models.decoder.step.kernel import PHASES
+
+        config = model.config
+        first = model.model.layers[0]
+        self.width: int = first.self_attn.head_dim
+        self.hidden: int = config.hidden_size
+        self.asks: int = config.num_attention_heads
+        self.keeps: int = config.num_key_value_heads
+        self.inner: int = first.mlp.gate_proj.out_features
+        self.vocabulary: int = model.lm_head.out_features
+        self.words = self.vocabulary + -self.vocabulary % _BLOCK
+        self.eps: float = config.rms_norm_eps
+        self.rotary = model.model.rotary_emb
+        self.embedding = model.model.embed_tokens.weight.detach()
+        packing, norms = _Packing(), []
+        for layer in model.model.layers:
+            attention, feed = layer.self_attn, layer.mlp
+            norms += [layer.input_layernorm.weight, layer.post_attention_layernorm.weight]
+            packing.add(torch.cat([part.weight for part in (attention.q_proj, attention.k_proj, attention.v_proj)]))
+            packing.add(attention.o_proj.weight)
+            gate, up = (part.weight.view(-1, _BLOCK, self.hidden) for part in (feed.gate_proj, feed.up_proj))
+            packing.add(torch.stack([gate, up], 1).view(-1, self.hidden))
+            packing.add(feed.down_proj.weight)
+        packing.add(model.lm_head.weight)
+        self.layers = len(model.model.layers)
+        self.phases = PHASES * self.layers + 1
+        self.weights, self.scales = np.concatenate(packing.weights), np.concatenate(packing.scales)
+        self.norms = torch.cat([*norms, model.model.norm.weight]).detach().float().numpy()
+        self.cos = self.sin = np.empty(0, np.float32)
+        self.like = np.empty(0, np.float32 if model.dtype == torch.float32 else np.uint16)
+        self.run = compiled(self.like)
+
+    def step(self, token: int, place: int, room: Room) -> torch.Tensor:
+        """Read one token at its place, from 0, behind what the room's cache holds; returns the logits, float32."""
+        room.fit(place, _ROOM)
+        return self._read(np.array([token]), np.array([place]), np.ones(place + 1, np.bool_), room, None)[0]
+
+    def advance(
+        self,
+        tokens: torch.Tensor,
+        places: torch.Tensor,
+        counts: torch.Tensor,
+        room: Room,
+        shared: Prefixes | None,
+    ) -> torch.Tensor:
+        """Read one token in each of several texts.
+
+        Args:
+            tokens: (rows,).
+            places: (rows,), each token's place in its text, prefix included.
+            counts: (rows, own), which of a row's own keys count; the last is the new token's.
+            room: Of the rows' own keys and values.
+            shared: What stands before the rows, if anything.
+
+        Returns:
+            The logits, (rows, words), float32.
+        """
+        room.fit(counts.shape[1] - 1, _ROOM_EACH)
+        return self._read(tokens.numpy(), places.numpy(), counts.numpy().reshape(-1), room, shared)
+
+    def _read(self, tokens: Any, places: Any, counts: Any, room: Room, shared: Prefixes | None) -> torch.Tensor:
+        rows, own = len(tokens), len(counts) // len(tokens)
+        cos, sin = self._angles(int(places.max()))
+        kinds = lengths = np.zeros(rows, np.int64)
+        far, reach = np.zeros(2 * self.layers, np.int64), 0
+        if shared is not None:
+            kinds, lengths, far, reach = shared.kinds, shared.lengths, addresses(shared.layers), shared.reach
+        shape = (
+            rows, self.layers, self.hidden, self.asks, self.keeps, self.width, self.inner, self.words, own, room.size,
+            reach,
+        )  # fmt: skip
+        caches = np.concatenate([room.addresses, far])
+        states = self.embedding[torch.from_numpy(tokens)].float().numpy().reshape(-1)
+        heads, seen, middle, logits = (
+            np.empty(rows * size, np.float32)
+            for size in ((self.asks + 2 * self.keeps) * self.width, self.asks * self.width, 2 * self.inner, self.words)
+        )
+        taken, done = np.zeros((2, self.phases), np.int64)
+        widest = max(self.hidden, self.inner, self.asks * self.width)
+
+        def work() -> None:
+            mine = (
+                np.empty(rows * widest, np.int16), np.empty(rows, np.float32), np.empty(rows * self.hidden, np.float32),
+                np.empty(int(lengths.max()) + own, np.float32),
+            )  # fmt: skip
+            self.run(
+                shape, self.weights, self.scales, self.norms, self.eps, cos, sin, places, self.like, caches, kinds,
+                lengths, counts, states, heads, seen, middle, logits, taken, done, *mine,
+            )  # fmt: skip
+
+        _crew().run(work)
+        room.hold(own)
+        return torch.from_numpy(logits).view(rows, -1)[:, : self.vocabulary]
+
+    def _angles(self, place: int) -> tuple[Any, Any]:
+        """Cosines and sines of all places up to one."""
+        half = self.width // 2
+        if place * half >= len(self.cos):
+            with torch.inference_mode():
+                cos, sin = self.rotary(torch.zeros(1), torch.arange(place + 1024)[None])
+            self.cos, self.sin = (part[0, :, :half].float().reshape(-1).numpy() for part in (cos, sin))
+        return self.cos, self.sin
+
+
+_crews: dict[int, Crew] = {}
+
+
+def _crew() -> Crew:
+    """The threads that torch is allowed, as ours."""
+    size = torch.get_num_threads()
+    return _crews.setdefault(size, Crew(size)) if size not in _crews else _crews[size]
+
+
+def stepper_of(model: Any) -> Stepper | None:
+    """A stepper for a model, or none where the model is not of the one kind that it computes."""
+    return Stepper(model) if _steps(model) else None
+
+
+def _steps(model: Any) -> bool:
+    config = model.config
+    if config.model_type != "llama" or config.hidden_act != "silu":
+        return False
+    if model.model.rotary_emb.rope_type not in _STATIC_ROPE or model.dtype not in (torch.bfloat16, torch.float32):
+        return False
+    if model.device.type != "cpu" or sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS:
+        return False
+    parts = [model.lm_head, *(part for layer in model.model.layers for part in _linear(layer))]
+    plain = all(type(part) is torch.nn.Linear and part.bias is None for part in parts)
+    width = model.model.layers[0].self_attn.head_dim
+    return plain and all(size % _BLOCK == 0 for size in (width, config.hidden_size, config.intermediate_size))
+
+
+def _linear(layer: Any) -> list[Any]:
+    attention, feed = layer.self_attn, layer.mlp
+    joined = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+    return [*joined, feed.gate_proj, feed.up_proj, feed.down_proj]

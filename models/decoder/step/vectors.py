@@ -1,0 +1,237 @@
+"""What numba has no words for, as LLVM's vectors: integer products, attention's two products, and threads' counters.
+
+Written for no instruction set: LLVM makes of it what the CPU has (``vpmaddwd`` from AVX2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+BLOCK = 16  # outputs that are multiplied at once
+_LANES = 8
+_AHEAD = 4096  # bytes of weights asked for from memory before they are read
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_F32 = ir.FloatType()
+_FAST = ("fast",)
+
+
+def _number(value: int, kind: Any = _I64) -> Any:
+    return ir.Constant(kind, value)
+
+
+def _at(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Where an array's element stands."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def _read(builder: Any, where: Any, kind: Any, align: int) -> Any:
+    read = builder.load(builder.bitcast(where, kind.as_pointer()))
+    read.align = align
+    return read
+
+
+def _write(builder: Any, value: Any, where: Any) -> None:
+    builder.store(value, builder.bitcast(where, value.type.as_pointer())).align = 4
+
+
+def _everywhere(builder: Any, value: Any, lanes: int = _LANES) -> Any:
+    """A vector of one value."""
+    one = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, _number(0, _I32))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+
+
+def _fetch(builder: Any, where: Any) -> None:
+    """Ask for bytes that will be read soon; there need not be any."""
+    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    to_read, to_keep, data = (_number(one, _I32) for one in (0, 3, 1))
+    builder.call(fetch, [where, to_read, to_keep, data])
+
+
+def _product(rows: int, *, add: bool) -> Any:
+    """A product of `BLOCK` outputs and so many rows: ``into = or += weights . given * scales * levels``.
+
+    Weights lie pair of inputs by pair of inputs, each with its `BLOCK` outputs, so that one instruction multiplies and
+    adds the pairs of eight outputs; every sum stays within 32 bits.
+    """
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def product(
+        typing: Any, weights: Any, first: Any, given: Any, row: Any, inputs: Any, scales: Any, output: Any,
+        levels: Any, into: Any, begin: Any, step: Any,
+    ) -> Any:  # fmt: skip
+        whole = types.intp
+        kinds = (weights, whole, given, whole, whole, scales, whole, levels, into, whole, whole)
+
+        def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+            k = signature.args
+            weights, given = _at(context, b, k[0], a[0], a[1]), _at(context, b, k[2], a[2], b.mul(a[3], a[4]))
+            scales, levels = _at(context, b, k[5], a[5], a[6]), _at(context, b, k[7], a[7], a[3])
+            into, inputs, step = _at(context, b, k[8], a[8], a[9]), a[4], a[10]
+            sums, pairs, wide = ir.VectorType(_I32, _LANES), ir.VectorType(_I16, BLOCK), ir.VectorType(_I32, BLOCK)
+            even, odd = (ir.Constant(sums, list(range(lane, BLOCK, 2))) for lane in (0, 1))
+            zero = ir.Constant(sums, [0] * _LANES)
+            kept = [[cgutils.alloca_once_value(b, zero) for _ in range(2)] for _ in range(rows)]
+            lines = [b.bitcast(b.gep(given, [b.mul(inputs, _number(r))]), _I32.as_pointer()) for r in range(rows)]
+            with cgutils.for_range(b, b.lshr(inputs, _number(1))) as loop:
+                here = b.gep(weights, [b.mul(loop.index, _number(2 * BLOCK))])
+                _fetch(b, b.gep(here, [_number(_AHEAD)]))
+                halves = [
+                    b.sext(_read(b, b.gep(here, [_number(BLOCK * half)]), ir.VectorType(_I8, BLOCK), 1), pairs)
+                    for half in range(2)
+                ]
+                for row in range(rows):
+                    pair = _read(b, b.gep(lines[row], [loop.index]), _I32, 2)
+                    both = b.sext(b.bitcast(_everywhere(b, pair), pairs), wide)
+                    for half in range(2):
+                        products = b.mul(b.sext(halves[half], wide), both)
+                        more = b.add(*(b.shuffle_vector(products, products, part) for part in (even, odd)))
+                        b.store(b.add(b.load(kept[row][half]), more), kept[row][half])
+            floats = ir.VectorType(_F32, _LANES)
+            for half in range(2):
+                scale = _read(b, b.gep(scales, [_number(_LANES * half)]), floats, 4)
+                for row in range(rows):
+                    level = _everywhere(b, b.load(b.gep(levels, [_number(row)])))
+                    where = b.gep(into, [b.add(b.mul(step, _number(row)), _number(_LANES * half))])
+                    value = b.fmul(b.fmul(b.sitofp(b.load(kept[row][half]), floats), scale), level)
+                    _write(b, b.fadd(_read(b, where, floats, 4), value) if add else value, where)
+            return context.get_dummy_value()
+
+        return types.void(*kinds), write
+
+    return product
+
+
+put_1, put_2, put_3, put_4 = (_product(rows, add=False) for rows in (1, 2, 3, 4))
+add_1, add_2, add_3, add_4 = (_product(rows, add=True) for rows in (1, 2, 3, 4))
+
+
+def _lifted(b: Any, kind: Any, where: Any, index: Any, lanes: int = _LANES) -> Any:
+    """Read floats of a cache: float32, or bfloat16 as 16-bit integers."""
+    if kind.dtype == types.float32:
+        return _read(b, b.gep(b.inttoptr(where, _F32.as_pointer()), [index]), ir.VectorType(_F32, lanes), 4)
+    short = _read(b, b.gep(b.inttoptr(where, _I16.as_pointer()), [index]), ir.VectorType(_I16, lanes), 2)
+    words = ir.VectorType(_I32, lanes)
+    return b.bitcast(b.shl(b.zext(short, words), ir.Constant(words, [16] * lanes)), ir.VectorType(_F32, lanes))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def score(
+    typing: Any, like: Any, keys: Any, count: Any, width: Any, wanted: Any, at: Any, scores: Any, begin: Any
+) -> Any:
+    """Products of one query, ``wanted[at:at + width]``, with so many keys that stand one behind the other."""
+    kinds = (like, types.int64, types.intp, types.intp, wanted, types.intp, scores, types.intp)
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        query = _at(context, b, signature.args[4], a[4], a[5])
+        out = _at(context, b, signature.args[6], a[6], a[7])
+        floats = ir.VectorType(_F32, _LANES)
+        parts = b.udiv(a[3], _number(2 * _LANES))
+        kept = [cgutils.alloca_once(b, floats) for _ in range(2)]
+        with cgutils.for_range(b, a[2]) as keys:
+            for one in kept:
+                b.store(ir.Constant(floats, [0.0] * _LANES), one)
+            with cgutils.for_range(b, parts) as part:
+                for half, one in enumerate(kept):
+                    channel = b.add(b.mul(part.index, _number(2 * _LANES)), _number(_LANES * half))
+                    key = _lifted(b, signature.args[0], a[1], b.add(b.mul(keys.index, a[3]), channel))
+                    asked = _read(b, b.gep(query, [channel]), floats, 4)
+                    b.store(b.fadd(b.load(one), b.fmul(key, asked, flags=_FAST), flags=_FAST), one)
+            both = b.fadd(*(b.load(one) for one in kept), flags=_FAST)
+            for reach in (4, 2, 1):
+                turned = ir.Constant(ir.VectorType(_I32, _LANES), [(lane + reach) % _LANES for lane in range(_LANES)])
+                both = b.fadd(both, b.shuffle_vector(both, both, turned), flags=_FAST)
+            b.store(b.extract_element(both, _number(0, _I32)), b.gep(out, [keys.index]))
+        return context.get_dummy_value()
+
+    return types.void(*kinds), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mix(
+    typing: Any, like: Any, values: Any, count: Any, width: Any, weights: Any, begin: Any, into: Any, at: Any
+) -> Any:
+    """Add so many values, each times its weight, to ``into[at:at + width]``."""
+    kinds = (like, types.int64, types.intp, types.intp, weights, types.intp, into, types.intp)
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        weights = _at(context, b, signature.args[4], a[4], a[5])
+        out = _at(context, b, signature.args[6], a[6], a[7])
+        floats = ir.VectorType(_F32, _LANES)
+        kept = [cgutils.alloca_once(b, floats) for _ in range(2)]
+        with cgutils.for_range(b, b.udiv(a[3], _number(2 * _LANES))) as part:
+            channels = [b.add(b.mul(part.index, _number(2 * _LANES)), _number(_LANES * half)) for half in range(2)]
+            for channel, one in zip(channels, kept, strict=True):
+                b.store(_read(b, b.gep(out, [channel]), floats, 4), one)
+            with cgutils.for_range(b, a[2]) as value:
+                weight = _everywhere(b, b.load(b.gep(weights, [value.index])))
+                for channel, one in zip(channels, kept, strict=True):
+                    read = _lifted(b, signature.args[0], a[1], b.add(b.mul(value.index, a[3]), channel))
+                    b.store(b.fadd(b.load(one), b.fmul(read, weight, flags=_FAST), flags=_FAST), one)
+            for channel, one in zip(channels, kept, strict=True):
+                _write(b, b.load(one), b.gep(out, [channel]))
+        return context.get_dummy_value()
+
+    return types.void(*kinds), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def keep(typing: Any, like: Any, where: Any, index: Any, value: Any) -> Any:
+    """Write one float into a cache, rounded to the nearest bfloat16 where it holds those."""
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        if signature.args[0].dtype == types.float32:
+            b.store(a[3], b.gep(b.inttoptr(a[1], _F32.as_pointer()), [a[2]]))
+        else:
+            word = b.bitcast(a[3], _I32)
+            odd = b.and_(b.lshr(word, _number(16, _I32)), _number(1, _I32))
+            near = b.lshr(b.add(word, b.add(odd, _number(0x7FFF, _I32))), _number(16, _I32))
+            b.store(b.trunc(near, _I16), b.gep(b.inttoptr(a[1], _I16.as_pointer()), [a[2]]))
+        return context.get_dummy_value()
+
+    return types.void(like, types.int64, types.intp, types.float32), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def power_of_two(typing: Any, exponent: Any) -> Any:
+    """2 to a whole number from -126 to 127, as float32."""
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        return b.bitcast(b.shl(b.add(a[0], _number(127, _I32)), _number(23, _I32)), _F32)
+
+    return types.float32(types.int32), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def claim(typing: Any, counters: Any, at: Any) -> Any:
+    """Add 1 to a counter that several threads share and return what it was."""
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        return b.atomic_rmw("add", _at(context, b, signature.args[0], a[0], a[1]), _number(1), "acq_rel")
+
+    return types.int64(counters, types.intp), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def look(typing: Any, counters: Any, at: Any) -> Any:
+    """Read a counter that several threads share."""
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        return b.load_atomic(_at(context, b, signature.args[0], a[0], a[1]), "acquire", 8)
+
+    return types.int64(counters, types.intp), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def give_way(typing: Any) -> Any:
+    """Let the system run another thread."""
+
+    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+        b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(_I32, []), "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), write
