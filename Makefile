@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: Studio needs Python 3.11, 3.12 or 3.13; none was found on PATH"; exit 69; }
 	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON) ..."; $(PYTHON) -m venv $(VENV); }
 	@$(PIP_INSTALL) --upgrade pip setuptools
-	$(call install,the packages: 0.4 GB to fetch with torch for CPUs (several GB with CUDA) and 1.8 GB on disk,--no-build-isolation --editable .)
+	$(call install,the packages: 0.4 GB to fetch with torch for CPUs (several GB with CUDA) and 2.0 GB on disk,--no-build-isolation --editable .)
 	@touch $@
 
 $(TRAIN_STAMP): $(STAMP)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
+from models.decoder.engine import Engine, Tape
 from models.decoder.step import compiled
 from models.decoder.step.crew import Crew
 from models.decoder.step.room import Room
@@ -100,6 +101,22 @@ def test_what_is_kept_on_disk_may_be_broken_or_impossible(tmp_path: Path, monkey
     for path in kept:
         path.write_bytes(b"no machine code")
     assert callable(compiled._make("float32"))
+
+
+def test_a_machine_that_lets_no_code_be_made_writes_all_the_same(
+    word_llama: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(kind: str) -> None:
+        raise OSError("Permission denied: memory that is written and run")
+
+    monkeypatch.setattr(compiled, "_make", refuse)
+    monkeypatch.setattr(compiled, "_made", {})
+    engine = Engine.load(word_llama, device="cpu")
+    assert engine.stepper is None
+    assert "texts are written slower: Permission denied" in caplog.text
+    tape = Tape(engine)
+    tape.read([5, 6])
+    assert tape.read([7]).isfinite().all()
 
 
 def test_helpers_help_and_are_made_anew_in_a_forked_process() -> None:

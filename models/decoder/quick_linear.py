@@ -1,9 +1,9 @@
 """Linear layers that suit a CPU: 8-bit integers for few rows, for many what its instruction set multiplies best.
 
-Writing one token at a time is bound by how fast weights come from memory, so a few rows are multiplied as 8-bit
-integers. Many rows, as in reading a prompt, take bfloat16 weights packed as oneDNN wants them where the CPU has
-instructions for those; elsewhere 8-bit integers are quicker than float32 at every number of rows. This is the one place
-that chooses. Knows no model family.
+Many rows, as in reading a prompt, take bfloat16 weights packed as oneDNN wants them where the CPU has instructions for
+those; elsewhere 8-bit integers are quicker than float32 at every number of rows. A few rows are bound by how fast
+weights come from memory, so they are multiplied as 8-bit integers, unless `models.decoder.step` reads single tokens
+anyway. This is the one place that chooses. Knows no model family.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""One token in each of several texts through a small Llama on a CPU."""
+"""One token in each of several texts through a small Llama on a CPU, as one compiled function."""

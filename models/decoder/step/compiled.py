@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,40 +11,50 @@ from typing import Any
 
 import numpy as np
 
+from workspace.errors import one_line
 from workspace.progress import waiting
 
 _OPTIONS = {"fastmath": True, "nogil": True, "boundscheck": False, "error_model": "numpy"}
+_LOG = logging.getLogger("studio.models")
 _lock = threading.Lock()
-_made: dict[str, Callable[..., None]] = {}
+_made: dict[str, Callable[..., None] | None] = {}
 
 
-def compiled(like: np.ndarray[Any, Any]) -> Callable[..., None]:
+def compiled(like: np.ndarray[Any, Any]) -> Callable[..., None] | None:
     """`models.decoder.step.kernel.run` for caches of one kind: five seconds for the first one ever, then a moment.
 
     Args:
         like: An empty array of the cache's kind, float32 or uint16.
+
+    Returns:
+        The function; none where the machine lets no code be made, which is said in a warning.
     """
     kind = like.dtype.name
     with _lock:
         if kind not in _made:
-            with waiting("making the writer's step for this CPU"):
-                _made[kind] = _make(kind)
+            try:
+                with waiting("making code for this CPU"):
+                    _made[kind] = _make(kind)
+            except Exception as fault:  # anything that LLVM or a hardened system has against it
+                _LOG.warning("no code can be made for this CPU, so texts are written slower: %s", one_line(fault))
+                _made[kind] = None
         return _made[kind]
 
 
 def _make(kind: str) -> Callable[..., None]:
-    from numba import njit
+    import numba
 
+    numba.config.DISABLE_JIT = 0  # a setting for those who look for faults in Python code; this is none
     from models.decoder.step import kernel
 
-    digest = hashlib.sha256(b"".join(Path(str(part)).read_bytes() for part in kernel.SOURCES)).hexdigest()
+    digest = hashlib.sha256(b"".join(Path(part).read_bytes() for part in kernel.SOURCES)).hexdigest()
     kernel.run.__qualname__ = f"run_{digest[:12]}"  # what is kept goes by this name
     signature = kernel.signature(kind)
     try:
-        made: Any = njit(cache=True, **_OPTIONS)(kernel.run)
+        made: Any = numba.njit(cache=True, **_OPTIONS)(kernel.run)
         made.compile(signature)
-    except Exception:  # numba's store: no folder to write to, a full disk, a damaged file
-        made = njit(**_OPTIONS)(kernel.run)
+    except Exception:  # of numba's store: no folder to write to, a full disk, a damaged file
+        made = numba.njit(**_OPTIONS)(kernel.run)
         made.compile(signature)
     made.disable_compile()
     run: Callable[..., None] = made

@@ -330,18 +330,14 @@ def run(
         )  # fmt: skip
         at, scale = at + span * hidden, scale + span
         _looks(layer, shape, like, caches, kinds, lengths, counts, heads, seen, phase + 1, taken, done, scores)
-        _joins(
-            rows, asked, hidden, weights, at, scales, scale, seen, states, phase + 2, taken, done, given, levels
-        )  # fmt: skip
+        _joins(rows, asked, hidden, weights, at, scales, scale, seen, states, phase + 2, taken, done, given, levels)
         at, scale = at + hidden * asked, scale + hidden
         _widens(
             layer, shape, weights, at, scales, scale, norms, small, states, middle, phase + 3, taken, done, given,
             levels, room,
         )  # fmt: skip
         at, scale = at + 2 * inner * hidden, scale + 2 * inner
-        _joins(
-            rows, inner, hidden, weights, at, scales, scale, middle, states, phase + 4, taken, done, given, levels
-        )  # fmt: skip
+        _joins(rows, inner, hidden, weights, at, scales, scale, middle, states, phase + 4, taken, done, given, levels)
         at, scale, phase = at + hidden * inner, scale + hidden, phase + PHASES
     _words(
         shape, weights, at, scales, scale, norms, small, states, logits, phase, taken, done, given, levels, room

@@ -8,6 +8,8 @@ each behind a prefix that is held once. Any model of another kind gets no steppe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ _BLOCK = 16
 _STEPS = 127  # of an 8-bit integer, on either side of zero
 _ROOM = 256  # tokens that the cache of one text is given ahead
 _ROOM_EACH = 48  # and those of several
+_MOST_THREADS = 8  # more wait for one another longer than they help
 _MOST_WEIGHTS = 1_000_000_000
 _STATIC_ROPE = ("default", "linear", "llama3")
 
@@ -48,10 +51,12 @@ class Stepper:
     """The weights of a model, ready for `advance`.
 
     Args:
-        model: A `LlamaForCausalLM` that `steps` is true of.
+        model: A `LlamaForCausalLM` of the kind that the kernel computes.
+        run: The compiled kernel, for caches like ``like``.
+        like: An empty array of the cache's kind.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, run: Callable[..., None], like: np.ndarray[Any, Any]) -> None:
         from models.decoder.step.kernel import PHASES
 
         config = model.config
@@ -81,8 +86,7 @@ class Stepper:
         self.weights, self.scales = np.concatenate(packing.weights), np.concatenate(packing.scales)
         self.norms = torch.cat([*norms, model.model.norm.weight]).detach().float().numpy()
         self.cos = self.sin = np.empty(0, np.float32)
-        self.like = np.empty(0, np.float32 if model.dtype == torch.float32 else np.uint16)
-        self.run = compiled(self.like)
+        self.run, self.like = run, like
 
     def step(self, token: int, place: int, room: Room) -> torch.Tensor:
         """Read one token at its place, from 0, behind what the room's cache holds; returns the logits, float32."""
@@ -142,7 +146,7 @@ class Stepper:
                 lengths, counts, states, heads, seen, middle, logits, taken, done, *mine,
             )  # fmt: skip
 
-        _crew().run(work)
+        _crew(min(torch.get_num_threads(), _MOST_THREADS)).run(work)
         room.hold(own)
         return torch.from_numpy(logits).view(rows, -1)[:, : self.vocabulary]
 
@@ -156,18 +160,18 @@ class Stepper:
         return self.cos, self.sin
 
 
-_crews: dict[int, Crew] = {}
-
-
-def _crew() -> Crew:
-    """The threads that torch is allowed, as ours."""
-    size = torch.get_num_threads()
-    return _crews.setdefault(size, Crew(size)) if size not in _crews else _crews[size]
+@cache
+def _crew(size: int) -> Crew:
+    return Crew(size)
 
 
 def stepper_of(model: Any) -> Stepper | None:
     """A stepper for a model, or none where the model is not of the one kind that it computes."""
-    return Stepper(model) if _steps(model) else None
+    if not _steps(model):
+        return None
+    like = np.empty(0, np.float32 if model.dtype == torch.float32 else np.uint16)
+    run = compiled(like)
+    return None if run is None else Stepper(model, run, like)
 
 
 def _steps(model: Any) -> bool:
