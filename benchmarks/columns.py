@@ -16,6 +16,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import home  # noqa: F401 - makes the project importable
 
@@ -88,12 +89,12 @@ def runs_of(source: str) -> dict[tuple[str, ...], int]:
     return {run: place for place, run in enumerate(every) if often[run] == 1}
 
 
-def measured(folder: Path, converter: str) -> dict[str, object]:
+def measured(folder: Path, converter: Any) -> dict[str, Any]:
     """Pages in order and pages judged, by paper and in all."""
     from pipelines.corpus.converters import convert
 
     papers: dict[str, str] = {}
-    bad: dict[str, list[float]] = {}
+    bad: dict[str, float] = {}
     right = judged = 0
     for name in PAPERS:
         pdf, source = folder / f"{name}.pdf", folder / f"{name}.tex.gz"
@@ -104,7 +105,8 @@ def measured(folder: Path, converter: str) -> dict[str, object]:
         told = {number: share for number, (count, share) in enumerate(shares, 1) if count >= _FEWEST}
         good = sum(share >= IN_ORDER for share in told.values())
         papers[Path(name).name] = f"{good}/{len(told)}"
-        bad |= {f"{Path(name).name}, page {n}": round(share, 2) for n, share in told.items() if share < IN_ORDER}
+        late = {n: round(share, 2) for n, share in told.items() if share < IN_ORDER}
+        bad |= {f"{Path(name).name}, page {n}": share for n, share in late.items()}
         right, judged = right + good, judged + len(told)
     return {"share": round(right / judged, 3), "pages": f"{right}/{judged}", "papers": papers, "out_of_order": bad}
 

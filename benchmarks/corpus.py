@@ -16,7 +16,7 @@ import home  # noqa: F401 - makes the project importable
 from duplicates import measured
 
 
-def pages_per_second(converter: str, times: int) -> float:
+def pages_per_second(converter: Any, times: int) -> float:
     """Pages of the sample's papers a second, processes started before."""
     from pipelines.corpus.parsing import Limits, parse
     from training.sample.papers import SAMPLE

@@ -27,7 +27,7 @@ SEED = 900
 SCORES = "critic", "judge", "judge_any", "judge_both"
 
 
-def state_of(number: int) -> dict[str, Any]:
+def state_of(number: int) -> Any:
     """The state after the Engineer, for two of the atlas's held-out materials."""
     from agents.documents import Brief
     from agents.state import initial_state

@@ -63,7 +63,7 @@ def whole(home: Path, ledger: Any, saver: Any, run_id: str, images: int) -> tupl
     ledger.create_run(run_id, brief.model_dump(), {}, 7, str(folder_of(home, run_id)))
     with EventLog(folder_of(home, run_id) / "events.jsonl", run_id) as log:
         graph = build_graph(kit_for(home, run_id, ledger, log, images), saver)
-        config = {"configurable": {"thread_id": run_id}}
+        config: Any = {"configurable": {"thread_id": run_id}}
         updates = []
         begun = time.perf_counter()
         for step in graph.stream(initial_state(brief), config, durability=DURABILITY, stream_mode="updates"):
@@ -79,7 +79,7 @@ def work(folder: Path, name: str, index: int, images: int) -> None:
     from tests.fixtures_run import InstantPainter, ScriptedChat, scripted_structured
 
     messages = [HumanMessage(BRIEF)]
-    schema = {"reviewer": Review, "engineer": MaterialDesign, "illustrator": ImagePrompt}.get(name)
+    schema: Any = {"reviewer": Review, "engineer": MaterialDesign, "illustrator": ImagePrompt}.get(name)
     if name == "scientist":
         "".join(str(chunk.text) for chunk in ScriptedChat(role=name, seed=index).stream(messages, seed=index))
     elif schema is not None:
@@ -116,7 +116,7 @@ def bare(saver: Any, thread: str, updates: list[tuple[str, Any]], does: Callable
         graph.add_node(name, node(index), destinations=(names[index + 1] if index + 1 < len(names) else END,))
     graph.add_edge(START, names[0])
     compiled = graph.compile(checkpointer=saver)
-    config = {"configurable": {"thread_id": thread}, "recursion_limit": 400}
+    config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": 400}
     begun = time.perf_counter()
     for _ in compiled.stream(initial_state(Brief(text=BRIEF)), config, durability=DURABILITY, stream_mode="updates"):
         pass
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=45)
     parser.add_argument("--images", type=int, default=2)
     options = parser.parse_args()
-    from studio.runs.record import ledger_of
+    from studio.queue.claims import ledger_of
     from workspace.checkpoints import checkpoints
 
     took: dict[str, list[float]] = {"whole": [], "bare": [], "idle": []}

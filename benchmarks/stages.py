@@ -110,11 +110,11 @@ def by_trl(kind: str, model: Path, args: Arguments, folder: Path) -> float:
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *given: Any, **named: Any) -> None:
-            seen.setdefault("begun", progress.time.monotonic())
+            seen.setdefault("begun", progress.time.monotonic())  # type: ignore[attr-defined]
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **named: Any) -> None:
             if "loss" in logs:
-                seen["rate"] = float(seen["tokens"]) / (progress.time.monotonic() - seen["begun"])
+                seen["rate"] = float(seen["tokens"]) / (progress.time.monotonic() - seen["begun"])  # type: ignore[attr-defined]
 
     trainer = Counting(
         model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: beside other work, without GPU")
     options = parser.parse_args()
     if options.clock == "cpu":
-        progress.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
+        progress.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment,attr-defined]
 
     def arguments(kind: str, **more: Any) -> Arguments:
         given = {"max_steps": options.steps, "logging_steps": options.steps, "save_steps": 10 * options.steps}

@@ -95,15 +95,15 @@ def faults(design: dict[str, Any]) -> list[str]:
 def one(kit: Any, text: str, sources: list[str]) -> dict[str, Any]:
     """One brief to a design."""
     from agents.documents import Brief
-    from agents.roles import scientist as roles
+    from agents.roles import engineer, scientist
     from agents.state import initial_state
 
-    state: dict[str, Any] = dict(initial_state(Brief(text=text, inspirations=sources)))
+    state: Any = initial_state(Brief(text=text, inspirations=sources))
     while state["turn"] < len(kit.program.turns):
-        changes = roles.scientist(kit, state)
+        changes = scientist.scientist(kit, state)
         state |= changes | {"messages": state["messages"] + changes["messages"]}
     begun = time.perf_counter()
-    made = roles.engineer(kit, state)
+    made = engineer.engineer(kit, state)
     return {"design": made["design"], "repairs": made["repairs"], "seconds": time.perf_counter() - begun}
 
 

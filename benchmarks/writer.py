@@ -80,21 +80,20 @@ def written(kit: Any, number: int) -> dict[str, Any]:
     """One held-out pair to a design and a prompt."""
     from agents.documents import Brief
     from agents.programs import load_program
-    from agents.roles import illustrator
-    from agents.roles import scientist as roles
+    from agents.roles import engineer, illustrator, scientist
     from agents.state import initial_state
     from training.embedded.writer.data import row
 
     asked = row(SEED, number, held_out=True)
     kit = replace(kit, program=load_program(PROGRAMS[asked["target"]]), seed=SEED + number)
     brief = Brief(text=asked["brief"], inspirations=asked["inspirations"], target=asked["target"])
-    state: dict[str, Any] = dict(initial_state(brief))
+    state: Any = initial_state(brief)
     begun = time.perf_counter()
     while state["turn"] < len(kit.program.turns):
-        changes = roles.scientist(kit, state)
+        changes = scientist.scientist(kit, state)
         state |= changes | {"messages": state["messages"] + changes["messages"]}
     talked = time.perf_counter()
-    state |= roles.engineer(kit, state)
+    state |= engineer.engineer(kit, state)
     told = illustrator.illustrator(kit, state)["prompts"][-1]
     return {
         "number": number,

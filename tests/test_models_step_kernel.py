@@ -150,3 +150,32 @@ def test_a_helper_that_is_late_is_not_waited_for() -> None:
     assert busy.wait(30)
     crew.run(lambda: None)  # the helper still stands at the first
     done.set()
+
+
+def test_who_is_stopped_leaves_when_helpers_are_done() -> None:
+    crew, main, begun, runs = Crew(2), threading.get_ident(), threading.Event(), []
+
+    def work() -> None:
+        if threading.get_ident() != main:
+            begun.set()
+            return
+        assert begun.wait(30)
+        runs.append(1)
+        if len(runs) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crew.run(work)
+    assert len(runs) == 2
+    crew.run(lambda: runs.append(1))
+    assert len(runs) >= 3
+
+
+def test_where_no_thread_is_to_be_had_one_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    Crew(4).run(lambda: done.append(1))
+    assert done == [1]

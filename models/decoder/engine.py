@@ -160,8 +160,7 @@ class Tape:
     def read(self, ids: Sequence[int]) -> torch.Tensor:
         """Read more tokens and return the logits after the last one, as float32."""
         if len(ids) == 1 and self.ids and self.engine.stepper is not None:
-            self.ids.extend(ids)
-            return self._step(self.engine.stepper)
+            return self._step(self.engine.stepper, ids[0])
         return self._read(ids, 1)[-1]
 
     def read_all(self, ids: Sequence[int]) -> torch.Tensor:
@@ -202,12 +201,14 @@ class Tape:
             seen = states[None].to(device=model.device, dtype=model.dtype)
             model(inputs_embeds=seen, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
 
-    def _step(self, stepper: Stepper) -> torch.Tensor:
+    def _step(self, stepper: Stepper, token: int) -> torch.Tensor:
         from models.decoder.step.room import Room
 
         if self._room is None:
             self._room = Room(self.cache)
-        return stepper.step(self.ids[-1], len(self.ids) - 1, self._room)
+        logits = stepper.step(token, len(self.ids), self._room)
+        self.ids.append(token)  # a step that was stopped is none
+        return logits
 
     def rewind(self, length: int) -> None:
         """Forget all tokens after the first ``length``."""

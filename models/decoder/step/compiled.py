@@ -43,12 +43,15 @@ def compiled(like: np.ndarray[Any, Any]) -> Callable[..., None] | None:
 
 def _make(kind: str) -> Callable[..., None]:
     import numba
+    from llvmlite import binding
 
     numba.config.DISABLE_JIT = 0  # a setting for those who look for faults in Python code; this is none
     from models.decoder.step import kernel
 
-    digest = hashlib.sha256(b"".join(Path(part).read_bytes() for part in kernel.SOURCES)).hexdigest()
-    kernel.run.__qualname__ = f"run_{digest[:12]}"  # what is kept goes by this name
+    parts = [Path(part).read_bytes() for part in (__file__, *kernel.SOURCES)]
+    cpu = f"{kind} {binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    digest = hashlib.sha256(b"".join([cpu.encode(), *parts])).hexdigest()
+    kernel.run.__qualname__ = f"run_{digest[:12]}"  # what is kept goes by this name: other code, other CPU, other file
     signature = kernel.signature(kind)
     try:
         made: Any = numba.njit(cache=True, **_OPTIONS)(kernel.run)

@@ -34,7 +34,7 @@ def _inner(function: _Function) -> _Function:
 
 @_inner
 def _exp(x: Any) -> Any:
-    """The exponential of a float32, to 2e-7 of itself; what is below 2^-126 is that."""
+    """The exponential of a float32, to 4e-6 of itself; what is below 2^-126 is that."""
     y = min(max(x * _LOG2E, np.float32(-126.0)), np.float32(126.0))
     whole = np.floor(y)
     f = (y - whole) * np.float32(0.6931471805599453)

@@ -85,7 +85,7 @@ class Stepper:
         self.phases = PHASES * self.layers + 1
         self.weights, self.scales = np.concatenate(packing.weights), np.concatenate(packing.scales)
         self.norms = torch.cat([*norms, model.model.norm.weight]).detach().float().numpy()
-        self.cos = self.sin = np.empty(0, np.float32)
+        self.angles: tuple[Any, Any] = np.empty(0, np.float32), np.empty(0, np.float32)
         self.run, self.like = run, like
 
     def step(self, token: int, place: int, room: Room) -> torch.Tensor:
@@ -136,7 +136,10 @@ class Stepper:
         taken, done = np.zeros((2, self.phases), np.int64)
         widest = max(self.hidden, self.inner, self.asks * self.width)
 
+        held = room.layers, shared
+
         def work() -> None:
+            assert held  # what the addresses point at stays while a helper is at it
             mine = (
                 np.empty(rows * widest, np.int16), np.empty(rows, np.float32), np.empty(rows * self.hidden, np.float32),
                 np.empty(int(lengths.max()) + own, np.float32),
@@ -153,11 +156,13 @@ class Stepper:
     def _angles(self, place: int) -> tuple[Any, Any]:
         """Cosines and sines of all places up to one."""
         half = self.width // 2
-        if place * half >= len(self.cos):
+        angles = self.angles
+        if place * half >= len(angles[0]):
             with torch.inference_mode():
                 cos, sin = self.rotary(torch.zeros(1), torch.arange(place + 1024)[None])
-            self.cos, self.sin = (part[0, :, :half].float().reshape(-1).numpy() for part in (cos, sin))
-        return self.cos, self.sin
+            cos, sin = (part[0, :, :half].float().reshape(-1).numpy() for part in (cos, sin))
+            angles = self.angles = cos, sin
+        return angles
 
 
 @cache
