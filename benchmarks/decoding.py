@@ -2,10 +2,9 @@
 
 Tokens a second of one text and of 16, milliseconds to read a prompt, and perplexity over four of the product's pages
 (none of them was looked at when the products were made), once read as a prompt is and once token by token, as a text is
-written. Peers in the same run: transformers' ``generate`` in float32
-and bfloat16, and llama.cpp's server on the 4-bit GGUF that the weights come from (``make bench`` installs it as
-``xllamacpp``; without it that part is null). Every figure is the best of ``--times``, so that what else the machine
-does counts less.
+written. Peers in the same run: transformers' ``generate`` in float32 and bfloat16, and llama.cpp's server on the 4-bit
+GGUF that the weights come from (``make bench`` installs it as ``xllamacpp``; without it that part is null). Every
+figure is the best of ``--times``, so that what else the machine does counts less.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 _FEW = 4
-_MOST_WEIGHTS = 1_000_000_000
+MOST_WEIGHTS = 1_000_000_000
 _STEPS = 127  # of an 8-bit integer, on either side of zero
 _FINE = 4  # steps an octave
 _ENGINE = "fbgemm"
@@ -125,7 +125,7 @@ def quicken(model: Any, ids: Sequence[int] = (), *, few: bool = True) -> None:
         ids: Tokens of a usual text; each layer's inputs are looked at while the model reads them.
         few: Whether it reads single tokens too.
     """
-    if sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS or not multiplies_integers():
+    if sum(part.numel() for part in model.parameters()) > MOST_WEIGHTS or not multiplies_integers():
         return
     found = {name: part for name, part in model.named_modules() if type(part) is torch.nn.Linear and _fits(part)}
     reach = _reach(model, found, ids) if ids and found else {}

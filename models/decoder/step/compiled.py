@@ -14,7 +14,6 @@ import numpy as np
 from workspace.errors import one_line
 from workspace.progress import waiting
 
-_OPTIONS = {"fastmath": True, "nogil": True, "boundscheck": False, "error_model": "numpy"}
 _LOG = logging.getLogger("studio.models")
 _lock = threading.Lock()
 _made: dict[str, Callable[..., None] | None] = {}
@@ -54,10 +53,11 @@ def _make(kind: str) -> Callable[..., None]:
     kernel.run.__qualname__ = f"run_{digest[:12]}"  # what is kept goes by this name: other code, other CPU, other file
     signature = kernel.signature(kind)
     try:
-        made: Any = numba.njit(cache=True, **_OPTIONS)(kernel.run)
+        made: Any = numba.njit(cache=True, **kernel.OPTIONS)(kernel.run)
         made.compile(signature)
-    except Exception:  # of numba's store: no folder to write to, a full disk, a damaged file
-        made = numba.njit(**_OPTIONS)(kernel.run)
+    except Exception as fault:  # of numba's store: no folder to write to, a full disk, a damaged file
+        _LOG.info("the code made for this CPU cannot be kept, and is made at every start: %s", one_line(fault))
+        made = numba.njit(**kernel.OPTIONS)(kernel.run)
         made.compile(signature)
     made.disable_compile()
     run: Callable[..., None] = made

@@ -13,10 +13,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit, types
 
+from models.decoder import step
+from models.decoder.step import BLOCK
 from models.decoder.step import vectors as v
-from models.decoder.step.vectors import BLOCK
 
-SOURCES = (__file__, v.__file__)
+SOURCES = (str(step.__file__), __file__, v.__file__)
+OPTIONS = {"fastmath": True, "nogil": True, "boundscheck": False, "error_model": "numpy"}
 PHASES = 5  # of a layer; one more for the words
 _PATIENCE = 2000  # looks before another program is let run
 _WORDS_AT_ONCE = 32  # blocks
@@ -29,7 +31,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def _inner(function: _Function) -> _Function:
     """A part of the kernel."""
-    return cast(_Function, njit(fastmath=True, nogil=True, boundscheck=False, error_model="numpy")(function))
+    return cast(_Function, njit(**OPTIONS)(function))
 
 
 @_inner
@@ -69,23 +71,14 @@ def _product(
     row = 0
     while row < rows:
         left, where = rows - row, begin + row * step
-        if more:
-            if left >= 4:
-                v.add_4(weights, at, given, row, inputs, scales, output, levels, into, where, step)
-            elif left == 3:
-                v.add_3(weights, at, given, row, inputs, scales, output, levels, into, where, step)
-            elif left == 2:
-                v.add_2(weights, at, given, row, inputs, scales, output, levels, into, where, step)
-            else:
-                v.add_1(weights, at, given, row, inputs, scales, output, levels, into, where, step)
-        elif left >= 4:
-            v.put_4(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+        if left >= 4:
+            v.product_4(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
         elif left == 3:
-            v.put_3(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+            v.product_3(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
         elif left == 2:
-            v.put_2(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+            v.product_2(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
         else:
-            v.put_1(weights, at, given, row, inputs, scales, output, levels, into, where, step)
+            v.product_1(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
         row += 4
 
 

@@ -17,16 +17,16 @@ import torch
 from torch.nn import functional
 
 from models.decoder.prefixes import Prefixes
+from models.decoder.quick_linear import MOST_WEIGHTS
+from models.decoder.step import BLOCK
 from models.decoder.step.compiled import compiled
 from models.decoder.step.crew import Crew
 from models.decoder.step.room import Room, addresses
 
-_BLOCK = 16
 _STEPS = 127  # of an 8-bit integer, on either side of zero
 _ROOM = 256  # tokens that the cache of one text is given ahead
 _ROOM_EACH = 48  # and those of several
 _MOST_THREADS = 8  # more wait for one another longer than they help
-_MOST_WEIGHTS = 1_000_000_000
 _STATIC_ROPE = ("default", "linear", "llama3")
 
 
@@ -39,10 +39,10 @@ class _Packing:
 
     def add(self, weight: torch.Tensor) -> None:
         """Take (outputs, inputs) in; outputs are filled up with zeros to whole blocks."""
-        sizes = functional.pad(weight.detach().float(), (0, 0, 0, -len(weight) % _BLOCK))
+        sizes = functional.pad(weight.detach().float(), (0, 0, 0, -len(weight) % BLOCK))
         scale = sizes.abs().amax(1).div_(_STEPS).clamp_(min=1e-12)
         whole = (sizes / scale[:, None]).round_().to(torch.int8)
-        pairs = whole.view(-1, _BLOCK, whole.shape[1] // 2, 2).transpose(1, 2)
+        pairs = whole.view(-1, BLOCK, whole.shape[1] // 2, 2).transpose(1, 2)
         self.weights.append(pairs.reshape(-1).numpy())
         self.scales.append(scale.numpy())
 
@@ -67,7 +67,7 @@ class Stepper:
         self.keeps: int = config.num_key_value_heads
         self.inner: int = first.mlp.gate_proj.out_features
         self.vocabulary: int = model.lm_head.out_features
-        self.words = self.vocabulary + -self.vocabulary % _BLOCK
+        self.words = self.vocabulary + -self.vocabulary % BLOCK
         self.eps: float = config.rms_norm_eps
         self.rotary = model.model.rotary_emb
         self.embedding = model.model.embed_tokens.weight.detach()
@@ -77,7 +77,7 @@ class Stepper:
             norms += [layer.input_layernorm.weight, layer.post_attention_layernorm.weight]
             packing.add(torch.cat([part.weight for part in (attention.q_proj, attention.k_proj, attention.v_proj)]))
             packing.add(attention.o_proj.weight)
-            gate, up = (part.weight.view(-1, _BLOCK, self.hidden) for part in (feed.gate_proj, feed.up_proj))
+            gate, up = (part.weight.view(-1, BLOCK, self.hidden) for part in (feed.gate_proj, feed.up_proj))
             packing.add(torch.stack([gate, up], 1).view(-1, self.hidden))
             packing.add(feed.down_proj.weight)
         packing.add(model.lm_head.weight)
@@ -136,10 +136,9 @@ class Stepper:
         taken, done = np.zeros((2, self.phases), np.int64)
         widest = max(self.hidden, self.inner, self.asks * self.width)
 
-        held = room.layers, shared
-
-        def work() -> None:
-            assert held  # what the addresses point at stays while a helper is at it
+        def work(
+            held: Any = (room.layers, shared),
+        ) -> None:  # what the addresses point at stays while a helper is at it
             mine = (
                 np.empty(rows * widest, np.int16), np.empty(rows, np.float32), np.empty(rows * self.hidden, np.float32),
                 np.empty(int(lengths.max()) + own, np.float32),
@@ -185,12 +184,12 @@ def _steps(model: Any) -> bool:
         return False
     if model.model.rotary_emb.rope_type not in _STATIC_ROPE or model.dtype not in (torch.bfloat16, torch.float32):
         return False
-    if model.device.type != "cpu" or sum(part.numel() for part in model.parameters()) > _MOST_WEIGHTS:
+    if model.device.type != "cpu" or sum(part.numel() for part in model.parameters()) > MOST_WEIGHTS:
         return False
     parts = [model.lm_head, *(part for layer in model.model.layers for part in _linear(layer))]
     plain = all(type(part) is torch.nn.Linear and part.bias is None for part in parts)
     width = model.model.layers[0].self_attn.head_dim
-    return plain and all(size % _BLOCK == 0 for size in (width, config.hidden_size, config.intermediate_size))
+    return plain and all(size % BLOCK == 0 for size in (width, config.hidden_size, config.intermediate_size))
 
 
 def _linear(layer: Any) -> list[Any]:

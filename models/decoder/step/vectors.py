@@ -11,7 +11,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-BLOCK = 16  # outputs that are multiplied at once
+from models.decoder.step import BLOCK
+
 _LANES = 8
 _AHEAD = 4096  # bytes of weights asked for from memory before they are read
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -52,8 +53,8 @@ def _fetch(builder: Any, where: Any) -> None:
     builder.call(fetch, [where, to_read, to_keep, data])
 
 
-def _product(rows: int, *, add: bool) -> Any:
-    """A product of `BLOCK` outputs and so many rows: ``into = or += weights . given * scales * levels``.
+def _product(rows: int) -> Any:
+    """``into``, `BLOCK` outputs of so many rows, is, or with ``more`` gains, ``weights . given * scales * levels``.
 
     Weights lie pair of inputs by pair of inputs, each with its `BLOCK` outputs, so that one instruction multiplies and
     adds the pairs of eight outputs; every sum stays within 32 bits.
@@ -62,10 +63,10 @@ def _product(rows: int, *, add: bool) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]
     def product(
         typing: Any, weights: Any, first: Any, given: Any, row: Any, inputs: Any, scales: Any, output: Any,
-        levels: Any, into: Any, begin: Any, step: Any,
+        levels: Any, into: Any, begin: Any, step: Any, more: Any,
     ) -> Any:  # fmt: skip
         whole = types.intp
-        kinds = (weights, whole, given, whole, whole, scales, whole, levels, into, whole, whole)
+        kinds = (weights, whole, given, whole, whole, scales, whole, levels, into, whole, whole, more)
 
         def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
             k = signature.args
@@ -98,7 +99,7 @@ def _product(rows: int, *, add: bool) -> Any:
                     level = _everywhere(b, b.load(b.gep(levels, [_number(row)])))
                     where = b.gep(into, [b.add(b.mul(step, _number(row)), _number(_LANES * half))])
                     value = b.fmul(b.fmul(b.sitofp(b.load(kept[row][half]), floats), scale), level)
-                    _write(b, b.fadd(_read(b, where, floats, 4), value) if add else value, where)
+                    _write(b, b.select(a[11], b.fadd(_read(b, where, floats, 4), value), value), where)
             return context.get_dummy_value()
 
         return types.void(*kinds), write
@@ -106,8 +107,7 @@ def _product(rows: int, *, add: bool) -> Any:
     return product
 
 
-put_1, put_2, put_3, put_4 = (_product(rows, add=False) for rows in (1, 2, 3, 4))
-add_1, add_2, add_3, add_4 = (_product(rows, add=True) for rows in (1, 2, 3, 4))
+product_1, product_2, product_3, product_4 = (_product(rows) for rows in (1, 2, 3, 4))
 
 
 def _lifted(b: Any, kind: Any, where: Any, index: Any, lanes: int = _LANES) -> Any:
