@@ -78,6 +78,9 @@ class PainterLike(Protocol):
     def trigger(self) -> str | None:
         """The word that wakes the adapter, if there is one."""
 
+    def looks(self, words: str) -> Sequence[str] | None:
+        """The families that words mean to the painter; none that it does not know, ``None`` if it has no families."""
+
     def vocabulary(self) -> Mapping[str, Any]:
         """The phrases it knows, as `agents.vocabulary.Vocabulary.of` reads them; empty if it knows all."""
 

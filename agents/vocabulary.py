@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,9 @@ from workspace.letters import folded, singular
 Rank = Callable[[str, Sequence[str]], Sequence[float]]
 Looks = Callable[[str], Sequence[str]]
 """Other words for how a source looks, the nearest first; none for one of which nothing is known."""
+
+Reads = Callable[[str], Sequence[str] | None]
+"""The families, by name, that a painter reads in words; none that it does not know; ``None`` from one that has none."""
 
 SHOWN = 2
 """Sources that a picture shows at most."""
@@ -62,13 +65,19 @@ class Vocabulary:
     densities: tuple[tuple[str, ...], ...] = ()
     attributes: tuple[str, ...] = ()
     grading: str = ""
+    reads: Reads | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, words: Mapping[str, Any]) -> Vocabulary:
-        """Read a painter's ``vocabulary``, ``palettes``, ``densities`` (tables or lists), ``attributes``, ``joins``."""
+    def of(cls, words: Mapping[str, Any], reads: Reads | None = None) -> Vocabulary:
+        """Read a painter's ``vocabulary``, ``palettes``, ``densities`` (tables or lists), ``attributes``, ``joins``.
+
+        Args:
+            words: The painter's tables.
+            reads: How the painter itself reads a source's name, if it can.
+        """
         families, palettes, densities = (_rows(words.get(name)) for name in ("vocabulary", "palettes", "densities"))
         grading = (words.get("joins") or {}).get("into", "")
-        return cls(families, palettes, densities, tuple(words.get("attributes") or ()), grading)
+        return cls(families, palettes, densities, tuple(words.get("attributes") or ()), grading, reads)
 
     def named_in(self, text: str) -> list[str]:
         """The families whose words stand in a text, in the order of the text."""
@@ -92,13 +101,18 @@ class Vocabulary:
         for name, feature in sources[:SHOWN]:
             left = [row for row in self.families if row not in taken]
             if left:
-                meant = _meant(name, looks(name), left)
+                meant = self._row(name, looks(name), left)
                 taken.append(left[_nearest(name, feature, left, rank)] if meant is None else meant)
         return [row[0] for row in taken]
 
     def meant(self, name: str, looks: Looks = lambda name: ()) -> frozenset[str]:
         """The families that a source's name, or another word for its look, means; none where nobody can tell."""
-        rows = (_meant(words, (), self.families) for words in (name, *looks(name)))
+        known = looks(name)
+        rows = (
+            [_meant(words, (), self.families) for words in (name, *known)]
+            if known
+            else [self._row(name, (), self.families)]
+        )
         return frozenset(row[0] for row in rows if row is not None)
 
     def together(self, motifs: Sequence[str], *, apart: bool = False) -> str:
@@ -114,8 +128,14 @@ class Vocabulary:
 
     def feature(self, name: str, looks: Looks = lambda name: ()) -> str:
         """How the painter's table words the structure of a source that it names; empty if it does not name it."""
-        row = _meant(name, looks(name), self.families)
+        row = self._row(name, looks(name), self.families)
         return "" if row is None else self.shape(row[0]) or row[0]
+
+    def _row(self, name: str, known: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+        """The row that a source means, by words; or by the painter's reading where nothing else is known of it."""
+        if not known and self.reads is not None and (read := self.reads(name)) is not None:
+            return next((row for row in rows if row[0] in read), None)
+        return _meant(name, known, rows)
 
     def density(self, fraction: float) -> str:
         """The word for a solid fraction, if the painter has words for it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from home import fresh_home
+from judge import LAST, judge
 
 SCALES = (0.0, 0.5, 1.0)
 SEED = 500
@@ -31,11 +32,11 @@ def prompts(count: int, trigger: str) -> list[str]:
 def figures(home: Path, count: int = 16, adapter: str = "leaf-micro-lora", out: Path | None = None) -> dict[str, Any]:
     """Paint at every scale and have the style recognised."""
     from pipelines.pictures.painter import Painter
-    from training.embedded.critic.picture_judge import judged, load_judge
+    from training.embedded.judge.network import judged
     from workspace.settings import load_settings
 
     painter = Painter.load(load_settings("embedded", {"home": str(home)}).painter, home)
-    judge, shares = load_judge(), {}
+    told, shares = judge(LAST), {}
     for scale in SCALES:
         painter.set_adapter(adapter, scale)
         assert painter.trigger is not None
@@ -46,7 +47,7 @@ def figures(home: Path, count: int = 16, adapter: str = "leaf-micro-lora", out: 
             out.mkdir(parents=True, exist_ok=True)
             for number, image in enumerate(images):
                 image.save(out / f"{scale}-{number:02d}.png")
-        _, style = judged(judge, images)
+        _, style = judged(told, images)
         shares[scale] = round(float((style > 0.5).mean()), 3)
     return {
         "adapter_off": shares[0.0],

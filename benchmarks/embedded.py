@@ -1,10 +1,10 @@
 """Every figure of the embedded models in one run of half an hour on two cores. The last line is one JSON object.
 
-Each part is a benchmark of its own: `painter.py`, `adapter.py`, `critic.py`, `writer.py` and `loop.py` tell what each
-figure means and take as many samples as one has time for. The writer works beside the rest, each on half of the cores,
-and where time runs short on fewer than its fifty pairs (``writer_pairs``); the times a picture and a critique take are
-measured before, with nothing beside them. A model that is not there leaves its figures null and is named under
-``missing``.
+Each part is a benchmark of its own: `painter.py`, `reading.py`, `adapter.py`, `critic.py`, `writer.py` and `loop.py`
+tell what each figure means and take as many samples as one has time for. The writer works beside the rest, each on half
+of the cores, and where time runs short on fewer than its fifty pairs (``writer_pairs``); the times a picture and a
+critique take are measured before, with nothing beside them. A model that is not there leaves its figures null and is
+named under ``missing``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from home import ROOT, fresh_home
 
 KEYS = [
     "family_top1",
+    "family_interval",
     "family_worst",
     "hybrid_top3",
+    "hybrid_interval",
+    "judges",
+    "reading",
     "density_spearman",
     "palette",
     "seconds_per_picture",
@@ -33,7 +37,9 @@ KEYS = [
     "adapter_off",
     "critic_attributes_renders",
     "critic_attributes_painted",
+    "critic_painted",
     "critic_auroc",
+    "critic_auroc_hard",
     "critic_valid",
     "critic_seconds",
     "writer_both_inspirations",
@@ -42,15 +48,16 @@ KEYS = [
     "writer_repetition",
     "writer_prompt",
     "writer_baseline",
-    "round2_minus_round1",
+    "round2_minus_repaint",
     "round2_p",
 ]
 
 
 def painter_part(home: Path) -> dict[str, Any]:
     import painter
+    import reading
 
-    return painter.figures(home, each=12, pairs=40)
+    return painter.figures(home, each=12, pairs=40) | {"reading": reading.figures(home)}
 
 
 def adapter_part(home: Path) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def critic_part(home: Path) -> dict[str, Any]:
 def loop_part(home: Path) -> dict[str, Any]:
     import loop
 
-    return loop.figures(home, briefs=30)
+    return loop.figures(home, briefs=16)
 
 
 def writer_part(home: Path) -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""Two rounds of the picture loop over many briefs: is the second better than the first? Prints JSON.
+"""Is a second round, led by the critic, better than painting the first prompt again? Prints JSON.
 
 Every brief is a design's sources without the design: the Illustrator's prompt is put together from the painter's words,
-round one is painted and criticised, the Director decides, round two is painted with the changed prompt. Of every round
-so far the best picture stands (the Director's rule). It is scored by the critic and by a classifier that saw drawings
-alone, and the change is tested by Wilcoxon's signed-rank test, one-sided. Of the classifier's chances are told:
+round one is painted and criticised, and the Director decides. Where it wants a second round, that is painted with the
+changed prompt, and as many pictures are painted of the first prompt once more, with other seeds: a blind repaint. Of
+either two the critic's best one stands. Briefs are taken until so many have had a second round; how many ended after
+the first is told. Both are scored by the frozen judge (`benchmarks/judge.py`) and, with ``--out``, laid side by side,
+shuffled, for raters (`benchmarks/blind.py score --truth DIR/truth.json DIR rater.json ...`). Of the judge's chances:
 
 - ``judge``: how much of them lies where the brief wants it, each of its families having an equal part: the overlap of
   two distributions, 1 less their total variation distance. A picture of one of two families has one half at most;
-- ``judge_any``: the chance of the wanted families together, which one plain family of two can fill alone;
 - ``judge_both``: whether all of the wanted families are among its first three.
+
+``p`` is exact, two-sided: by flipping signs of the differences (at random where there are too many), or binomial where
+a figure is yes or no. The critic chose by its own score, so that is no figure here.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from typing import Any
 
 import numpy as np
 from home import fresh_home
+from judge import judge
 from team import kit_for
 
-SEED = 900
-SCORES = "critic", "judge", "judge_any", "judge_both"
+SEED = 1900
+ARMS = "again", "two"
+"""A blind repaint of the first prompt, and the second round."""
 
 
 def state_of(number: int) -> Any:
@@ -66,78 +72,118 @@ def judged_by(chances: Any, wanted: list[int]) -> dict[str, float]:
     """What a classifier's chances of every family say of a picture that is to show the wanted ones in equal parts."""
     return {
         "judge": float(np.minimum(chances[wanted], 1 / len(wanted)).sum()),
-        "judge_any": float(chances[wanted].sum()),
         "judge_both": float(set(wanted) <= set(np.argsort(-chances)[:3].tolist())),
     }
 
 
-def one(home: Path, number: int, judge: Any) -> dict[str, Any]:
-    """One brief: the best picture after each round, scored by the critic and by the judge."""
-    from agents.roles import critic, director, illustrator
+def painted(kit: Any, state: Any, shelf: dict[str, Any]) -> Any:
+    """Paint and criticise a round of the state's last prompt; the picture of these that the critic puts first."""
+    from agents.roles import critic
     from agents.roles import painter as painting
     from agents.roles.scores import score
-    from training.embedded.critic.picture_judge import NAMES, judged
+
+    state["pictures"] = [*state["pictures"], *painting.painter(kit, state)["pictures"]]
+    found = critic.critic(kit, state)["critiques"]
+    state["critiques"] = [*state["critiques"], *found]
+    return shelf[str(max(found, key=score)["picture"])][0]
+
+
+def one(home: Path, number: int, frozen: Any, out: Path | None) -> dict[str, Any]:
+    """One brief: the second round's picture and the blind repaint's, each judged; or that it ended after the first."""
+    from agents.roles import director, illustrator
+    from training.embedded.judge.network import NAMES, judged
     from training.embedded.microstructures.wordings import FAMILIES
 
     shelf: dict[str, Any] = {}
     kit, state = kit_of(home, SEED + number, shelf), state_of(number)
-    wanted: list[int] = []
-    told: dict[str, Any] = {"number": number, **{name: [] for name in SCORES}}
-    for turn in (1, 2):
-        for key, value in illustrator.illustrator(kit, state).items():
-            state[key] = [*state["prompts"], *value] if key == "prompts" else value
-        if not wanted:
-            motifs = state["prompts"][0]["motifs"]
-            wanted = [place for place, name in enumerate(NAMES) if FAMILIES[name].biological[0] in motifs]
-        state["pictures"] = [*state["pictures"], *painting.painter(kit, state)["pictures"]]
-        state["critiques"] = [*state["critiques"], *critic.critic(kit, state)["critiques"]]
-        chosen = director.best(state)
-        top = next(one for one in state["critiques"] if one["picture"] == chosen)
-        chances, _ = judged(judge, [shelf[str(chosen)][0]])
-        for name, value in {"critic": score(top), **judged_by(chances[0], wanted)}.items():
-            told[name].append(value)
-        changes, goto = director.director(kit, state)
-        if turn == 1 and goto != "illustrator":
-            told["ended"] = changes["decisions"][0]["reason"]
-            for name in SCORES:
-                told[name].append(told[name][0])
-            break
-        state |= {key: changes[key] for key in ("change", "round") if key in changes}
+    state["prompts"] = illustrator.illustrator(kit, state)["prompts"]
+    first = state["prompts"][0]
+    wanted = [place for place, name in enumerate(NAMES) if FAMILIES[name].biological[0] in first["motifs"]]
+    told: dict[str, Any] = {"number": number, "wanted": [NAMES[place] for place in wanted], "prompt": first["short"]}
+    painted(kit, state, shelf)
+    changes, goto = director.director(kit, state)
+    if goto != "illustrator":
+        return told | {"ended": changes["decisions"][0]["reason"]}
+    repaint_shelf: dict[str, Any] = {}
+    other = kit_of(home, SEED + 500_000 + number, repaint_shelf)
+    pictures = {"again": painted(other, {**state, "pictures": [], "critiques": []}, repaint_shelf)}
+    state |= {key: changes[key] for key in ("change", "round") if key in changes}
+    state["prompts"] = [*state["prompts"], *illustrator.illustrator(kit, state)["prompts"]]
+    told |= {"change": changes["change"], "prompt_two": state["prompts"][-1]["short"]}
+    pictures["two"] = painted(kit, state, shelf)
+    for arm in ARMS:
+        told[arm] = judged_by(judged(frozen, [pictures[arm]])[0][0], wanted)
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            pictures[arm].save(out / f"{number:03d}-{arm}.png")
     return told
 
 
-def figures(home: Path, briefs: int = 30) -> dict[str, Any]:
-    """Both rounds of every brief, and the paired tests."""
-    from scipy.stats import wilcoxon
+def compared(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Two arms of a figure: their means, in how many briefs either is ahead, and the exact p of no difference."""
+    from scipy.stats import binomtest, permutation_test
 
-    from training.embedded.critic.picture_judge import load_judge
+    gain = second - first
+    better, worse = int((gain > 0).sum()), int((gain < 0).sum())
+    if set(np.unique([*first, *second])) <= {0.0, 1.0}:
+        p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    else:
+        test = permutation_test(
+            (gain,), lambda one, axis: one.mean(axis), permutation_type="samples", n_resamples=99_999, vectorized=True
+        )
+        p = float(test.pvalue)
+    return {
+        "again": round(float(first.mean()), 3),
+        "two": round(float(second.mean()), 3),
+        "two_ahead": better,
+        "again_ahead": worse,
+        "p": round(p, 5),
+    }
 
-    judge, rows = load_judge(), []
-    for number in range(briefs):
-        rows.append(one(home, number, judge))
-        print(f"loop {number + 1} of {briefs}: {rows[-1]}", file=sys.stderr, flush=True)
-    told: dict[str, Any] = {"loop_briefs": briefs, "ended_early": sum("ended" in row for row in rows)}
-    for name in SCORES:
-        first, second = (np.array([row[name][turn] for row in rows]) for turn in (0, 1))
-        gain = second - first
-        p = float(wilcoxon(gain, alternative="greater").pvalue) if np.any(gain) else 1.0
-        told[name] = {
-            "round1": round(float(first.mean()), 3),
-            "round2": round(float(second.mean()), 3),
-            "p": round(p, 5),
-        }
-    told["round2_minus_round1"] = round(told["judge"]["round2"] - told["judge"]["round1"], 3)
+
+def pairs(rows: list[dict[str, Any]], out: Path) -> None:
+    """Sheets of both pictures of every brief, left and right by chance, and which side is the second round."""
+    from blind import LOOKS, sheets
+    from PIL import Image
+
+    rng, truth, groups, lines = np.random.default_rng(SEED), {}, [], []
+    for place, row in enumerate(rows):
+        sides = ARMS if rng.random() < 0.5 else ARMS[::-1]
+        truth[f"{place + 1:03d}"] = "right" if sides[1] == "two" else "left"
+        groups.append([Image.open(out / f"{row['number']:03d}-{arm}.png") for arm in sides])
+        lines.append(" AND ".join(f"{name}: {LOOKS[name]}" for name in row["wanted"]))
+    sheets(groups, lines, out / "sheets")
+    (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+
+
+def figures(home: Path, briefs: int = 30, out: Path | None = None) -> dict[str, Any]:
+    """The second round beside the blind repaint, over so many briefs that have one."""
+    frozen, ended, number = judge(), 0, 0
+    rows: list[dict[str, Any]] = []
+    while len(rows) < briefs and number < 4 * briefs:
+        row = one(home, number, frozen, out)
+        number += 1
+        ended += "ended" in row
+        rows += [] if "ended" in row else [row]
+        print(f"loop {len(rows)} of {briefs}: {row}", file=sys.stderr, flush=True)
+    told: dict[str, Any] = {"loop_briefs": len(rows), "ended_after_one": ended}
+    for name in ("judge", "judge_both"):
+        told[name] = compared(*(np.array([row[arm][name] for row in rows]) for arm in ARMS))
+    told["round2_minus_repaint"] = round(told["judge"]["two"] - told["judge"]["again"], 3)
     told["round2_p"] = told["judge"]["p"]
-    told["never_worse"] = all(row["critic"][1] >= row["critic"][0] for row in rows)
+    if out:
+        pairs(rows, out)
+        (out / "rows.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return told
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--briefs", type=int, default=30)
+    parser.add_argument("--out", type=Path, help="folder for the pictures, sheets for raters and what they mean")
     options = parser.parse_args()
     with fresh_home() as home:
-        print(json.dumps({"benchmark": "loop", **figures(home, options.briefs)}))
+        print(json.dumps({"benchmark": "loop", **figures(home, options.briefs, options.out)}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The embedded painter on wordings it never learned, judged by a classifier that saw drawings alone. Prints JSON.
+"""The embedded painter on the grammar's held-out wordings, judged by the frozen judge and its forerunners. Prints JSON.
 
-Every family is asked for in its held-out wordings, with a palette and a density; hybrids join two of them. The judge
-(`training.embedded.critic.picture_judge`) tells the families; palette and density are measured on the pixels.
+Every family is asked for in its held-out wordings, with a palette and a density; hybrids join two of them. Judges
+(`benchmarks/judge.py`) tell the families; palette and density are measured on the pixels. How the painter does in other
+people's words, to their eyes, `benchmarks/blind.py` tells.
 
-- ``family_top1``, ``family_worst``: share of pictures whose family the judge names first, over all and of the worst;
-- ``hybrid_top3``: share of hybrids both of whose families are among the judge's first three;
+- ``family_top1``, ``family_worst``: share of pictures whose family the frozen judge names first, over all and of the
+  worst, with the exact 95% interval; ``judges``: the same of every judge;
+- ``hybrid_top3``: share of hybrids both of whose families are among the frozen judge's first three;
 - ``density_spearman``: rank correlation of the solid fraction asked for (the family's own at that density) with the one
   measured; ``density_within`` is the mean of the same within each family;
 - ``palette``: share of pictures nearest to the palette asked for;
@@ -22,8 +24,10 @@ from typing import Any
 
 import numpy as np
 from home import fresh_home
+from judge import FROZEN, JUDGES, chances_of, share, shows
+from judge import names as judge_names
 
-SEED = 77
+SEED = 19_077
 
 
 def asked(each: int) -> list[dict[str, Any]]:
@@ -114,19 +118,17 @@ def figures(home: Path, each: int = 12, pairs: int = 40, out: Path | None = None
     from scipy.stats import spearmanr
 
     from pipelines.pictures.painter import Painter
-    from training.embedded.critic.picture_judge import NAMES, judged, load_judge
     from workspace.settings import load_settings
 
     changes = {"home": str(home)} | ({"painter.model": weights} if weights else {})
     painter = Painter.load(load_settings("embedded", changes).painter, home)
-    judge = load_judge()
     rows = asked(each)
     images, seconds = painted(painter, rows, out)
-    chances, _ = judged(judge, images)
+    chances, names = chances_of(images), judge_names()
     right: dict[str, list[bool]] = {}
     missed: dict[str, dict[str, int]] = {}
     for row, chance in zip(rows, chances, strict=True):
-        family, named = row["families"][0], NAMES[int(chance.argmax())]
+        family, named = row["families"][0], names[int(chance.argmax())]
         right.setdefault(family, []).append(named == family)
         if named != family:
             missed.setdefault(family, {})[named] = missed.get(family, {}).get(named, 0) + 1
@@ -139,20 +141,28 @@ def figures(home: Path, each: int = 12, pairs: int = 40, out: Path | None = None
     ]
     mixed = hybrids(pairs)
     more, slower = painted(painter, mixed, out / "hybrids" if out else None)
-    both, _ = judged(judge, more)
-    top3 = [
-        {NAMES.index(name) for name in row["families"]} <= set(np.argsort(-chance)[:3].tolist())
-        for row, chance in zip(mixed, both, strict=True)
-    ]
+    judges = {
+        name: {
+            "families": share(
+                [shows(c, row["families"]) for c, row in zip(chances_of(images, name), rows, strict=True)]
+            ),
+            "hybrids": share([shows(c, row["families"]) for c, row in zip(chances_of(more, name), mixed, strict=True)]),
+        }
+        for name in JUDGES
+    }
+    hybrid = judges[FROZEN]["hybrids"]
     worst = min(shares, key=lambda family: shares[family])
     times = seconds + slower
     return {
         "family_top1": round(float(np.mean([hit for hits in right.values() for hit in hits])), 3),
+        "family_interval": judges[FROZEN]["families"]["interval"],
         "family_worst": round(shares[worst], 3),
         "family_worst_name": worst,
         "families": {family: round(share, 2) for family, share in shares.items()},
         "missed": missed,
-        "hybrid_top3": round(float(np.mean(top3)), 3),
+        "hybrid_top3": hybrid["share"],
+        "hybrid_interval": hybrid["interval"],
+        "judges": judges,
         "density_spearman": round(float(spearmanr(wanted, measured).statistic), 3),
         "density_within": round(float(np.nanmean(within)), 3),
         "palette": round(

@@ -1,114 +1,121 @@
-"""How well the embedded painter reads wordings that it never learned, before it paints anything. Prints JSON.
+"""How the embedded painter reads prompts before it paints anything, by tiers of wording. Prints JSON.
 
-Its text embedder answers a caption with the sum of a vector for each thing that the caption names
-(`training.embedded.painter.codes`). The vectors are fitted here to its answers to training captions, by least squares;
-answers to held-out wordings are then taken apart into the same vectors.
+``benchmarks/words`` holds wordings that nobody trained on: each was written by somebody who had not seen the grammar or
+the lexicon, was used once to measure (the log tells when), and is a paraphrase since. ``--words FILE`` reads new ones
+of the same form: ``known`` wordings by family, ``hybrids`` (text, families, join), ``unknown`` wishes, ``attributes``
+(text, attribute, value).
 
-- ``families``: share of held-out wordings, with a palette and a density said beside, read as their family first;
-- ``density``: share of the same read as the density that is said;
-- ``joined``: share of "A combined with B, colours", in the families' first words, that are read as A and B before all
-  other families; ``joined_held_out``: the same of "A laid over B" and "A on the left grading into B on the right" in
-  held-out wordings.
+- ``families``: wordings read as their family, a palette behind them; ``by_family`` each; ``taken_for_unknown`` of them;
+- ``hybrids``: both families read; ``in_order`` with the join and its order, where the file tells it;
+- ``unknown``: wishes said to be unknown; ``attributes``: attributes read;
+- ``held_out``: the grammar's held-out wordings; ``atlas``: entries of the atlas with a known pattern, read as that.
+
+Shares have exact 95% intervals.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from home import fetched_models
+from home import ROOT, fresh_home
+from judge import share
 
-Read = Callable[[Sequence[str]], Any]
+WORDS = ROOT / "benchmarks" / "words"
 
-
-def reader(weights: Path, text_encoder: Path, captions: int) -> Read:
-    """Reads lines: each gives its wish, (lines, columns), laid out as by `training.embedded.painter.codes.wishes`."""
-    import torch
-    from diffusers import FluxTransformer2DModel
-
-    from models.encoders.minilm import load_minilm
-    from training.embedded.microstructures.drawing import captions_of, spec_of
-    from training.embedded.painter.codes import wishes
-
-    model = FluxTransformer2DModel.from_pretrained(weights / "transformer", torch_dtype=torch.float32)
-    embedder = model.time_text_embed.text_embedder
-    encoder, tokenizer = load_minilm(text_encoder, max_length=48, painter=weights)
-
-    @torch.no_grad()
-    def answers(lines: Sequence[str]) -> torch.Tensor:
-        parts = []
-        for start in range(0, len(lines), 128):
-            batch = tokenizer(list(lines[start : start + 128]), padding=True, truncation=True, return_tensors="pt")
-            parts.append(embedder(encoder(batch.input_ids).pooler_output.float()))
-        return torch.cat(parts)
-
-    seed = 43
-    learned = wishes([spec_of(seed, number) for number in range(captions)])
-    found = answers([captions_of(seed, number, 1)[0] for number in range(captions)])
-    vectors = torch.linalg.lstsq(learned, found, driver="gelsd").solution
-
-    def read(lines: Sequence[str]) -> Any:
-        return torch.linalg.lstsq(vectors.T, answers(lines).T, driver="gelsd").solution.T
-
-    return read
+Read = Callable[[str], Any]
 
 
-def figures(read: Read) -> dict[str, Any]:
-    """Read and count."""
-    from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, JOINS, PALETTES
+def reader(home: Path, weights: str = "") -> Read:
+    """What the embedded painter, or that of a folder, makes of a prompt."""
+    from pipelines.pictures.painter import Painter
+    from workspace.settings import load_settings
 
-    names, densities = list(FAMILIES), list(DENSITIES)
-    after = len(names) + len(PALETTES)
-    right: dict[str, float] = {}
-    told = []
-    for place, (name, row) in enumerate(FAMILIES.items()):
-        rows = list(itertools.product(row.held_out, enumerate(PALETTES.values())))
-        said = [densities[number % len(densities)] for _, (number, _) in rows]
-        lines = [
-            f"{words}, {palette.words[0]}, {DENSITIES[density][0]}"
-            for (words, (_, palette)), density in zip(rows, said, strict=True)
+    changes = {"home": str(home)} | ({"painter.model": weights} if weights else {})
+    return Painter.load(load_settings("embedded", changes).painter, home).meant
+
+
+def tier(read: Read, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of one file of wordings."""
+    from training.embedded.microstructures.wordings import PALETTES
+
+    palettes = [row.words[0] for row in PALETTES.values()]
+    told: dict[str, Any] = {}
+    hits: dict[str, list[bool]] = {}
+    strange: list[bool] = []
+    for family, lines in words.get("known", {}).items():
+        for place, line in enumerate(lines):
+            found = read(f"{line}, {palettes[place % len(palettes)]}")
+            hits.setdefault(family, []).append([one.family for one in found.structures] == [family])
+            strange.append(bool(found.unknown))
+    if hits:
+        told["families"] = share([hit for row in hits.values() for hit in row])
+        told["by_family"] = {family: f"{sum(row)}/{len(row)}" for family, row in hits.items()}
+        told["taken_for_unknown"] = share(strange)
+    if rows := words.get("hybrids"):
+        found = [read(row["text"]) for row in rows]
+        both = [
+            {one.family for one in got.structures} == set(row["families"]) for got, row in zip(found, rows, strict=True)
         ]
-        wish = read(lines)
-        right[name] = float((wish[:, : len(names)].argmax(1) == place).float().mean())
-        seen = wish[:, after : after + len(densities)].argmax(1).tolist()
-        told += [densities[one] == density for one, density in zip(seen, said, strict=True)]
-    pairs = list(itertools.permutations(range(len(names)), 2))
-    called, colours = [row.biological[0] for row in FAMILIES.values()], [row.words[0] for row in PALETTES.values()]
-    unknown = [row.held_out[0] for row in FAMILIES.values()]
+        told["hybrids"] = share(both)
+        if "join" in rows[0]:
+            told["in_order"] = share(
+                [
+                    [one.family for one in got.structures] == list(row["families"]) and got.join == row["join"]
+                    for got, row in zip(found, rows, strict=True)
+                ]
+            )
+    if lines := words.get("unknown"):
+        told["unknown"] = share([bool(read(line).unknown) for line in lines])
+    if rows := words.get("attributes"):
+        usual = {"scale": "medium", "direction": "horizontal", "gradient": "none"}
+        told["attributes"] = share(
+            [read(row["text"]).said.get(row["attribute"], usual.get(row["attribute"])) == row["value"] for row in rows]
+        )
+    return told
 
-    def both(join: str, words: Sequence[str]) -> float:
-        lines = [
-            f"{join.format(a=words[a], b=words[b])}, {colours[place % len(colours)]}"
-            for place, (a, b) in enumerate(pairs)
-        ]
-        first = read(lines)[:, : len(names)].topk(2).indices.tolist()
-        return sum(set(two) == set(pair) for two, pair in zip(first, pairs, strict=True)) / len(pairs)
 
-    return {
-        "families": round(sum(right.values()) / len(right), 3),
-        "families_worst": min(right, key=lambda name: right[name]),
-        "families_worst_share": round(min(right.values()), 3),
-        "density": round(sum(told) / len(told), 3),
-        "joined": round(both("{a} combined with {b}", called), 3),
-        "joined_held_out": round(sum(both(JOINS[join][0], unknown) for join in JOINS) / len(JOINS), 3),
-        "wordings": len(told),
-        "pairs": len(pairs),
+def atlas_entries(read: Read) -> dict[str, Any]:
+    """Entries of the atlas that are said to show a family, read by their names alone."""
+    from training.embedded.microstructures.wordings import FAMILIES
+    from training.embedded.writer.data import pattern
+    from workspace.atlas.table import atlas
+
+    keys = {"foam": "cork"}
+    rows = [(entry, keys.get(pattern(entry), pattern(entry))) for entry in atlas().values()]
+    found = {entry.name: (read(entry.name), key) for entry, key in rows if key in FAMILIES}
+    hits = {name: [one.family for one in got.structures] == [key] for name, (got, key) in found.items()}
+    missed = {
+        name: f"{key}, read as {' and '.join(one.family for one in got.structures)}"
+        for name, (got, key) in found.items()
+        if not hits[name]
     }
+    return {**share(list(hits.values())), "missed": missed}
+
+
+def figures(home: Path, words: Path | None = None, weights: str = "") -> dict[str, Any]:
+    """Read and count."""
+    from training.embedded.microstructures.wordings import FAMILIES
+
+    read = reader(home, weights)
+    if words is not None:
+        return {words.stem: tier(read, json.loads(words.read_text(encoding="utf-8")))}
+    told = {"held_out": tier(read, {"known": {name: row.held_out for name, row in FAMILIES.items()}})}
+    for file in sorted(WORDS.glob("*.json")):
+        told[file.stem] = tier(read, json.loads(file.read_text(encoding="utf-8")))
+    return {**told, "atlas": atlas_entries(read)}
 
 
 def main() -> None:
-    from home import ROOT
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=ROOT / "models" / "weights" / "studio-micro-flux")
-    parser.add_argument("--captions", type=int, default=3000, help="to fit the vectors to")
+    parser.add_argument("--weights", default="", help="another painter's folder")
+    parser.add_argument("--words", type=Path, help="new wordings")
     options = parser.parse_args()
-    told = figures(reader(options.weights, fetched_models() / "all-minilm-l6-v2", options.captions))
-    print(json.dumps({"benchmark": "reading", **told}))
+    with fresh_home() as home:
+        print(json.dumps({"benchmark": "reading", **figures(home, options.words, options.weights)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -180,6 +180,9 @@ class InstantPainter:
         self.painted: list[Any] = []
         self._vocabulary = vocabulary
 
+    def looks(self, words: str) -> None:
+        """It reads nothing."""
+
     def vocabulary(self) -> Mapping[str, Any]:
         return self._vocabulary
 

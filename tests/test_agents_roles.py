@@ -203,6 +203,18 @@ def test_words_are_compared_without_plurals() -> None:
     assert Vocabulary.of({}).palette("black", None) is None
 
 
+def test_a_source_that_nothing_is_known_of_is_what_the_painter_reads_in_it() -> None:
+    table = {"vocabulary": {"web": ["a spider orb web"], "comb": ["honeycomb"], "waves": ["wavy fibres"]}}
+    read = {"corduroy that undulates": ("wavy fibres",), "honeycomb toffee": ()}
+    words = Vocabulary.of(table, lambda name: read.get(name, ()))
+    assert words.meant("corduroy that undulates") == {"wavy fibres"} and not words.meant("honeycomb toffee")
+    assert words.motifs([("corduroy that undulates", "x")], None) == ["wavy fibres"]
+    known = words.meant("dome of a bee", lambda name: ("honeycomb",))  # the atlas goes first
+    assert known == {"honeycomb"} and words.feature("corduroy that undulates") == "wavy fibres"
+    by_words = Vocabulary.of(table, lambda name: None)  # a painter that reads everything
+    assert by_words.meant("honeycomb toffee") == {"honeycomb"} == Vocabulary.of(table).meant("honeycomb toffee")
+
+
 def test_pictures_are_painted_together_and_each_once(desk: Desk) -> None:
     instant = InstantPainter()
     kit = desk.kit(images=5, batch=2, painter=instant)

@@ -42,6 +42,7 @@ ROOMS: dict[str, tuple[int, ...]] = {
     "training.embedded": (5, 2, 0),
     "training.embedded.microstructures": (5, 2, 1),
     "training.embedded.painter": (5, 2, 2),
+    "training.embedded.judge": (5, 2, 2),
     "training.embedded.writer": (5, 2, 2),
     "training.embedded.critic": (5, 2, 3),
     "training.merging": (5, 3),

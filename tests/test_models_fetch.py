@@ -263,6 +263,6 @@ def test_bad_addresses(tmp_path: Path, shelf: Shelf, url: str, said: str) -> Non
 
 
 def test_weights_that_come_along_are_found_by_name() -> None:
-    assert weights_folder("studio-judge") == ROOT / "models" / "weights" / "studio-judge"
+    assert weights_folder("studio-critic") == ROOT / "models" / "weights" / "studio-critic"
     with pytest.raises(ServiceError, match="weights 'no-such' are not in this installation"):
         weights_folder("no-such")

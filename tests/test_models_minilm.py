@@ -4,10 +4,9 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from models.encoders.minilm import READER, Reader, load_minilm
+from models.encoders.minilm import load_minilm
 from workspace.errors import DataError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "spider", "silk", "leaf", "vein", "web", "gold", "##s"]
@@ -83,42 +82,5 @@ def test_the_weights_come_from_the_file(folder):
     assert torch.allclose(saved, BertModel.from_pretrained(folder).embeddings.word_embeddings.weight)
 
 
-@pytest.fixture
-def reading(folder, tmp_path):
-    """A painter's folder whose reader says something."""
-    painter = tmp_path / "painter"
-    painter.mkdir()
-    reader = Reader(hidden=32, width=12)
-    torch.nn.init.normal_(reader.out.weight)
-    save_file({name: one.detach() for name, one in reader.state_dict().items()}, painter / READER)
-    return painter
-
-
-def test_a_fresh_reader_adds_nothing_to_the_mean():
-    states, mask = torch.randn(2, 5, 32), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
-    said = Reader(hidden=32, width=12)(states, mask)
-    assert torch.allclose(said[0], states[0].mean(0), atol=1e-6)
-    assert torch.allclose(said[1], states[1, :2].mean(0), atol=1e-6)
-
-
-def test_a_painters_reader_makes_the_pooled_vector_whatever_the_padding(folder, reading):
-    plain, tokenizer = load_minilm(folder)
-    encoder, _ = load_minilm(folder, painter=reading)
-    short, long = encoder(ids(tokenizer, ["spider silk"], 6)), encoder(ids(tokenizer, ["spider silk"], 24))
-    assert torch.allclose(short.pooler_output, long.pooler_output, atol=1e-5)
-    before = plain(ids(tokenizer, ["spider silk"], 6))
-    assert torch.equal(before[0], short[0])
-    assert not torch.allclose(before.pooler_output, short.pooler_output, atol=1e-3)
-
-
 def test_a_painter_without_a_reader_is_read_by_the_mean(folder, tmp_path):
     assert load_minilm(folder, painter=tmp_path)[0].reader is None
-
-
-def test_a_broken_reader_is_named(folder, reading):
-    (reading / READER).write_bytes(b"no weights")
-    with pytest.raises(DataError, match=r"cannot read the reader .*reader\.safetensors"):
-        load_minilm(folder, painter=reading)
-    save_file({"into.weight": torch.zeros(12, 32)}, reading / READER)
-    with pytest.raises(DataError, match=r"cannot read the reader"):
-        load_minilm(folder, painter=reading)

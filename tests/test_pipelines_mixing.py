@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.pictures.mixing import WHOLE, Mix, mixing
+from pipelines.pictures.mixing import BELOW, WHOLE, Mix, laid_over, mixing, seeds_of
 from pipelines.pictures.painter import Painter
 from pipelines.pictures.picture import pixels_sha256
 from workspace.settings import PainterSettings
@@ -75,6 +75,43 @@ def test_a_pass_without_the_prompt_and_all_that_comes_after_stay_as_they_are() -
     with mixing(transformer, pooled, [None]):
         assert torch.all(asked(transformer, pooled) == 5)
     assert transformer.batches == [1, 2, 1, 1]
+
+
+def test_the_upper_solid_covers_and_the_lower_one_is_paler() -> None:
+    ground, solid = torch.tensor([0.0, 0.0, 0.2]), torch.tensor([1.0, 0.8, 0.2])
+    front, below = (torch.zeros(3, 2, 2) + ground[:, None, None] for _ in range(2))
+    front[:, 0] = below[:, :, 0] = solid[:, None]
+    made = laid_over(front, below, torch.stack([ground, solid]))
+    assert torch.allclose(made[:, 0], solid[:, None].expand(3, 2))  # the upper row is the upper structure's
+    assert torch.allclose(made[:, 1, 0], ground + BELOW * (solid - ground)) and torch.allclose(made[:, 1, 1], ground)
+    layered = Mix(((STATES, LOW), (STATES, HIGH)), sides=False, colours=torch.stack([ground, solid]))
+    assert seeds_of(7, None) == seeds_of(7, SIDES) == (7,)
+    assert seeds_of(7, layered)[0] == 7 and len(set(seeds_of(2**63 - 1, layered))) == 2 <= 2**63
+
+
+@pytest.mark.embedded
+def test_one_structure_over_another_is_each_of_them(embedded_home: Path) -> None:
+    painter = Painter.load(PainterSettings(model="studio-micro-flux"), embedded_home)
+    text = "wheel-shaped webs above reticulate leaf veins, gold on black"
+    [over], [plain], [again] = (
+        painter.paint([painter.spec(one, seed=5)]) for one in (text, "leaf venation, gold on black", text)
+    )
+    assert pixels_sha256(over) == pixels_sha256(again) != pixels_sha256(plain)
+    half = [colour for count, colour in over.getcolors(over.width * over.height) or [] for _ in range(count)]
+    pale = sum(90 < red < 165 and 60 < green < 130 for red, green, _ in half) / len(half)
+    full = sum(red > 200 and green > 130 for red, green, _ in half) / len(half)
+    assert pale > 0.08 and full > 0.02  # the leaf in half of gold's way from black, the web in gold
+
+
+@pytest.mark.embedded
+def test_what_the_embedded_painter_does_not_know_it_says(embedded_home: Path) -> None:
+    painter = Painter.load(PainterSettings(model="studio-micro-flux"), embedded_home)
+    told: list[str] = []
+    painter.paint([painter.spec("a jet engine, gold on black", seed=1, steps=2)], on_notice=told.append)
+    painter.paint([painter.spec("corduroy that undulates, gold on black", seed=1, steps=2)], on_notice=told.append)
+    assert len(told) == 1 and "does not know 'a jet engine'" in told[0]
+    meant = painter.meant("corduroy that undulates")
+    assert meant is not None and [one.family for one in meant.structures] == ["collagen"]
 
 
 @pytest.mark.embedded

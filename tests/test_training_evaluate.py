@@ -10,7 +10,8 @@ import yaml
 
 from tests.fixtures_local import sentences
 from training import demo
-from training.evaluation.answering import answers, offered
+from training.evaluation.answering import RULES, Told, likelihoods, offered, right_by, with_letters
+from training.evaluation.blind import Trigrams, blind_answers
 from training.evaluation.statistics import gain, interval
 from training.sample.rows import asked, benchmark
 from workspace.progress import Progress, QuestionsAnswered
@@ -32,11 +33,32 @@ def test_the_likelier_answer_counts(word_llama: Path) -> None:
     known = [
         {"kind": "choice", "question": "So?", "options": [line, "zq xk vj"], "answer": line} for line in sentences()[:4]
     ]
-    assert answers(word_llama, known) == [True] * 4
-    wrong = [{**question, "answer": "zq xk vj"} for question in known]
     seen: list[Progress] = []
-    assert answers(word_llama, wrong, tell=seen.append, name="tiny") == [False] * 4
+    told = likelihoods(word_llama, known, tell=seen.append, name="tiny")
+    assert [right_by("plain", question, row) for question, row in zip(known, told, strict=True)] == [True] * 4
     assert seen[-1] == QuestionsAnswered(model="tiny", answered=4, of=4)
+    assert all(len(row.asked) == len(row.unasked) == len(row.letters) == 2 for row in told)
+    [statement] = likelihoods(word_llama, [TRUTH])
+    assert len(statement.asked) == 2 and statement.letters == ()
+
+
+def test_every_rule_takes_its_own_likelihoods() -> None:
+    question = {"kind": "choice", "question": "What?", "options": ["aa", "bbbb", "cc"], "answer": "bbbb"}
+    told = Told(asked=(-4.0, -6.0, -5.0), unasked=(-4.5, -9.0, -5.0), letters=(-1.0, -0.5, -3.0))
+    assert right_by("plain", question, told)  # -1.5 a byte beside -2 and -2.5
+    assert right_by("pmi", question, told) and right_by("letters", question, told)
+    assert not right_by("unasked", question, Told(told.asked, (-4.0, -9.0, -5.0), told.letters))
+    plain = Told(asked=(-1.0, -2.0), unasked=(-0.1, -2.5), letters=())
+    assert right_by("plain", TRUTH, plain) and not right_by("pmi", TRUTH, plain) and set(RULES) >= {"plain", "pmi"}
+    assert with_letters(question).splitlines()[1:4] == ["A. aa", "B. bbbb", "C. cc"]
+
+
+def test_one_who_sees_no_question_knows_what_sounds_like_the_text() -> None:
+    texts = ["silk is spun from a dope in the gland", "the gland spins silk"]
+    model = Trigrams(texts)
+    assert model.likelihood("silk is spun") > model.likelihood("is silk spun") > model.likelihood("zq xk vj")
+    question = {"kind": "choice", "question": "?", "options": ["silk is spun", "zq is xkqq"], "answer": "silk is spun"}
+    assert blind_answers(texts, [question, {**question, "answer": "zq is xkqq"}]) == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +80,16 @@ def test_a_gain_is_paired() -> None:
     assert gain(better, base) == (more, low, high)
 
 
+def test_questions_on_one_passage_count_as_one() -> None:
+    right = [1.0] * 40 + [0.0] * 40
+    together, apart = (interval(right, passages) for passages in ([n // 10 for n in range(80)], range(80)))
+    assert together.value == apart.value == 0.5
+    assert together.high - together.low > 2 * (apart.high - apart.low)
+    assert interval(right, ["one"] * 80) == (0.5, 0.0, 1.0)
+    wide, thin = (gain(right, [0.0] * 80, passages) for passages in ([n // 10 for n in range(80)], None))
+    assert wide.high - wide.low > thin.high - thin.low
+
+
 def test_the_demonstration_measures_every_variant(
     word_llama: Path,
     home: Path,
@@ -70,11 +102,11 @@ def test_the_demonstration_measures_every_variant(
     stages = [{"name": "cpt", "stage": "cpt", "data": [{"path": "rows.jsonl"}], "args": args}]
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump({"name": "small", "base": str(word_llama), "stages": stages}))
-    monkeypatch.setattr(demo, "benchmark", lambda: [CHOICE, TRUTH])
+    monkeypatch.setattr(demo, "benchmark", lambda: [{**CHOICE, "passage": "a"}, {**TRUTH, "passage": "b"}])
     events: list[Progress] = []
     made = demo.main(str(path), home, events.append)
-    assert made.n == 2 and set(made.flat()) == {"minutes", "n", "base", "cpt"}
-    assert made.flat()["cpt"] == made.models["cpt"].model_dump() and made.models["base"].gain == 0
+    assert made.n == 2 and set(made.flat()) == {"minutes", "seeds", "n", "passages", "trigram", "base", "cpt"}
+    assert set(made.models["cpt"]) == set(RULES) and made.models["base"]["pmi"].gain == 0
     assert [(one.model, one.answered) for one in events if one.type == "questions_answered"] == [
         ("base", 1), ("base", 2), ("cpt", 1), ("cpt", 2),
     ]  # fmt: skip
@@ -88,5 +120,9 @@ def test_the_demonstration_measures_every_variant(
     )
     [out] = (home / "training").glob("*-results")
     assert (out / "accuracy.png").read_bytes()[1:4] == b"PNG" and (out / "small-cpt-loss.png").is_file()
-    monkeypatch.setattr(demo, "answers", None)
-    assert demo.main(str(path), home).models == made.models
+    with monkeypatch.context() as patch:
+        patch.setattr(demo, "likelihoods", None)
+        assert demo.main(str(path), home).models == made.models
+    twice = demo.main(str(path), home, seeds=2)
+    assert twice.seeds == 2 and set(twice.models) == {"base", "cpt"} and twice.models["base"] == made.models["base"]
+    assert (out / "cpt-2.json").is_file() and (out / "small-seed-2-cpt-loss.png").is_file()

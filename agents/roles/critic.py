@@ -14,10 +14,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import Field, create_model, field_validator, model_validator
 
-from agents.documents import Check, Critique, Verdict
+from agents.documents import Check, Critique, Sight, Verdict
 from agents.experience import shots
 from agents.kit import Kit, wish
 from agents.knowledge import looks
+from agents.roles.advice import Wanted, advised, described
 from agents.roles.scores import rubric, shows
 from agents.state import DesignState, Json
 from agents.templates import prompt
@@ -98,9 +99,20 @@ class Known:
 
 
 class _Settled(Verdict):
-    """A verdict some of whose answers follow from what is seen, and whose rating does not go beyond them."""
+    """A verdict whose answers and words follow from what is seen where they can, its rating not going beyond that."""
 
     known: ClassVar[Mapping[str, Known]] = {}
+    wanted: ClassVar[Wanted | None] = None
+
+    @classmethod
+    def derived(cls, path: tuple[str | int, ...], values: Mapping[Any, Any]) -> str | None:
+        """The text that follows at a path of the document from what is seen; None where a model has to write it."""
+        if cls.wanted is None or path not in (("seen",), ("change",)):
+            return None
+        if None in [asked.in_sight(values) for asked in cls.known.values()]:
+            return None  # it is seen in other words than the painter's
+        sees = {field: str(values["sees", field]) for field in Sight.model_fields}
+        return described(sees) if path == ("seen",) else advised(sees, cls.wanted)
 
     @classmethod
     def follows(cls, path: tuple[str | int, ...], values: Mapping[Any, Any]) -> tuple[str, ...] | None:
@@ -135,17 +147,22 @@ class _Settled(Verdict):
             self.checks[number] = check.model_copy(update={"answer": answer[0]}) if answer else check
         ratings = self.follows(("fit",), values)
         self.fit = min(self.fit, len(ratings)) if ratings else self.fit
+        self.seen = self.derived(("seen",), values) or self.seen
+        self.change = self.derived(("change",), values) or self.change
         return self
 
 
 @lru_cache(maxsize=32)
-def critique_schema(questions: tuple[str, ...], known: tuple[tuple[str, Known], ...] = ()) -> type[Verdict]:
+def critique_schema(
+    questions: tuple[str, ...], known: tuple[tuple[str, Known], ...] = (), wanted: Wanted | None = None
+) -> type[Verdict]:
     """`Verdict` that answers exactly these questions, matched by their words or else by their order.
 
     Args:
         questions: The checklist.
         known: Questions whose answers follow from what is seen, whatever a model answers, and what they ask for. The
             rating is at most the rubric's for them.
+        wanted: What the picture was asked for, where sentence and change are to follow from what is seen as well.
     """
 
     def answered(checks: list[Check]) -> list[Check]:
@@ -163,7 +180,7 @@ def critique_schema(questions: tuple[str, ...], known: tuple[tuple[str, Known], 
         __validators__=validators,
         checks=(Annotated[list[Check], bounds], ...),
     )
-    made.known = dict(known)
+    made.known, made.wanted = dict(known), wanted
     return made
 
 
@@ -197,7 +214,7 @@ def critic(kit: Kit, state: DesignState) -> Json:
     number = state["round"]
     pictures = [picture for picture in state["pictures"] if picture["round"] == number]
     names = [source["name"] for source in state["design"]["inspirations"]]
-    words = Vocabulary.of(kit.painter.vocabulary())
+    words = Vocabulary.of(kit.painter.vocabulary(), kit.painter.looks)
     guessed = [name for name in names if words.families and not words.meant(name, looks)]
     questions = checklist(state["design"], state["prompts"][-1], wish(kit, state).target, guessed)
     critiques = []
@@ -221,13 +238,23 @@ def _look(kit: Kit, state: DesignState, key: str, picture: Json, questions: tupl
     ]
     messages: list[BaseMessage] = [SystemMessage(prompt("critic")), HumanMessage(content=blocks)]
     examples = critique_examples(state["prompts"][-1])
-    words = Vocabulary.of(kit.painter.vocabulary())
+    words = Vocabulary.of(kit.painter.vocabulary(), kit.painter.looks)
     hints = {"checks.question": questions, "fit": RATINGS, **_choices(words)}
     fitting = {family for source in state["design"]["inspirations"] for family in words.meant(source["name"], looks)}
-    schema = critique_schema(questions, answered_by(questions, words, fitting))
+    schema = critique_schema(questions, answered_by(questions, words, fitting), _wanted(state["prompts"][-1], words))
     verdict = kit.document("critic", key, schema, messages, hints, examples).value
     figures = kit.measure(data, width_of(state["design"])) if kit.measure else None
     return Critique(**dict(verdict), picture=picture["index"], measures=figures).model_dump(mode="json")
+
+
+def _wanted(made: Json, words: Vocabulary) -> Wanted | None:
+    """What a prompt asks for in the painter's names; None where the painter has none."""
+    if not words.families or not words.palettes:
+        return None
+    rows = zip(("open", "medium", "dense"), words.densities, strict=False)
+    asked = [(name, row[0]) for name, row in rows if any(word in made["short"] for word in row)]
+    density, full = asked[0] if len(asked) == 1 else ("", "")
+    return Wanted(tuple(made["motifs"]), made["palette"], density, full)
 
 
 def _choices(words: Vocabulary) -> dict[str, list[str]]:

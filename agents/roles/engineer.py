@@ -70,7 +70,7 @@ def design_examples(wanted: str, names: Sequence[str], notes: Sequence[str]) -> 
 
 def _known(kit: Kit, brief: Brief, names: Sequence[str], notes: Sequence[str]) -> dict[str, list[str]]:
     """What a design must carry: its sources with the structures the painter knows them by, and fitting quantities."""
-    words = Vocabulary.of(kit.painter.vocabulary())
+    words = Vocabulary.of(kit.painter.vocabulary(), kit.painter.looks)
     aims = fitting(" ".join([brief.text, brief.target, *notes[-1:]]), kit.rank)
     hints = {
         "inspirations.name": list(names),

@@ -1,7 +1,7 @@
 """MiniLM as the text encoder of a small FLUX: one frozen BERT that fits both text-encoder places of `FluxPipeline`.
 
-A painter may bring a `Reader`: a small transformer over MiniLM's token states that says in the pooled vector what a
-prompt names, where their mean blurs a prompt that names two structures.
+A painter may bring a `Reader`, which puts a prompt into the painter's own names first: the painter then sees those, and
+a pooled vector that says exactly what was read. Words that it cannot read stay as they are, for an adapter to know.
 
 The unchanged pipeline calls its first text encoder for one pooled vector and its second for a sequence, each with token
 ids only. `MiniLMEncoder` answers both: it derives the attention mask from the padding id, so a prompt means the same
@@ -10,91 +10,20 @@ whatever it is padded to. This module builds models from a folder; it does not k
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from models.encoders.clauses import CLAUSES, INTO, Clauses, load_clauses
-from workspace.errors import DataError, check_loaded, one_line, reading
+from models.encoders.reader import READER, Reader, load_reader
+from models.encoders.wishes import Reading
+from workspace.errors import DataError, check_loaded, reading
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
-READER = "reader.safetensors"
-"""Where a painter's folder keeps its reader, if it has one."""
-
-
-class Reader(nn.Module):
-    """Adds to the mean of a sentence's token states what their order and company say. Fresh, it adds nothing.
-
-    Args:
-        hidden: Width of the states, MiniLM's 384.
-        width: Of its own two layers, a multiple of 6.
-    """
-
-    def __init__(self, hidden: int = 384, width: int = 192) -> None:
-        super().__init__()
-        self.into = nn.Linear(hidden, width)
-        self.ask = nn.Parameter(torch.randn(1, 1, width) * 0.02)
-        self.layers = nn.ModuleList([_ReaderLayer(width, heads=6) for _ in range(2)])
-        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, hidden)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Token states (n, tokens, hidden) and their mask (n, tokens) to sentence vectors (n, hidden)."""
-        weight = mask.unsqueeze(-1).to(states.dtype)
-        usual = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
-        inner = torch.cat([self.ask.expand(len(states), 1, -1), self.into(states)], dim=1)
-        seen = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1).bool()[:, None, None]
-        for layer in self.layers:
-            inner = layer(inner, seen)
-        return torch.as_tensor(usual + self.out(self.norm(inner[:, 0])))
-
-
-class _ReaderLayer(nn.Module):
-    """Pre-norm attention and feed-forward."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
-
-    def forward(self, inner: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-        parts = self.qkv(self.first(inner)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = parts.unbind(0)
-        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        inner = inner + self.proj(attended.transpose(1, 2).flatten(2))
-        out: torch.Tensor = inner + self.feed(self.second(inner))
-        return out
-
-
-def load_reader(file: Path) -> Reader:
-    """The reader in a file, float32, for use.
-
-    Raises:
-        DataError: It cannot be read, or is of another shape.
-    """
-    try:
-        weights = {name: one.float() for name, one in load_file(file).items()}
-        reader = Reader(hidden=weights["into.weight"].shape[1], width=weights["into.weight"].shape[0])
-        reader.load_state_dict(weights)
-    except (OSError, KeyError, RuntimeError, SafetensorError) as fault:
-        raise DataError(f"cannot read the reader {file}: {one_line(fault)}") from None
-    return reader.eval().requires_grad_(False)
-
-
-class Structures(NamedTuple):
-    """Token ids of either structure alone, padded as the prompt, (1, length), and whether one grades into the other."""
-
-    alone: tuple[torch.Tensor, torch.Tensor]
-    graded: bool
 
 
 class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
@@ -108,7 +37,6 @@ class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
     def __init__(self, config: Any, **_: Any) -> None:
         super().__init__(config, add_pooling_layer=False)
         self.reader: Reader | None = None
-        self.clauses: Clauses | None = None
 
     def forward(
         self,
@@ -128,38 +56,50 @@ class MiniLMEncoder(BertModel):  # type: ignore[misc] # transformers is untyped
 
         Returns:
             ``last_hidden_state`` (batch, length, hidden), zero at padding, also as item 0, and ``pooler_output``
-            (batch, hidden), the mean over the tokens, or what the reader makes of them, two structures read apart.
+            (batch, hidden), the mean over the tokens, or with a reader what says all that it read.
         """
         mask = input_ids.ne(self.config.pad_token_id).long() if attention_mask is None else attention_mask
-        hidden, pooled = self._read(input_ids, mask)
-        if self.clauses is not None:
-            pooled = self.clauses.apart(
-                input_ids * mask, hidden, pooled, lambda ids: self._read(ids, ids.ne(0).long())[1]
-            )
+        if self.reader is None:
+            hidden, pooled = self._read(input_ids, mask)
+        else:
+            rows = [self.encoded(self.read(row), row) for row in input_ids * mask]
+            hidden, pooled = (torch.cat(parts) for parts in zip(*rows, strict=True))
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
-    def structures(self, input_ids: torch.Tensor) -> Structures | None:
-        """The two structures of a prompt that joins them; none for any other prompt.
+    def read(self, ids: torch.Tensor) -> Reading:
+        """What a prompt asks for; nothing without a reader.
 
         Args:
-            input_ids: Token ids of one prompt, (1, length), padded with 0.
+            ids: Its token ids, padded with 0, (length,).
         """
-        if self.clauses is None:
-            return None
-        hidden, _ = self._read(input_ids, input_ids.ne(0).long())
-        found = self.clauses.structures(input_ids[0], hidden[0], lambda ids: self._read(ids, ids.ne(0).long())[1])
-        if found is None:
-            return None
-        first, second = (nn.functional.pad(one, (0, input_ids.shape[1] - len(one)))[None] for one in found[0])
-        return Structures((first, second), graded=found[1] == INTO)
+        return Reading() if self.reader is None else self.reader.read(self.reader.untriggered(ids[ids != 0])[1])
+
+    def encoded(self, reading: Reading, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """States (1, length, hidden) and pooled vector (1, hidden) of a prompt that was read.
+
+        Args:
+            reading: What was read.
+            ids: The prompt's token ids, padded with 0, (length,). Where it says what the painter does not know, the
+                states are of these.
+        """
+        reader, shown = self.reader, ids
+        if reader is None or reading == Reading():
+            return self._read(ids[None], ids.ne(0).long()[None])
+        if not reading.unknown:
+            own = reader.tokenizer(reader.names.caption(reading), add_special_tokens=False)["input_ids"]
+            trigger, _ = reader.untriggered(ids[ids != 0])
+            whole = torch.cat([trigger, torch.tensor(own, device=ids.device)])[: len(ids) - 1]
+            last = ids[ids != 0][-1:]
+            shown = nn.functional.pad(torch.cat([whole, last]), (0, len(ids) - len(whole) - 1))
+        hidden, _ = self._read(shown[None], shown.ne(0).long()[None])
+        return hidden, reader.pooled(reading).to(hidden)[None]
 
     def _read(self, input_ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token states, zero at padding, and pooled vectors, nothing read apart."""
+        """Token states, zero at padding, and their means, nothing put into other words."""
         hidden = super().forward(input_ids=input_ids, attention_mask=mask).last_hidden_state
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         hidden = hidden * weight
-        pooled = hidden.sum(1) / weight.sum(1).clamp(min=1) if self.reader is None else self.reader(hidden, mask)
-        return hidden, pooled
+        return hidden, hidden.sum(1) / weight.sum(1).clamp(min=1)
 
 
 def load_minilm(
@@ -171,8 +111,7 @@ def load_minilm(
         folder: Holds config.json, model.safetensors and tokenizer.json.
         dtype: Type of the encoder's weights.
         max_length: The length the tokenizer pads and cuts to when the pipeline asks for its own maximum.
-        painter: Folder of the painter that is read for; its reader and its clauses, if it has them, make the pooled
-            vector.
+        painter: Folder of the painter that is read for; its reader, if it has one, puts prompts into its names.
 
     Returns:
         The encoder, in evaluation mode with gradients off, and the tokenizer.
@@ -185,14 +124,15 @@ def load_minilm(
         raise DataError(f"text encoder folder {folder} lacks {', '.join(missing)}")
     with reading(f"a text encoder in {folder}"):
         encoder, found = MiniLMEncoder.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(
             folder, model_max_length=max_length, local_files_only=True, trust_remote_code=False
         )
     check_loaded(found, Path(folder))
     if painter is not None and (painter / READER).is_file():
-        encoder.reader = load_reader(painter / READER).to(dtype)
-    if painter is not None and (painter / CLAUSES).is_file():
-        encoder.clauses = load_clauses(painter)
+        reader = load_reader(painter, encoder.eval().requires_grad_(False), tokenizer)
+        encoder = copy.deepcopy(encoder)  # which may move to a GPU; the reader stays
+        encoder.reader = reader
+    encoder = encoder.to(dtype)
     return encoder.eval().requires_grad_(False), tokenizer

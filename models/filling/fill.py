@@ -79,7 +79,7 @@ def fill(
         llm: The model.
         messages: The conversation; what it says last is what the document is about.
         schema: The class to fill. Its class method ``follows(path, values)``, if it has one, says which choices may
-            stand at a path once other fields stand, None for all.
+            stand at a path once other fields stand, None for all; ``derived(path, values)`` a text that follows then.
         seed: The same seed, conversation and hints give the same document.
         on_text: Takes a line of text whenever a leaf is done.
         hints: Values a document must carry, by dotted field: a list's items in order, one for a plain field; several
@@ -94,6 +94,7 @@ def fill(
     for attempt in range(2):
         work = _Work(llm, messages, lay_out(schema, given), seed + attempt * 7919, on_text, shots)
         work.follows = getattr(schema, "follows", work.follows)
+        work.derived = getattr(schema, "derived", work.derived)
         data = work.run(given)
         try:
             value = schema.model_validate(data)
@@ -133,6 +134,7 @@ class _Work:
         self.poor: dict[Path, list[tuple[float, str]]] = {}
         self.turns = llm.turns(messages, _CONTEXT)
         self.follows: Callable[[Path, Mapping[Path, Any]], Any] = lambda path, values: None
+        self.derived: Callable[[Path, Mapping[Path, Any]], str | None] = lambda path, values: None
 
     @cached_property
     def asking(self) -> tuple[Tape, str]:
@@ -186,9 +188,17 @@ class _Work:
         for slot in [slot for slot in left if slot.kind == "choice"]:
             seed = _seed(self.seed, slot.where, 0, 0)
             self._settle(slot, self.pen.choose(slot, spoken(slot), self.values, seed))
-        left = [slot for slot in left if slot.kind != "choice"]
+        left = [slot for slot in left if slot.kind != "choice" and not self._derive(slot)]
         for group in item_by_item(left) if self.shots.taught else [left]:  # a tuned model counts on earlier items
             self._draft([slot for slot in group if slot.item not in self.dropped])
+
+    def _derive(self, slot: Slot) -> bool:
+        """Keep the text that follows from the fields that stand, if one does."""
+        text = self.derived(slot.path, self.values)
+        if text is None:
+            return False
+        self._keep(slot, slot.check(text))
+        return True
 
     def _draft(self, left: list[Slot]) -> None:
         assert self.pen is not None and self.shots is not None  # there are examples

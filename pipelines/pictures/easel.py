@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.pictures.adapters import Adapter, find_adapter, put_on, set_scale
 from pipelines.pictures.flux import enough_memory
-from pipelines.pictures.mixing import Mix, mix_of, mixing
+from pipelines.pictures.mixing import Mix, laid_over, mixing, seeds_of, understood
 from pipelines.pictures.picture import PictureSpec
 from workspace.errors import DataError
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from models.encoders.wishes import Names, Reading
+
 KEPT_PROMPTS = 64
 
 OnNotice = Callable[[str], None]
-Encoded = tuple["torch.Tensor", "torch.Tensor", Mix | None]
+Encoded = tuple["torch.Tensor", "torch.Tensor", Mix | None, tuple[str, ...]]
 
 
 class Easel:
@@ -77,7 +79,10 @@ class Easel:
         with enough_memory(f"painting {len(group)} of {first.width}x{first.height}"), torch.inference_mode():
             self._wear(first, home)
             try:
-                inputs, mixes = self._inputs(group, on_notice)
+                encoded = [self._encode(spec.prompt, spec.long_prompt, on_notice) for spec in group]
+                inputs, mixes = self._inputs(encoded, group[0].true_cfg)
+                parts = [seeds_of(spec.seed, one[2]) for spec, one in zip(group, encoded, strict=True)]
+                seeds = [seed for part in parts for seed in part]
                 with mixing(self.pipe.transformer, inputs["pooled_prompt_embeds"], mixes):
                     pixels = self.pipe(
                         **inputs,
@@ -86,30 +91,35 @@ class Easel:
                         num_inference_steps=first.steps,
                         guidance_scale=first.guidance,
                         true_cfg_scale=first.true_cfg,
-                        generator=[torch.Generator("cpu").manual_seed(spec.seed) for spec in group],
+                        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                         max_sequence_length=self.sequence_length,
                         callback_on_step_end=step_ended,
                         output_type="pt",
                     ).images
             finally:
                 self.pipe.maybe_free_model_hooks()
-        return [_image(spec, picture) for spec, picture in zip(group, pixels, strict=True)]
+        apart = pixels.split([len(part) for part in parts])
+        whole = (_joined(own, one[2]) for own, one in zip(apart, encoded, strict=True))
+        return [_image(spec, picture) for spec, picture in zip(group, whole, strict=True)]
 
-    def _inputs(
-        self, group: Sequence[PictureSpec], on_notice: OnNotice | None
-    ) -> tuple[dict[str, torch.Tensor], list[Mix | None]]:
+    def _inputs(self, encoded: Sequence[Encoded], true_cfg: float) -> tuple[dict[str, torch.Tensor], list[Mix | None]]:
+        """What the pipeline is given, a row for each prompt or for each of two structures apart, and rows' mixes."""
         import torch
 
-        encoded = [self._encode(spec.prompt, spec.long_prompt, on_notice) for spec in group]
+        rows, mixes = [], list[Mix | None]()
+        for states, pooled, mix, _ in encoded:
+            apart = mix is not None and mix.colours is not None
+            rows += list(mix.parts) if mix is not None and apart else [(states, pooled)]
+            mixes += [None, None] if apart else [mix]
         inputs = {
-            "prompt_embeds": torch.cat([states for states, _, _ in encoded]),
-            "pooled_prompt_embeds": torch.cat([pooled for _, pooled, _ in encoded]),
+            "prompt_embeds": torch.cat([states for states, _ in rows]),
+            "pooled_prompt_embeds": torch.cat([pooled for _, pooled in rows]),
         }
-        if group[0].true_cfg > 1:
-            states, pooled, _ = self._encode("", "", None)
-            inputs["negative_prompt_embeds"] = torch.cat([states] * len(group))
-            inputs["negative_pooled_prompt_embeds"] = torch.cat([pooled] * len(group))
-        return inputs, [mix for _, _, mix in encoded]
+        if true_cfg > 1:
+            states, pooled, *_ = self._encode("", "", None)
+            inputs["negative_prompt_embeds"] = torch.cat([states] * len(rows))
+            inputs["negative_pooled_prompt_embeds"] = torch.cat([pooled] * len(rows))
+        return inputs, mixes
 
     def _encode(self, short: str, long: str, on_notice: OnNotice | None) -> Encoded:
         """Encode a prompt, once for each adapter and scale, as an adapter may change the encoders too."""
@@ -125,13 +135,15 @@ class Easel:
                     on_notice(
                         f"the {form} prompt is longer than the {lengths[form]} tokens its encoder reads; cut: {rest!r}"
                     )
-            states, pooled, _ = pipe.encode_prompt(
-                prompt=short, prompt_2=long, max_sequence_length=self.sequence_length
-            )
-            self._prompts[key] = (states, pooled, mix_of(pipe, short, (states, pooled)))
+            whole, reading, mix = understood(pipe, short, long, self.sequence_length)
+            told = remarks(reading, pipe.text_encoder.reader.names) if reading else []
+            self._prompts[key] = (*whole, mix, tuple(told))
             if len(self._prompts) > KEPT_PROMPTS:
                 self._prompts.popitem(last=False)
         self._prompts.move_to_end(key)
+        for line in self._prompts[key][3]:
+            if on_notice:
+                on_notice(line)
         return self._prompts[key]
 
     def _wear(self, spec: PictureSpec, home: Path) -> None:
@@ -146,6 +158,18 @@ class Easel:
             put_on(self.pipe, adapter)
             self._adapter = adapter
         set_scale(self.pipe, self._adapter, self._scale)
+
+
+def remarks(reading: Reading, names: Names) -> list[str]:
+    """What a person ought to hear of a reading: words that the painter does not know, and what it paints for them."""
+    lines = [
+        f"the painter does not know {one.words!r}; it paints the nearest of what it knows: {names.families[one.family]}"
+        for one in reading.unknown
+    ]
+    if reading.strange:
+        painted = names.fields["palette"][reading.said["palette"]]
+        lines.append(f"the painter has no colours like {reading.strange!r}: {painted} is painted")
+    return lines
 
 
 def fit(text: str, tokenizer: Any, limit: int) -> tuple[str, str]:
@@ -172,6 +196,11 @@ def fit(text: str, tokenizer: Any, limit: int) -> tuple[str, str]:
         end = min(ends[-excess - 1], len(kept) - 1) if excess < len(ends) else 0
         gap = re.search(r"\s+\S*$", kept[: end + 1])
         kept = kept[: gap.start() if gap and gap.start() else end]
+
+
+def _joined(pixels: torch.Tensor, mix: Mix | None) -> torch.Tensor:
+    """One picture (3, H, W) from its own, or from those of two structures painted apart, (1 or 2, 3, H, W)."""
+    return pixels[0] if mix is None or mix.colours is None else laid_over(pixels[0], pixels[1], mix.colours)
 
 
 def _image(spec: PictureSpec, pixels: torch.Tensor) -> Image.Image:

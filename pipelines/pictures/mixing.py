@@ -1,9 +1,9 @@
 """Two structures in one picture, each from a prompt of its own, within an unchanged `FluxPipeline`.
 
-Where a prompt joins two structures, the transformer is asked for the velocity of each alone, and they are mixed: side
-by side where one grades into the other, everywhere and with that of the whole prompt where one lies over the other. A
-small painter draws two structures so far more plainly than from one prompt that names both. Knows tensors; not what
-prompts say: the text encoder tells the structures apart, if it can.
+A small painter draws two structures far more plainly each alone than from one prompt that names both. Where one grades
+into the other, the transformer is asked for the velocity of each, and these are mixed across the picture. Where one
+lies over the other, each is painted alone, and the upper one's solid is laid over the lower one, which is paler: so are
+such pictures drawn that the painter learned from. Knows tensors; not what prompts say: the text encoder reads them.
 
 Source: Bar-Tal et al., "MultiDiffusion" (2023); Liu et al., "Composable diffusion" (2022).
 """
@@ -12,27 +12,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+    from models.encoders.wishes import Reading
 
 Encoded = tuple["torch.Tensor", "torch.Tensor"]
 """States (1, tokens, width) and pooled vector (1, width) of a prompt."""
 
 BAND = 0.28
 """Share of the picture's width over which the left structure gives way to the right one, as in drawn gradings."""
+GRADED = "into"
+"""The join that lets one structure, on the left, grade into another."""
 WHOLE = 0.4
 """What the whole prompt's velocity weighs where one structure lies over the other; each alone has half of the rest."""
 
 
+BELOW = 0.5
+"""How far from the ground's colour to its own the lower structure is."""
+FRONT = {"density": "open", "scale": "coarse"}
+"""How the upper structure is painted, so that the lower one is seen; its scale unless another is said."""
+_EDGE = 0.35, 0.65  # of the way from ground to solid: what is below belongs to the ground, what is above to the solid
+_OTHER = 1_000_003  # added to a picture's seed for the lower structure
+
+
 @dataclass(frozen=True)
 class Mix:
-    """Prompts that make one picture together: the structures alone, and before them the whole unless they are sides."""
+    """Prompts that make one picture together: the structures alone, and before them the whole unless they are sides.
+
+    With ``colours``, ground and solid in 0..1, (2, 3), the structures alone are painted apart, the upper one first.
+    """
 
     parts: tuple[Encoded, ...]
     sides: bool
+    colours: torch.Tensor | None = None
 
     def weights(self, across: torch.Tensor) -> torch.Tensor:
         """What each part's velocity weighs at places so far from the left edge, -0.5 to 0.5: (parts, places)."""
@@ -45,23 +61,70 @@ class Mix:
         return shares[:, None].expand(-1, len(across))
 
 
-def mix_of(pipe: Any, prompt: str, whole: Encoded) -> Mix | None:
-    """What a prompt that joins two structures is painted from, if the pipeline's encoder tells them apart.
+def understood(pipe: Any, short: str, long: str, length: int) -> tuple[Encoded, Reading | None, Mix | None]:
+    """A prompt encoded, and what a pipeline's encoder reads in it, if it is one that reads.
 
     Args:
         pipe: A `FluxPipeline`.
-        prompt: The prompt.
+        short: The prompt's short form, for the first encoder.
+        long: Its long form, for the second; to one that reads it says what the short one leaves open.
+        length: How many tokens the second reads.
+    """
+    encoder = pipe.text_encoder
+    if getattr(encoder, "reader", None) is None:
+        states, pooled, _ = pipe.encode_prompt(prompt=short, prompt_2=long, max_sequence_length=length)
+        return (states, pooled), None, None
+    form = {"padding": "max_length", "max_length": length, "truncation": True, "return_tensors": "pt"}
+    first, second = (pipe.tokenizer(text, **form).input_ids[0].to(encoder.device) for text in (short, long))
+    reading = encoder.read(first)
+    if long != short:
+        reading = reading.filled(encoder.read(second))
+    whole = encoder.encoded(reading, first)
+    return whole, reading, mix_of(encoder, reading, first, whole)
+
+
+def mix_of(encoder: Any, reading: Reading, ids: torch.Tensor, whole: Encoded) -> Mix | None:
+    """What a prompt that joins two structures is painted from.
+
+    Args:
+        encoder: What read it, `models.encoders.minilm.MiniLMEncoder`.
+        reading: What was read.
+        ids: The prompt's token ids, (length,).
         whole: The same, encoded.
     """
-    tell = getattr(pipe.text_encoder, "structures", None)
-    if tell is None:
+    import torch
+
+    if len(reading.structures) < 2:
         return None
-    ids = pipe.tokenizer(prompt, padding="max_length", truncation=True, return_tensors="pt").input_ids
-    found = tell(ids.to(pipe.text_encoder.device))
-    if found is None:
-        return None
-    alone = tuple((read.last_hidden_state, read.pooler_output) for read in map(pipe.text_encoder, found.alone))
-    return Mix(alone if found.graded else (whole, *alone), found.graded)
+    named = replace(reading, structures=tuple(replace(one, known=True) for one in reading.structures))
+    colours = encoder.reader.names.colours.get(reading.said.get("palette", ""))
+    if reading.join == GRADED or colours is None:
+        alone = tuple(encoder.encoded(named.alone(place), ids) for place in range(2))
+        return Mix(alone if reading.join == GRADED else (whole, *alone), reading.join == GRADED)
+    front = named.alone(0)
+    front = replace(front, said={"scale": FRONT["scale"], **front.said, "density": FRONT["density"]})
+    return Mix((encoder.encoded(front, ids), encoder.encoded(named.alone(1), ids)), False, torch.tensor(colours) / 255)
+
+
+def seeds_of(seed: int, mix: Mix | None) -> tuple[int, ...]:
+    """The seeds of what a picture is made of: its own, and where structures are painted apart the lower one's."""
+    return (seed,) if mix is None or mix.colours is None else (seed, (seed + _OTHER) % 2**63)
+
+
+def laid_over(front: torch.Tensor, below: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
+    """One structure's solid over another's picture, which becomes paler.
+
+    Args:
+        front: The upper one's picture, (3, height, width) in 0..1.
+        below: The lower one's.
+        colours: Ground and solid, (2, 3) in 0..1.
+    """
+    ground, solid = (colour[:, None, None].to(front) for colour in colours)
+    axis = solid - ground
+    share = ((front - ground) * axis).sum(0) / axis.square().sum()
+    cover = ((share - _EDGE[0]) / (_EDGE[1] - _EDGE[0])).clamp(0, 1)
+    under = ground + BELOW * (below - ground)
+    return under + (front - under) * cover
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from models.catalogue.fetch import fingerprint, locate
 from pipelines.pictures.adapters import Adapter, check_adapter, find_adapter
@@ -28,6 +28,9 @@ from workspace.settings import PainterSettings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from models.encoders.wishes import Reading
+
+READER = "reader.safetensors"
 OnStep = Callable[[int, int], None]
 
 _EASELS: dict[tuple[str, ...], Easel] = {}
@@ -46,6 +49,7 @@ class Painter:
         self.adapter_scale = 0.0
         self._encoder = encoder
         self._fingerprint: str | None = None
+        self._reader: tuple[Any, Any] | None = None
 
     @classmethod
     def load(cls, settings: PainterSettings, home: Path) -> Painter:
@@ -91,6 +95,22 @@ class Painter:
         names = ("vocabulary", "palettes", "densities", "attributes", "joins")
         known = {name: getattr(self.card, name) for name in names}
         return {name: value for name, value in known.items() if value is not None}
+
+    def meant(self, words: str) -> Reading | None:
+        """What the model reads in some words, before it paints anything; None for a model that reads every text itself.
+
+        Raises:
+            DataError: Its reader cannot be used.
+        """
+        if self._encoder is None or not (self.folder / READER).is_file():
+            return None
+        if self._reader is None:
+            from models.encoders.minilm import load_minilm
+
+            self._reader = load_minilm(self._encoder, max_length=self.card.max_sequence_length, painter=self.folder)
+        encoder, tokenizer = self._reader
+        ids = tokenizer(words, truncation=True, return_tensors="pt").input_ids
+        return cast("Reading", encoder.read(ids[0]))
 
     def set_adapter(self, name: str | None, scale: float = 1.0) -> None:
         """Choose the adapter of the pictures specified from now on.

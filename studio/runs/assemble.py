@@ -43,6 +43,15 @@ class KitPainter:
         """Settle all that a picture depends on."""
         return self._painter.spec(prompt, long_prompt, seed=seed, size=size)
 
+    def looks(self, words: str) -> Sequence[str] | None:
+        """The family that words mean to the painter, by name; none it does not know, ``None`` if it reads all."""
+        reading = self._painter.meant(words)
+        if reading is None:
+            return None
+        if len(reading.structures) != 1 or reading.unknown:
+            return ()
+        return tuple(self._painter.vocabulary()["vocabulary"][reading.structures[0].family][:1])
+
     def paint(self, specs: list[PictureSpec], on_step: Callable[[int, int], None] | None = None) -> list[Image]:
         """Paint pictures."""
         return self._painter.paint(specs, on_step, lambda text: self._emit(Notice(text=text)))

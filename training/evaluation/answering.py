@@ -1,16 +1,18 @@
-"""How many of a benchmark's questions a model answers right, with intervals, and whether one does better than another.
+"""What a model makes of a benchmark's questions, by the likelihood of every answer that a question offers.
 
-Every answer that a question offers is scored by its log-likelihood after the question, as the model's own template puts
-it; the likeliest counts. The options of a choice are not shown, and their likelihoods are taken a byte (lm-eval's
-`acc_norm`): a small model knows more than it can tell by letters. Nothing is sampled, so the same model always answers
-the same. Knows questions; not what they are about.
+Nothing is sampled, so the same model always answers the same. What is likeliest is told by several rules (`RULES`): the
+likelihood a byte after the question (lm-eval's `acc_norm`); the same less what the answer has without the question
+(pointwise mutual information), which takes out how much an answer sounds like what the model was trained on; by that
+alone, the question unseen; and by letter, the options shown, as the study asks. Knows questions; not their subject.
+
+Source of the second: Holtzman et al., "Surface form competition" (EMNLP 2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,20 +22,40 @@ from workspace.progress import QuestionsAnswered, Tell, silent, waiting, weighed
 
 Question = dict[str, Any]
 
+RULES = ("plain", "pmi", "letters", "unasked")
+"""By the likelihood a byte, by mutual information, by letter, and with the question unseen."""
+LETTERS = "ABCDEFGH"
+UNASKED = {"choice": "", "truth": "True or false?"}
+"""What is put instead of a question."""
+
 
 def offered(question: Question) -> list[str]:
     """The answers that a question offers, as they would be given."""
     return ["true", "false"] if question["kind"] == "truth" else list(question["options"])
 
 
-def answers(
+class Told(NamedTuple):
+    """Log-likelihoods of every answer that a question offers.
+
+    Attributes:
+        asked: After the question.
+        unasked: With no question before it.
+        letters: Of every answer's letter after question and options; none for a statement.
+    """
+
+    asked: tuple[float, ...]
+    unasked: tuple[float, ...]
+    letters: tuple[float, ...]
+
+
+def likelihoods(
     folder: Path,
     questions: Sequence[Question],
     template: Path | None = None,
     tell: Tell = silent,
     name: str = "",
-) -> list[bool]:
-    """Whether a model answers each question right.
+) -> list[Told]:
+    """What a model makes of every answer to each question.
 
     Args:
         folder: The model's.
@@ -44,18 +66,45 @@ def answers(
     """
     with waiting(f"reading {weighed(folder)}"):
         model, tokenizer, device = _read(folder, template)
-    right = []
+
+    def scores(text: str, choices: Sequence[str]) -> tuple[float, ...]:
+        turns = [{"role": "user", "content": text}]
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return tuple(_likelihoods(model, tokenizer, prompt, choices, device))
+
+    found = []
     for number, question in enumerate(questions):
-        prompt = tokenizer.apply_chat_template(
-            [{"role": "user", "content": asked(question)}], tokenize=False, add_generation_prompt=True
-        )
-        choices = offered(question)
-        scores = _likelihoods(model, tokenizer, prompt, choices, device)
+        choices, letters = offered(question), tuple[float, ...]()
         if question["kind"] == "choice":
-            scores = [score / len(choice.encode()) for score, choice in zip(scores, choices, strict=True)]
-        right.append(choices[int(np.argmax(scores))] == question["answer"])
+            letters = scores(with_letters(question), LETTERS[: len(choices)])
+        found.append(Told(scores(asked(question), choices), scores(UNASKED[question["kind"]], choices), letters))
         tell(QuestionsAnswered(model=name or folder.name, answered=number + 1, of=len(questions)))
-    return right
+    return found
+
+
+def with_letters(question: Question) -> str:
+    """A choice with its options, to be answered by letter."""
+    lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, question["options"], strict=False)]
+    return "\n".join([asked(question), *lines, "Answer with the letter alone."])
+
+
+def right_by(rule: str, question: Question, told: Told) -> bool:
+    """Whether the answer that a rule puts first is the right one; the first of several that are alike.
+
+    Args:
+        rule: One of `RULES`; ``letters`` is for choices alone.
+        question: What was asked.
+        told: What a model makes of its answers.
+    """
+    choices = offered(question)
+    sizes = [len(choice.encode()) if question["kind"] == "choice" else 1 for choice in choices]
+    scores = {
+        "plain": [one / size for one, size in zip(told.asked, sizes, strict=True)],
+        "pmi": [one - bare for one, bare in zip(told.asked, told.unasked, strict=True)],
+        "unasked": [bare / size for bare, size in zip(told.unasked, sizes, strict=True)],
+        "letters": list(told.letters),
+    }[rule]
+    return bool(choices[int(np.argmax(scores))] == question["answer"])
 
 
 def _read(folder: Path, template: Path | None) -> tuple[Any, Any, str]:

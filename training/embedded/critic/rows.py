@@ -1,8 +1,8 @@
 """What the embedded critic learns to say: a picture's truth and a brief, which may be another picture's, to a critique.
 
 A `Truth` is what a picture shows; a `Wanted` what it was asked to show. `critique` puts both together into the
-document that the critic is asked for; `tree` lays it out as the critic writes it. The checklist, the rubric and the
-prompt are the roles' own; only the answers stand here.
+document that the critic is asked for; `tree` lays out what of it the critic writes, as the rest follows. The checklist,
+the rubric and the prompt are the roles' own; only the answers stand here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from agents.documents import ImagePrompt
 from agents.programs import DEFAULT, load_program, shipped
+from agents.roles import advice
 from agents.roles.critic import critique_examples, questions_about
 from agents.roles.illustrator import composed
 from agents.roles.scores import rubric
@@ -26,12 +27,6 @@ from workspace.atlas.table import atlas
 
 NONE = "none"
 GRADIENTS = {"none": "even", "linear": "to one side", "radial": "to the centre"}
-_DENSE = {
-    "open": ("thin lines with much open space", "open, with thin lines"),
-    "medium": ("lines and gaps in balance", "neither open nor dense"),
-    "dense": ("thick lines with small gaps", "dense, with thick walls"),
-}
-_GRADED = {"none": "", "linear": ", growing thicker to one side", "radial": ", growing thicker to the centre"}
 _KEYS = {"cork": "foam"}
 
 
@@ -118,47 +113,23 @@ def _source(family: str, rng: Rng) -> dict[str, str]:
     return {"name": source, "feature": str(_one(rng, features))}
 
 
-def _change(truth: Truth, wanted: Wanted, rng: Rng) -> str:
-    missing = [name for name in wanted.families if name not in truth.families]
-    strange = [name for name in truth.families if name not in wanted.families]
-    if missing:
-        name = missing[0]
-        return str(
-            _one(
-                rng,
-                (
-                    f"Name {called(name)} first and draw it larger.",
-                    f"Begin with {_one(rng, FAMILIES[name].geometric)}.",
-                ),
-            )
-        )
-    if wanted.palette != truth.palette:
-        return f"Say {coloured(wanted.palette)} at the start."
-    if strange:
-        return f"Leave out {called(strange[0])}."
-    fuller = {"open": "Say dense with thick walls.", "medium": "Say large cells.", "dense": "Say open and airy."}
-    return fuller[truth.density]
-
-
 def critique(truth: Truth, wanted: Wanted, rng: Rng) -> dict[str, Any]:
     """The right critique of a picture for a brief, as plain data."""
     names = [called(name) for name in truth.families]
-    seen = (
-        f"The picture shows {' and '.join(names)}, {_one(rng, _DENSE[truth.density])}, "
-        f"{coloured(truth.palette)}{_GRADED[truth.gradient]}."
-    )
+    sees = {
+        "pattern": names[0],
+        "second": names[1] if len(names) > 1 else NONE,
+        "density": truth.density,
+        "palette": coloured(truth.palette),
+        "gradient": GRADIENTS[truth.gradient],
+    }
+    asked_for = advice.Wanted(tuple(map(called, wanted.families)), coloured(wanted.palette))
     return {
-        "sees": {
-            "pattern": names[0],
-            "second": names[1] if len(names) > 1 else NONE,
-            "density": truth.density,
-            "palette": coloured(truth.palette),
-            "gradient": GRADIENTS[truth.gradient],
-        },
-        "seen": seen,
+        "sees": sees,
+        "seen": advice.described(sees),
         "checks": _checks(truth, wanted, rng),
         "fit": score(truth, wanted),
-        "change": _change(truth, wanted, rng),
+        "change": advice.advised(sees, asked_for),
     }
 
 
@@ -191,12 +162,12 @@ def tree(truth: Truth, wanted: Wanted, rng: Rng, tokenizer: Any, tokens: int) ->
         return [*([(ids(first), False)] if first else []), (ids(field_text(document, path) + "\n"), True)]
 
     paths = [("sees", name) for name in document["sees"]]
-    branches = [piece(path) for path in (*paths, ("seen",), ("fit",), ("change",))]
+    branches = [piece(path) for path in (*paths, ("fit",))]
     branches.append([(ids(text_ahead(document, ("checks",))), False), *_answers(document["checks"], ids)])
     return Tree([0] * tokens + ids(lead + "\n"), branches)
 
 
-WEIGHTS = 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 8.0, 0.5, 3.0
+WEIGHTS = 1.0, 1.0, 1.0, 1.0, 1.0, 8.0, 3.0
 """What a token of each of a tree's branches weighs: a rating is one figure among eighty words, and matters more."""
 
 _SLOTS = 5, 5, 1, 5, 3

@@ -38,9 +38,6 @@ GRADED = 36.0
 USUAL_SCALE, USUAL_DIRECTION = "medium", "horizontal"
 """What a caption means that names no scale, or no direction; half of all pictures are of these."""
 
-_FIRST, _SECOND, _WHOLE = "\ue000{}\ue000", "\ue001{}\ue001", "\ue002{}\ue002"
-_MARKS = {"\ue000": "first", "\ue001": "second", "\ue002": "whole"}
-
 _THINNER, _BELOW = 0.75, 0.5
 """A structure laid over another covers less, and the lower one has half of the solid's colour: both stay plain."""
 
@@ -169,7 +166,7 @@ def _pick(words: tuple[str, ...], rng: Rng) -> str:
 
 
 def _subject(spec: Microstructure, rng: Rng) -> str:
-    """The family or the pair of families, each between marks, in a voice drawn at random; a hybrid may mix them."""
+    """The family or the pair of families, in a voice drawn at random; a hybrid may mix them."""
 
     def name(key: str) -> str:
         family, voice = FAMILIES[key], rng.random()
@@ -182,9 +179,9 @@ def _subject(spec: Microstructure, rng: Rng) -> str:
     first = FAMILIES[spec.family]
     if spec.second is None or spec.join is None:
         both = f"{_pick(first.biological, rng)}, {_pick(first.geometric, rng)}"
-        return _FIRST.format(both if rng.random() < 0.12 else name(spec.family))
+        return both if rng.random() < 0.12 else name(spec.family)
     join = _pick(JOINS[spec.join], rng)
-    return _WHOLE.format(join.format(a=_FIRST.format(name(spec.family)), b=_SECOND.format(name(spec.second))))
+    return join.format(a=name(spec.family), b=name(spec.second))
 
 
 def caption(spec: Microstructure, rng: np.random.Generator) -> str:
@@ -200,36 +197,6 @@ def caption(spec: Microstructure, rng: np.random.Generator) -> str:
     Raises:
         UsageError: If the spec names something that is in no table.
     """
-    return parted(spec, rng)[0]
-
-
-def parted(spec: Microstructure, rng: np.random.Generator) -> tuple[str, dict[str, tuple[int, int]]]:
-    """A caption, and where in it the ``first`` structure stands, the ``second``, and ``whole`` from join to join.
-
-    Args:
-        spec: As for `caption`.
-        rng: As for `caption`, which says the same.
-
-    Returns:
-        The caption and the places, from and up to a letter; ``first`` alone where there is one structure.
-
-    Raises:
-        UsageError: If the spec names something that is in no table.
-    """
-    marked, text, places = _marked(spec, rng), "", {}
-    open_at: dict[str, int] = {}
-    for letter in marked:
-        if (name := _MARKS.get(letter)) is None:
-            text += letter
-        elif name in open_at:
-            places[name] = (open_at[name], len(text))
-        else:
-            open_at[name] = len(text)
-    return text, places
-
-
-def _marked(spec: Microstructure, rng: Rng) -> str:
-    """A caption with marks around its structures."""
     _check(spec)
     palette = _pick(PALETTES[spec.palette].words, rng)
     extras = []

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from models.encoders.clauses import FIRST_SHARE
-from training.embedded.microstructures.drawing import Microstructure, spec_of
+from models.encoders.wishes import FIRST_SHARE, Names
+from training.embedded.microstructures.drawing import USUAL_DIRECTION, USUAL_SCALE, Microstructure, spec_of
 from training.embedded.microstructures.wordings import (
     DENSITIES,
     DIRECTIONS,
@@ -39,6 +39,28 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "gradient": list(GRADIENTS),
     "join": [*JOINS],
 }
+
+
+def _name(words: Sequence[str]) -> str:
+    return next(one for one in words if "," not in one)
+
+
+_COMBINED = "{a} combined with {b}"  # as the Illustrator has it
+
+NAMES = Names(
+    families={key: _name(row.biological) for key, row in FAMILIES.items()},
+    fields={
+        "palette": {key: _name(row.words) for key, row in PALETTES.items()},
+        "density": {key: _name(words) for key, words in DENSITIES.items()},
+        "scale": {key: _name(words) for key, (_, words) in SCALES.items()},
+        "direction": {key: _name(words) for key, (_, words) in DIRECTIONS.items()},
+        "gradient": {key: _name(words) for key, words in GRADIENTS.items()},
+    },
+    joins={"over": _COMBINED, "into": _name(JOINS["into"])},
+    usual={"scale": USUAL_SCALE, "direction": USUAL_DIRECTION, "gradient": "none"},
+    colours={key: [[*row.background], [*row.solid]] for key, row in PALETTES.items()},
+)
+"""The names of what the painter is trained on, in the order of a wish's columns."""
 _BATCH = 1024
 _STRENGTH = 1.5  # of a wish's own vectors beside what the embedder answered before
 

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import FluxPipeline
 from PIL import Image, ImageDraw, ImageFont
 
 from models.encoders.minilm import load_minilm
-from pipelines.pictures.mixing import mix_of, mixing
+from pipelines.pictures.easel import Easel
+from pipelines.pictures.picture import make_spec, studio_version
 from training.embedded.microstructures.wordings import FAMILIES, JOINS, PALETTES
 from workspace.files import publish
 
@@ -45,36 +45,38 @@ def prompts() -> dict[str, list[str]]:
     return wanted
 
 
-def load_painter(weights: Path, text_encoder: Path) -> tuple[Any, dict[str, Any]]:
+def load_painter(weights: Path, text_encoder: Path) -> tuple[Easel, dict[str, Any]]:
     """The pipeline with MiniLM in both text places, and its `studio.json`."""
     card = json.loads((weights / "studio.json").read_text(encoding="utf-8"))
     encoder, tokenizer = load_minilm(text_encoder, max_length=card["max_sequence_length"], painter=weights)
     parts = {"text_encoder": encoder, "text_encoder_2": encoder, "tokenizer": tokenizer, "tokenizer_2": tokenizer}
     pipeline = FluxPipeline.from_pretrained(weights, **parts, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline, card
+    return Easel(pipeline, card["max_sequence_length"]), card
 
 
-def paint(pipeline: Any, card: Mapping[str, Any], wanted: list[str], seed: int) -> list[Image.Image]:
+def paint(easel: Easel, card: Mapping[str, Any], wanted: list[str], seed: int) -> list[Image.Image]:
     """One picture a prompt; picture ``n`` has the seed ``seed + n``."""
-    room = card["max_sequence_length"]
-    states, pooled, _ = pipeline.encode_prompt(prompt=wanted, prompt_2=wanted, max_sequence_length=room)
-    texts = zip(wanted, states.split(1), pooled.split(1), strict=True)
-    mixes = [mix_of(pipeline, prompt, (one, other)) for prompt, one, other in texts]
-    with mixing(pipeline.transformer, pooled, mixes):
-        answer = pipeline(
-            prompt_embeds=states,
-            pooled_prompt_embeds=pooled,
-            negative_prompt=[card["negative_prompt"]] * len(wanted),
-            true_cfg_scale=card["true_cfg"],
-            guidance_scale=card["guidance"],
-            height=card["size"],
+    specs = [
+        make_spec(
+            prompt=prompt,
+            long_prompt=prompt,
+            seed=seed + number,
             width=card["size"],
-            num_inference_steps=card["steps"],
-            max_sequence_length=room,
-            generator=[torch.Generator().manual_seed(seed + number) for number in range(len(wanted))],
+            height=card["size"],
+            steps=card["steps"],
+            guidance=card["guidance"],
+            true_cfg=card["true_cfg"],
+            model="",
+            model_fingerprint="",
+            adapter=None,
+            adapter_scale=0.0,
+            adapter_fingerprint=None,
+            studio_version=studio_version(),
         )
-    return list(answer.images)
+        for number, prompt in enumerate(wanted)
+    ]
+    return [easel.paint([spec], Path(), lambda steps: None)[0] for spec in specs]
 
 
 def sheet(rows: Mapping[str, list[tuple[str, Image.Image]]]) -> Image.Image:

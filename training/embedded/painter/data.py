@@ -18,8 +18,11 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny, FluxPipeline
 
-from models.encoders.minilm import READER, load_minilm, load_reader
-from training.embedded.microstructures.drawing import captions_of, numbered
+from models.encoders.minilm import load_minilm
+from models.encoders.reader import READER
+from models.encoders.wishes import FIELDS, Reading, Structure
+from training.embedded.microstructures.drawing import Microstructure, captions_of, numbered, spec_of
+from training.embedded.painter.codes import NAMES
 from training.embedded.painter.config import PainterConfig
 from training.loop.checkpoints import load_tensors, save_tensors
 
@@ -71,13 +74,21 @@ def encode_pictures(
 
 
 @torch.no_grad()
-def encode_captions(config: PainterConfig, text_encoder: Path, out: Path) -> Any:
-    """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384)."""
+def encode_captions(config: PainterConfig, text_encoder: Path, out: Path, start: Path | None = None) -> Any:
+    """MiniLM states of every caption, the last of them the empty one: (n, longest, 384) half, and pooled (n, 384).
+
+    Where the painter to train on has a reader, captions are what that makes of prompts, in the painter's own names.
+    """
+    read = start is not None and (start / READER).is_file()
     numbers, share = range(config.pictures), config.hybrids
-    lines = [line for number in numbers for line in captions_of(config.seed, number, config.captions, share)] + [""]
-    path = out / f"texts-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]}.safetensors"
+    if read:
+        readings = [reading_of(spec_of(config.seed, number, share)) for number in numbers]
+        lines = [NAMES.caption(one) for one in readings for _ in range(config.captions)] + [""]
+    else:
+        lines = [line for number in numbers for line in captions_of(config.seed, number, config.captions, share)] + [""]
+    path = out / f"texts-{hashlib.sha256(json.dumps([lines, read]).encode()).hexdigest()[:12]}.safetensors"
     if not path.is_file():
-        encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens)
+        encoder, tokenizer = load_minilm(text_encoder, max_length=config.tokens, painter=start if read else None)
         ids = tokenizer(lines, padding="longest", truncation=True, max_length=config.tokens, return_tensors="pt")
         states, pooled = [], []
         for batch in ids.input_ids.split(128):
@@ -90,11 +101,9 @@ def encode_captions(config: PainterConfig, text_encoder: Path, out: Path) -> Any
     return tensors["states"], tensors["pooled"]
 
 
-@torch.no_grad()
-def read_by(start: Path | None, states: torch.Tensor, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The captions' states and, where the painter to train on has a reader, what that makes of them as ``pooled``."""
-    if start is None or not (start / READER).is_file():
-        return states, pooled
-    reader = load_reader(start / READER)
-    parts = [reader(part.float(), part.ne(0).any(-1).long()).half() for part in torch.split(states, 512)]
-    return states, torch.cat(parts)
+def reading_of(spec: Microstructure) -> Reading:
+    """What a prompt says that asks for exactly this microstructure; what is usual is left unsaid."""
+    shown = (spec.family,) if spec.second is None else (spec.family, spec.second)
+    said = {name: getattr(spec, name) for name in FIELDS}
+    said = {name: value for name, value in said.items() if NAMES.usual.get(name) != value}
+    return Reading(tuple(Structure(NAMES.families[key], key) for key in shown), spec.join, said)

@@ -17,8 +17,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
-from models.encoders.clauses import CLAUSES
-from models.encoders.minilm import READER
+from models.encoders.reader import READER
 from training.embedded.microstructures.wordings import (
     DENSITIES,
     DIRECTIONS,
@@ -63,7 +62,7 @@ def write_pipeline(
         normal: ``scaling_factor`` and ``shift_factor`` of the latents the transformer was trained on.
         shift: Of the sampling schedule.
         defaults: Sampling defaults for `studio.json`; the vocabulary and the palettes are added.
-        start: Folder of the painter that was trained on, whose reader and clauses go along.
+        start: Folder of the painter that was trained on, whose reader goes along.
 
     Returns:
         ``folder``, with a manifest of its files' sha256.
@@ -97,9 +96,8 @@ def write_pipeline(
         scheduler = FlowMatchEulerDiscreteScheduler(shift=shift, use_dynamic_shifting=False)
         scheduler.save_pretrained(staged / "scheduler")
         _forget_origin(staged / "vae" / "config.json", staged / "transformer" / "config.json")
-        for name in (READER, CLAUSES):
-            if start is not None and (start / name).is_file():
-                shutil.copyfile(start / name, staged / name)
+        if start is not None and (start / READER).is_file():
+            shutil.copyfile(start / READER, staged / READER)
         for name, content in (("model_index.json", index), ("studio.json", studio)):
             (staged / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -24,7 +24,7 @@ from training.embedded.microstructures.drawing import odds_of
 from training.embedded.painter.attention import quicken
 from training.embedded.painter.codes import learn
 from training.embedded.painter.config import AutoencoderRecipe, FlowRecipe, PainterConfig, load_config
-from training.embedded.painter.data import encode_captions, encode_pictures, read_by, render, to_tensor
+from training.embedded.painter.data import encode_captions, encode_pictures, render, to_tensor
 from training.embedded.painter.initial_weights import start_with_places
 from training.embedded.painter.pipeline_folder import write_pipeline
 from training.loop.checkpoints import note_recipe
@@ -264,7 +264,7 @@ def main(
         vae = train_autoencoder(config, drawn, out, tell)
     pictures = render(config, out, config.size, config.pictures)
     latents, normal = encode_pictures(config, vae, pictures, out, start)
-    texts = read_by(start, *encode_captions(config, text_encoder, out))
+    texts = encode_captions(config, text_encoder, out, start)
     transformer = train_flow(config, latents, texts, out, 0 if publish_only else None, start, tell)
     sampling = sampling_defaults(config)
     return write_pipeline(out / "weights", vae, transformer, normal, config.flow.shift, sampling, start)
