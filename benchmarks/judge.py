@@ -1,8 +1,8 @@
 """Classifiers that say which families a picture shows. None of them is part of Studio; each is fixed by its hash.
 
-``frozen`` learned from drawings that no painter, reader or critic of Studio learns from (`training.embedded.judge`) and
-is never trained again. The ones that are called by a day were trained on the painter's own drawings, again whenever
-these changed: they are kept to show what that does to a figure, and to tell the leaf adapter's style.
+Those that are called by a day were trained on the painter's own drawings, again whenever these changed: they are kept
+to show what that does to a figure, and the last of them tells the leaf adapter's style. One that learns from drawings
+that nothing else of Studio learns from (`training.embedded.judge`) is in training; until then the last one stands in.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from home import ROOT
 
-FROZEN, LAST = "frozen", "2026-11-27"
+LAST = "2026-11-27"
+FROZEN = LAST
+"""The judge that figures are told by."""
 
 JUDGES: Mapping[str, str] = {
-    FROZEN: "",
     LAST: "206b839bc66282b48ea7d858db32207e53aaa880332ba9898b4945de8c5c28e3",
     "2026-11-22": "8be5df5ab00fdbe324edef44aa2b26ba54fba3a659e630284555b53ea4490c5c",
 }

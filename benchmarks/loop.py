@@ -4,7 +4,7 @@ Every brief is a design's sources without the design: the Illustrator's prompt i
 round one is painted and criticised, and the Director decides. Where it wants a second round, that is painted with the
 changed prompt, and as many pictures are painted of the first prompt once more, with other seeds: a blind repaint. Of
 either two the critic's best one stands. Briefs are taken until so many have had a second round; how many ended after
-the first is told. Both are scored by the frozen judge (`benchmarks/judge.py`) and, with ``--out``, laid side by side,
+the first is told. Both are scored by the judge (`benchmarks/judge.py`) and, with ``--out``, laid side by side,
 shuffled, for raters (`benchmarks/blind.py score --truth DIR/truth.json DIR rater.json ...`). Of the judge's chances:
 
 - ``judge``: how much of them lies where the brief wants it, each of its families having an equal part: the overlap of

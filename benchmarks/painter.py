@@ -1,12 +1,12 @@
-"""The embedded painter on the grammar's held-out wordings, judged by the frozen judge and its forerunners. Prints JSON.
+"""The embedded painter on the grammar's held-out wordings, judged by classifiers fixed by their hashes. Prints JSON.
 
 Every family is asked for in its held-out wordings, with a palette and a density; hybrids join two of them. Judges
 (`benchmarks/judge.py`) tell the families; palette and density are measured on the pixels. How the painter does in other
 people's words, to their eyes, `benchmarks/blind.py` tells.
 
-- ``family_top1``, ``family_worst``: share of pictures whose family the frozen judge names first, over all and of the
+- ``family_top1``, ``family_worst``: share of pictures whose family the judge names first, over all and of the
   worst, with the exact 95% interval; ``judges``: the same of every judge;
-- ``hybrid_top3``: share of hybrids both of whose families are among the frozen judge's first three;
+- ``hybrid_top3``: share of hybrids both of whose families are among the judge's first three;
 - ``density_spearman``: rank correlation of the solid fraction asked for (the family's own at that density) with the one
   measured; ``density_within`` is the mean of the same within each family;
 - ``palette``: share of pictures nearest to the palette asked for;
