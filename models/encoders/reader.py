@@ -84,15 +84,17 @@ class Reader:
         stop = int(ends[0]) + 1
         return ids[:stop], torch.cat([ids[:1], ids[stop:]])
 
-    @torch.no_grad()
-    @torch.autocast("cpu", enabled=False)
     def read(self, ids: torch.Tensor) -> Reading:
         """Read a prompt.
 
         Args:
             ids: Token ids, with their marks at start and end and without padding, (tokens,).
         """
-        ids, inner = ids.cpu(), ids[1:-1].cpu()
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            return self._read(ids.cpu())
+
+    def _read(self, ids: torch.Tensor) -> Reading:
+        inner = ids[1:-1]
         if not len(inner) or (exact := self.names.read(self.words(inner))) is not None:
             return exact if len(inner) and exact else Reading()
         scores = self._scores(ids)
@@ -110,10 +112,10 @@ class Reader:
                 found, join = two, keys[int(scores[joins][:, JOINS : JOINS + len(keys)].sum(0).argmax())]
         return Reading(found, join, said, self.words(inner[tags == STRANGE]))
 
-    @torch.autocast("cpu", enabled=False)
     def pooled(self, reading: Reading) -> torch.Tensor:
         """A vector (hidden,) that the painter's embedder answers with a reading's sum of vectors."""
-        return answering(self.embedder, torch.tensor([self.names.row(reading)]) @ self.vectors)[0]
+        with torch.autocast("cpu", enabled=False):
+            return answering(self.embedder, torch.tensor([self.names.row(reading)]) @ self.vectors)[0]
 
     def _scores(self, ids: torch.Tensor) -> torch.Tensor:
         """Chances of every tag for every token but the marks, (tokens, tags); the pieces of a word have the same."""

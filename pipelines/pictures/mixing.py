@@ -124,7 +124,8 @@ def laid_over(front: torch.Tensor, below: torch.Tensor, colours: torch.Tensor) -
     share = ((front - ground) * axis).sum(0) / axis.square().sum()
     cover = ((share - _EDGE[0]) / (_EDGE[1] - _EDGE[0])).clamp(0, 1)
     under = ground + BELOW * (below - ground)
-    return under + (front - under) * cover
+    made: torch.Tensor = under + (front - under) * cover
+    return made
 
 
 @contextmanager

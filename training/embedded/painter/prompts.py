@@ -23,6 +23,9 @@ from training.embedded.painter.codes import NAMES
 
 UNKNOWN_SHARE = 0.12
 """Of the structures in prompts, wishes that are of no family."""
+IGNORED = -1
+"""The tag of letters that teach nothing."""
+_PAIRS = 0.2  # of prompts, such as were written whole, with other structures put in
 _HYBRIDS, _GRAMMAR, _WHOLE, _LEAD, _BARE = 0.45, 0.3, 0.35, 0.3, 0.08
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -50,6 +53,7 @@ class Words:
         }
         self.joins = {key: [*GRAMMAR_JOINS[key], *more["join"][key]] for key in NAMES.joins}
         self.strange: Sequence[str] = more["strange"]
+        self.pairs = lexicon.pairs()
 
     def structure(self, family: str, rng: Rng) -> str:
         """A wording of a family."""
@@ -68,6 +72,8 @@ class Words:
 
     def prompt(self, rng: Rng) -> Tagged:
         """A prompt of one or two structures, with or without attributes, in prose or between commas."""
+        if self.pairs and rng.random() < _PAIRS:
+            return self._pair(rng)
         parts: list[tuple[str, int]] = []
         said: dict[str, list[tuple[str, int]]] = {name: [self._attribute(name, rng)] for name in FIELDS}
         said["s"] = self._subjects(rng)
@@ -91,6 +97,20 @@ class Words:
         for row in more:
             parts += [(one((", ", ", ", ", ", "; ", ". ", " and ", " "), rng), REST), *row]
         return joined(parts)
+
+    def _pair(self, rng: Rng) -> Tagged:
+        """A prompt for two structures as somebody wrote it: what stands between them joins them."""
+        text, join = self.pairs[int(rng.integers(len(self.pairs)))]
+        tags = {"a": FIRST, "b": SECOND}
+        before, one_name, between, two_name, behind = re.split(r"\{([ab])\}", text)
+        parts = [
+            (before, IGNORED),
+            (self.subject(rng), tags[one_name]),
+            (between, JOINS + list(self.joins).index(join)),
+            (self.subject(rng), tags[two_name]),
+            (behind, IGNORED),
+        ]
+        return joined([part for part in parts if part[0]])
 
     def _attribute(self, name: str, rng: Rng) -> tuple[str, int]:
         if name == "palette" and rng.random() < 0.1:

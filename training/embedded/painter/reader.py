@@ -30,14 +30,14 @@ from transformers import BertModel
 
 from models.encoders.minilm import load_minilm
 from models.encoders.reader import JOINS as FIRST_JOIN
-from models.encoders.reader import READER, SHARPNESS, TARGETS, Reader, embedder_of, placed
+from models.encoders.reader import READER, REST, SHARPNESS, TARGETS, Reader, embedder_of, placed
 from training.embedded.microstructures import lexicon
 from training.embedded.microstructures.drawing import caption, sample
 from training.embedded.microstructures.phrases import PHRASES, wordings
 from training.embedded.microstructures.wordings import FAMILIES
 from training.embedded.microstructures.wordings import JOINS as NAMED
 from training.embedded.painter.codes import NAMES, wishes
-from training.embedded.painter.prompts import TAGS, Words, filled, joined, one, prompts
+from training.embedded.painter.prompts import IGNORED, TAGS, Words, filled, joined, one, prompts
 from training.loop.schedule import falling
 from training.loop.steps import TrainingPlan, train
 from training.loop.terminal import show
@@ -181,7 +181,7 @@ def losses(lesson: Lesson, tokenizer: Any, words: Words, batch: int) -> Callable
             kinds = [min(kind, len(groups) - 1) for kind in kinds]
             lines = [one(groups[kind], rng) for kind in kinds]
             lines = [
-                joined(filled(one(leads, rng), {"s": [(line, 0)]})).text if rng.random() < _FRAMED else line
+                joined(filled(one(leads, rng), {"s": [(line, REST)]})).text if rng.random() < _FRAMED else line
                 for line in lines
             ]
             ids = tokenizer(lines, padding=True, truncation=True, max_length=_TOKENS, return_tensors="pt").input_ids
@@ -208,7 +208,8 @@ def tagged_batch(tokenizer: Any, words: Words, seed: int, count: int) -> tuple[t
     for line, offsets, row in zip(tags, read.offset_mapping.tolist(), rows, strict=True):
         for place, (start, stop) in enumerate(offsets):
             inside = (tag for first, last, tag in row.places if first <= start and stop <= last)
-            line[place] = next(inside, 0) if stop > start else _UNKNOWN
+            tag = next(inside, REST) if stop > start else IGNORED
+            line[place] = _UNKNOWN if tag == IGNORED else tag
     return read.input_ids, tags
 
 

@@ -2,12 +2,13 @@
 
 ``writer-NN.json`` holds phrasings by family, ``attributes.json`` those of palettes, densities, scales, directions,
 gradients and joins, and colours that no palette has (``strange``); ``unknown.json`` wishes that are of no family;
-``frames.json`` what stands around them in a prompt. Knows words alone.
+``frames.json`` what stands around them in a prompt; ``pairs-NN.json`` whole prompts for two. Knows words alone.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ _SHOWN = {
     "diatom pores": "diatom",
     "nautilus spiral": "nautilus",
 }
+_MARKED = re.compile(r"\{([ab])\|\w+:[^}]*\}")
 _HERE = Path(__file__).parent
 
 Wordings = Mapping[str, Sequence[str]]
@@ -75,6 +77,16 @@ def attributes() -> Mapping[str, Any]:
     """Wordings by field and value, of joins as ``{a}`` and ``{b}``, and a list of colours that no palette has."""
     found: Mapping[str, Any] = _json("attributes.json")
     return found
+
+
+@cache
+def pairs() -> Sequence[tuple[str, str]]:
+    """Prompts for two structures with ``{a}`` and ``{b}`` in their places, and each's join.
+
+    ``pairs-NN.json`` holds them with the words of their writers, as ``{a|FAMILY:words}``.
+    """
+    rows = [row for file in sorted(_HERE.glob("pairs-*.json")) for row in _json(file.name)]
+    return tuple((_MARKED.sub(r"{\1}", row["text"]), row["join"]) for row in rows)
 
 
 @cache
