@@ -14,7 +14,7 @@ import numpy as np
 from home import ROOT
 
 LAST = "2026-11-27"
-FROZEN = LAST
+STANDING = LAST
 """The judge that figures are told by."""
 
 JUDGES: Mapping[str, str] = {
@@ -24,7 +24,7 @@ JUDGES: Mapping[str, str] = {
 """Judges in ``benchmarks/judges`` and the SHA-256 of their files."""
 
 
-def judge(name: str = FROZEN) -> Any:
+def judge(name: str = STANDING) -> Any:
     """A judge by its name.
 
     Raises:
@@ -35,7 +35,7 @@ def judge(name: str = FROZEN) -> Any:
     return load_judge(ROOT / "benchmarks" / "judges" / f"{name}.safetensors", JUDGES[name])
 
 
-def chances_of(images: Sequence[Any], name: str = FROZEN) -> np.ndarray[Any, Any]:
+def chances_of(images: Sequence[Any], name: str = STANDING) -> np.ndarray[Any, Any]:
     """What a judge gives to each family on each picture, (pictures, families), in the order of `names`."""
     from training.embedded.judge.network import judged
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from home import fresh_home
-from judge import FROZEN, JUDGES, chances_of, share, shows
+from judge import JUDGES, STANDING, chances_of, share, shows
 from judge import names as judge_names
 
 SEED = 19_077
@@ -150,12 +150,12 @@ def figures(home: Path, each: int = 12, pairs: int = 40, out: Path | None = None
         }
         for name in JUDGES
     }
-    hybrid = judges[FROZEN]["hybrids"]
+    hybrid = judges[STANDING]["hybrids"]
     worst = min(shares, key=lambda family: shares[family])
     times = seconds + slower
     return {
         "family_top1": round(float(np.mean([hit for hits in right.values() for hit in hits])), 3),
-        "family_interval": judges[FROZEN]["families"]["interval"],
+        "family_interval": judges[STANDING]["families"]["interval"],
         "family_worst": round(shares[worst], 3),
         "family_worst_name": worst,
         "families": {family: round(share, 2) for family, share in shares.items()},

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from models.encoders.minilm import load_minilm
-from models.encoders.reader import FIRST, JOINS, READER, REST, SECOND, STRANGE, answering, embedder_of, placed, states
-from models.encoders.wishes import Reading
+from models.encoders.reader import FIRST, JOINS, REST, SECOND, STRANGE, answering, embedder_of, placed, states
+from models.encoders.wishes import READER, Reading
 from pipelines.pictures.easel import remarks
 from pipelines.pictures.mixing import BAND, GRADED, mix_of
 from tests.test_training_painter import encoder_folder

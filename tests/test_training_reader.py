@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from models.encoders.minilm import load_minilm
-from models.encoders.reader import READER, REST, STRANGE
+from models.encoders.reader import REST, STRANGE
+from models.encoders.wishes import READER
 from tests.test_training_painter import TINY, encoder_folder, trained
 from training.embedded.microstructures import lexicon
 from training.embedded.microstructures.drawing import Microstructure

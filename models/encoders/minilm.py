@@ -19,8 +19,8 @@ from torch import nn
 from transformers import AutoTokenizer, BertModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from models.encoders.reader import READER, Reader, load_reader
-from models.encoders.wishes import Reading
+from models.encoders.reader import Reader, load_reader
+from models.encoders.wishes import READER, Reading
 from workspace.errors import DataError, check_loaded, reading
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json")

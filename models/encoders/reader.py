@@ -18,11 +18,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import BertModel
 
-from models.encoders.wishes import FIELDS, Names, Reading, Structure
+from models.encoders.wishes import FIELDS, READER, Names, Reading, Structure
 from workspace.errors import DataError, one_line
 
-READER = "reader.safetensors"
-"""Where a painter's folder keeps its reader, if it has one."""
 REST, FIRST, SECOND, STRANGE, JOINS = 0, 1, 2, 3, 4
 """What a tag says of a token: nothing, of the first structure, of the second, of a colour that the painter has not;
 from 4 on: of a join by number, then of the values of `FIELDS` in their order."""
@@ -65,8 +63,7 @@ class Reader:
         self.tags, self.families = (_linear(weights, name) for name in ("tags", "families"))
         self.basis, self.vectors, self.unknown = (weights[name] for name in ("basis", "vectors", "unknown"))
         self.known, self.labels = functional.normalize(weights["known"], dim=1), weights["labels"].long()
-        self._values = [(name, value) for name in FIELDS for value in names.fields[name]]
-        if len(self.tags.weight) != JOINS + len(names.joins) + len(self._values):
+        if len(self.tags.weight) != JOINS + len(names.joins) + sum(len(names.fields[name]) for name in FIELDS):
             raise ValueError("its tags are not those of its names")
         if self.vectors.shape != (len(names.row(Reading())), embedder[2].out_features):
             raise ValueError("its vectors are of another painter")

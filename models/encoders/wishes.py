@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import permutations
 
+READER = "reader.safetensors"
+"""Where a painter's folder keeps its reader, if it has one."""
 FIELDS = ("palette", "density", "scale", "direction", "gradient")
 """What can be said of a picture beside its structures, in the order of a wish's columns."""
 FIRST_SHARE = 0.6

@@ -34,7 +34,7 @@ WHOLE = 0.4
 BELOW = 0.5
 """How far from the ground's colour to its own the lower structure is."""
 FRONT = {"density": "open", "scale": "coarse"}
-"""How the upper structure is painted, so that the lower one is seen; its scale unless another is said."""
+"""How the upper structure is painted, so that the lower one is seen, unless something else is said."""
 _EDGE = 0.35, 0.65  # of the way from ground to solid: what is below belongs to the ground, what is above to the solid
 _OTHER = 1_000_003  # added to a picture's seed for the lower structure
 
@@ -102,7 +102,7 @@ def mix_of(encoder: Any, reading: Reading, ids: torch.Tensor, whole: Encoded) ->
         alone = tuple(encoder.encoded(named.alone(place), ids) for place in range(2))
         return Mix(alone if reading.join == GRADED else (whole, *alone), reading.join == GRADED)
     front = named.alone(0)
-    front = replace(front, said={"scale": FRONT["scale"], **front.said, "density": FRONT["density"]})
+    front = replace(front, said={**FRONT, **front.said})
     return Mix((encoder.encoded(front, ids), encoder.encoded(named.alone(1), ids)), False, torch.tensor(colours) / 255)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from models.catalogue.fetch import fingerprint, locate
+from models.encoders.wishes import READER
 from pipelines.pictures.adapters import Adapter, check_adapter, find_adapter
 from pipelines.pictures.easel import Easel, OnNotice
 from pipelines.pictures.flux import Card, Defaults, assemble, choose_device, choose_dtype, has_encoders, read_card
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from models.encoders.wishes import Reading
 
-READER = "reader.safetensors"
 OnStep = Callable[[int, int], None]
 
 _EASELS: dict[tuple[str, ...], Easel] = {}

@@ -19,8 +19,7 @@ import torch
 from diffusers import AutoencoderTiny, FluxPipeline
 
 from models.encoders.minilm import load_minilm
-from models.encoders.reader import READER
-from models.encoders.wishes import FIELDS, Reading, Structure
+from models.encoders.wishes import FIELDS, READER, Reading, Structure
 from training.embedded.microstructures.drawing import Microstructure, captions_of, numbered, spec_of
 from training.embedded.painter.codes import NAMES
 from training.embedded.painter.config import PainterConfig

@@ -17,7 +17,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
-from models.encoders.reader import READER
+from models.encoders.wishes import READER
 from training.embedded.microstructures.wordings import (
     DENSITIES,
     DIRECTIONS,

@@ -30,7 +30,8 @@ from transformers import BertModel
 
 from models.encoders.minilm import load_minilm
 from models.encoders.reader import JOINS as FIRST_JOIN
-from models.encoders.reader import READER, REST, SHARPNESS, TARGETS, Reader, embedder_of, placed
+from models.encoders.reader import REST, SHARPNESS, TARGETS, Reader, embedder_of, placed
+from models.encoders.wishes import READER
 from training.embedded.microstructures import lexicon
 from training.embedded.microstructures.drawing import caption, sample
 from training.embedded.microstructures.phrases import PHRASES, wordings
