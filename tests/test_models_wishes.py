@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,11 @@ def test_columns_are_those_of_what_is_drawn() -> None:
 def test_what_is_open_is_spread_or_usual() -> None:
     row = NAMES.row(Reading((Structure("x", "web"), Structure("y", "leaf")), "over"))
     start = len(FAMILIES)
-    assert row[FAMILIES.index("web")] == FIRST_SHARE and row[start : start + 6] == [pytest.approx(1 / 6)] * 6
-    scales = row[start + 9 : start + 12]
-    assert scales == [float(name == NAMES.usual["scale"]) for name in NAMES.fields["scale"]]
-    assert sum(NAMES.row(Reading())[:start]) == pytest.approx(1)
+    assert row[FAMILIES.index("web")] == FIRST_SHARE and set(NAMES.usual) == set(FIELDS)
+    for name in FIELDS:
+        stop = start + len(NAMES.fields[name])
+        assert row[start:stop] == [float(value == NAMES.usual[name]) for value in NAMES.fields[name]]
+        start = stop
+    bare = replace(NAMES, usual={})
+    assert bare.row(Reading())[len(FAMILIES) : len(FAMILIES) + 6] == [pytest.approx(1 / 6)] * 6
+    assert sum(NAMES.row(Reading())[: len(FAMILIES)]) == pytest.approx(1)

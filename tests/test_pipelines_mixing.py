@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.pictures.mixing import BELOW, WHOLE, Mix, laid_over, mixing, seeds_of
+from pipelines.pictures.mixing import BELOW, WHOLE, Mix, composed, laid_over, mixing, seeds_of, side_by_side
 from pipelines.pictures.painter import Painter
 from pipelines.pictures.picture import pixels_sha256
 from workspace.settings import PainterSettings
@@ -87,6 +87,14 @@ def test_the_upper_solid_covers_and_the_lower_one_is_paler() -> None:
     layered = Mix(((STATES, LOW), (STATES, HIGH)), sides=False, colours=torch.stack([ground, solid]))
     assert seeds_of(7, None) == seeds_of(7, SIDES) == (7,)
     assert seeds_of(7, layered)[0] == 7 and len(set(seeds_of(2**63 - 1, layered))) == 2 <= 2**63
+
+
+def test_side_by_side_shows_the_middle_of_either() -> None:
+    left, right = torch.arange(100.0).expand(3, 2, 100), 1000 + torch.arange(100.0).expand(3, 2, 100)
+    made = side_by_side(left, right)[0, 0].tolist()
+    assert made[:38] == [float(place) for place in range(22, 60)] and made[62:] == [1000.0 + n for n in range(40, 78)]
+    assert made[40:60] == sorted(made[40:60])
+    assert torch.equal(composed(torch.stack([left, right]), None), left)
 
 
 @pytest.mark.embedded

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.pictures.adapters import Adapter, find_adapter, put_on, set_scale
 from pipelines.pictures.flux import enough_memory
-from pipelines.pictures.mixing import Mix, laid_over, mixing, seeds_of, understood
+from pipelines.pictures.mixing import Mix, composed, mixing, seeds_of, understood
 from pipelines.pictures.picture import PictureSpec
 from workspace.errors import DataError
 
@@ -99,7 +99,7 @@ class Easel:
             finally:
                 self.pipe.maybe_free_model_hooks()
         apart = pixels.split([len(part) for part in parts])
-        whole = (_joined(own, one[2]) for own, one in zip(apart, encoded, strict=True))
+        whole = (composed(own, one[2]) for own, one in zip(apart, encoded, strict=True))
         return [_image(spec, picture) for spec, picture in zip(group, whole, strict=True)]
 
     def _inputs(self, encoded: Sequence[Encoded], true_cfg: float) -> tuple[dict[str, torch.Tensor], list[Mix | None]]:
@@ -196,11 +196,6 @@ def fit(text: str, tokenizer: Any, limit: int) -> tuple[str, str]:
         end = min(ends[-excess - 1], len(kept) - 1) if excess < len(ends) else 0
         gap = re.search(r"\s+\S*$", kept[: end + 1])
         kept = kept[: gap.start() if gap and gap.start() else end]
-
-
-def _joined(pixels: torch.Tensor, mix: Mix | None) -> torch.Tensor:
-    """One picture (3, H, W) from its own, or from those of two structures painted apart, (1 or 2, 3, H, W)."""
-    return pixels[0] if mix is None or mix.colours is None else laid_over(pixels[0], pixels[1], mix.colours)
 
 
 def _image(spec: PictureSpec, pixels: torch.Tensor) -> Image.Image:

@@ -1,9 +1,10 @@
 """Two structures in one picture, each from a prompt of its own, within an unchanged `FluxPipeline`.
 
-A small painter draws two structures far more plainly each alone than from one prompt that names both. Where one grades
-into the other, the transformer is asked for the velocity of each, and these are mixed across the picture. Where one
-lies over the other, each is painted alone, and the upper one's solid is laid over the lower one, which is paler: so are
-such pictures drawn that the painter learned from. Knows tensors; not what prompts say: the text encoder reads them.
+A small painter draws two structures far more plainly each alone than from one prompt that names both. So each is
+painted alone. Where one grades into the other, the two pictures are joined side by side, each moved so that its middle
+is seen; where one lies over the other, the upper one's solid is laid over the lower one's picture, which is paler: so
+are such pictures drawn that the painter learned from. Where the painter's colours are not known, velocities are mixed
+instead. Knows tensors; not what prompts say: the text encoder reads them.
 
 Source: Bar-Tal et al., "MultiDiffusion" (2023); Liu et al., "Composable diffusion" (2022).
 """
@@ -25,12 +26,16 @@ Encoded = tuple["torch.Tensor", "torch.Tensor"]
 
 BAND = 0.28
 """Share of the picture's width over which the left structure gives way to the right one, as in drawn gradings."""
+SEAM = 0.2
+"""The same where their pictures are joined: a blend of two pictures shows neither."""
+SHIFT = 0.22
+"""By how much of the width either picture is moved aside, so that the middle of each is seen."""
+SIDE_SCALE = "fine"
+"""At which scale structures side by side are painted, unless another is said: each has half of the room."""
 GRADED = "into"
 """The join that lets one structure, on the left, grade into another."""
 WHOLE = 0.4
 """What the whole prompt's velocity weighs where one structure lies over the other; each alone has half of the rest."""
-
-
 BELOW = 0.5
 """How far from the ground's colour to its own the lower structure is."""
 FRONT = {"density": "open", "scale": "coarse"}
@@ -97,18 +102,47 @@ def mix_of(encoder: Any, reading: Reading, ids: torch.Tensor, whole: Encoded) ->
     if len(reading.structures) < 2:
         return None
     named = replace(reading, structures=tuple(replace(one, known=True) for one in reading.structures))
-    colours = encoder.reader.names.colours.get(reading.said.get("palette", ""))
-    if reading.join == GRADED or colours is None:
+    names, graded = encoder.reader.names, reading.join == GRADED
+    colours = names.colours.get(reading.said.get("palette") or names.usual.get("palette", ""))
+    if colours is None:
         alone = tuple(encoder.encoded(named.alone(place), ids) for place in range(2))
-        return Mix(alone if reading.join == GRADED else (whole, *alone), reading.join == GRADED)
-    front = named.alone(0)
-    front = replace(front, said={**FRONT, **front.said})
-    return Mix((encoder.encoded(front, ids), encoder.encoded(named.alone(1), ids)), False, torch.tensor(colours) / 255)
+        return Mix(alone if graded else (whole, *alone), graded)
+    first, second = (named.alone(place) for place in range(2))
+    if graded:
+        first, second = (replace(one, said={"scale": SIDE_SCALE, **one.said}) for one in (first, second))
+    else:
+        first = replace(first, said={**FRONT, **first.said})
+    parts = encoder.encoded(first, ids), encoder.encoded(second, ids)
+    return Mix(parts, graded, torch.tensor(colours) / 255)
 
 
 def seeds_of(seed: int, mix: Mix | None) -> tuple[int, ...]:
     """The seeds of what a picture is made of: its own, and where structures are painted apart the lower one's."""
     return (seed,) if mix is None or mix.colours is None else (seed, (seed + _OTHER) % 2**63)
+
+
+def side_by_side(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """One structure on the left giving way to another on the right; of either the middle of its picture is shown.
+
+    Args:
+        left: The left one's picture, (3, height, width) in 0..1.
+        right: The right one's.
+    """
+    import torch
+
+    width = left.shape[-1]
+    moved = round(SHIFT * width)
+    across = (torch.arange(width, device=left.device) + 0.5) / width - 0.5
+    share = (0.5 - across / SEAM).clamp(0, 1)
+    made: torch.Tensor = left.roll(-moved, -1) * share + right.roll(moved, -1) * (1 - share)
+    return made
+
+
+def composed(pictures: torch.Tensor, mix: Mix | None) -> torch.Tensor:
+    """One picture (3, H, W) from its own, or from those of two structures painted apart, (1 or 2, 3, H, W)."""
+    if mix is None or mix.colours is None:
+        return pictures[0]
+    return side_by_side(*pictures) if mix.sides else laid_over(pictures[0], pictures[1], mix.colours)
 
 
 def laid_over(front: torch.Tensor, below: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:

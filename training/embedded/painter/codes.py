@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from models.encoders.wishes import FIRST_SHARE, Names
-from training.embedded.microstructures.drawing import USUAL_DIRECTION, USUAL_SCALE, Microstructure, spec_of
+from models.encoders.wishes import FIELDS, FIRST_SHARE, Names
+from training.embedded.microstructures.drawing import Microstructure, spec_of
 from training.embedded.microstructures.wordings import (
     DENSITIES,
     DIRECTIONS,
@@ -57,7 +57,7 @@ NAMES = Names(
         "gradient": {key: _name(words) for key, words in GRADIENTS.items()},
     },
     joins={"over": _COMBINED, "into": _name(JOINS["into"])},
-    usual={"scale": USUAL_SCALE, "direction": USUAL_DIRECTION, "gradient": "none"},
+    usual={name: str(getattr(Microstructure("leaf"), name)) for name in FIELDS},
     colours={key: [[*row.background], [*row.solid]] for key, row in PALETTES.items()},
 )
 """The names of what the painter is trained on, in the order of a wish's columns."""
