@@ -1,9 +1,9 @@
-"""Paint pictures with a trained painter for the critic to learn from: what people will show it, faults included.
+"""Paint pictures as designs are painted, for the critic to learn from: what people will show it, faults included.
 
-    python -m training.embedded.critic.painted --weights PAINTER_FOLDER --text-encoder MINILM_FOLDER --out DIR \
-        --count 1500
+    python -m training.embedded.critic.painted --out DIR --count 1000
 
-Killed at any moment, the same command goes on after the last whole chunk.
+The painter is the settings' own, or ``--painter FOLDER``. Prompts are in its own names, so that what was asked for is
+what was read. Killed at any moment, the same command goes on after the last whole chunk.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.embedded.microstructures.drawing import Microstructure, caption, sample
-from training.embedded.painter.contact_sheet import load_painter, paint
+from pipelines.pictures.painter import Painter
+from training.embedded.microstructures.drawing import Microstructure, sample
+from training.embedded.painter.codes import NAMES
+from training.embedded.painter.data import reading_of
 from training.loop.terminal import show
 from workspace.files import publish
 from workspace.progress import Remark, Tell, silent
+from workspace.settings import load_settings
 
 SIZE = 128
 CHUNK = 25
@@ -29,28 +32,24 @@ _SEED = 6_000_003
 
 def spec_of(number: int) -> tuple[Microstructure, str]:
     """What the numbered picture is asked to show, and in which words."""
-    rng = np.random.default_rng([_SEED, number])
-    spec = sample(rng)
-    return spec, caption(spec, rng)
+    spec = sample(np.random.default_rng([_SEED, number]))
+    return spec, NAMES.caption(reading_of(spec))
 
 
-def main(weights: Path, text_encoder: Path, out: Path, count: int, steps: int, tell: Tell = silent) -> Path:
+def main(painter: Painter, out: Path, count: int, tell: Tell = silent) -> Path:
     """Paint ``count`` pictures; they are kept at the size that the critic looks at.
 
     Returns:
         ``out``, with ``NNNNNN.npy`` of uint8 (25, 128, 128, 3) each.
     """
-    pipeline, card = load_painter(weights, text_encoder)
-    card = {**card, "steps": steps}
     out.mkdir(parents=True, exist_ok=True)
-    publish(out / "painted.json", json.dumps({"seed": _SEED, "count": count, "steps": steps}))
+    publish(out / "painted.json", json.dumps({"seed": _SEED, "painter": painter.model_fingerprint}))
     for start in range(0, count, CHUNK):
         file = out / f"{start:06d}.npy"
         if file.is_file():
             continue
-        pictures = [
-            paint(pipeline, card, [spec_of(number)[1]], number)[0] for number in range(start, min(count, start + CHUNK))
-        ]
+        numbers = range(start, min(count, start + CHUNK))
+        pictures = [painter.paint([painter.spec(spec_of(number)[1], seed=_SEED + number)])[0] for number in numbers]
         small = np.stack([np.asarray(one.resize((SIZE, SIZE), Image.Resampling.BOX)) for one in pictures])
         publish(file, lambda staged, small=small: _save(staged, small))  # type: ignore[misc]
         tell(Remark(stage="painted", text=f"painted {start + len(pictures)} of {count}"))
@@ -71,10 +70,9 @@ def load(folder: Path) -> tuple[np.ndarray[Any, Any], list[Microstructure]]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--text-encoder", type=Path, required=True)
+    parser.add_argument("--painter", help="a painter's name or folder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--count", type=int, default=1000)
     chosen = parser.parse_args()
-    print(main(chosen.weights, chosen.text_encoder, chosen.out, chosen.count, chosen.steps, show))
+    settings = load_settings("embedded", {"painter.model": chosen.painter} if chosen.painter else {})
+    print(main(Painter.load(settings.painter, settings.home), chosen.out, chosen.count, show))
