@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,20 @@ def test_painted_pictures_keep_what_was_asked_for(tmp_path: Path) -> None:
     pictures, specs = painted.load(tmp_path)
     assert len(pictures) == len(specs) == 3
     assert specs[1] == painted.spec_of(1)[0] and painted.spec_of(1)[1] == painted.spec_of(1)[1]
+
+
+def test_pictures_of_two_are_put_together_from_painted_ones() -> None:
+    specs = [
+        replace(painted.spec_of(0)[0], family=name, second=None, gradient="none") for name in ("leaf", "web", "web")
+    ]
+    pictures = np.stack([np.full((32, 32, 3), shade, dtype=np.uint8) for shade in (0, 120, 240)])
+    made, shown = painted.pairs(pictures, specs, 6)
+    assert made.shape == (6, 32, 32, 3) and made.dtype == np.uint8
+    assert {(one.family, one.second) for one in shown} <= {("leaf", "web"), ("web", "leaf")}
+    assert [one.join for one in shown] == ["over", "into"] * 3
+    sides = [picture[16] for picture, one in zip(made, shown, strict=True) if one.join == "into"]
+    assert all(row[0, 0] != row[-1, 0] and {int(row[0, 0]), int(row[-1, 0])} & {0} for row in sides)
+    assert painted.pairs(pictures, specs[1:], 3)[1] == []
 
 
 def test_rows_lay_out_behind_the_picture() -> None:

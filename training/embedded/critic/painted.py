@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from pipelines.pictures.mixing import laid_over, side_by_side
 from pipelines.pictures.painter import Painter
 from training.embedded.microstructures.drawing import Microstructure, sample
+from training.embedded.microstructures.wordings import PALETTES
 from training.embedded.painter.codes import NAMES
 from training.embedded.painter.data import reading_of
 from training.loop.terminal import show
@@ -66,6 +71,41 @@ def load(folder: Path) -> tuple[np.ndarray[Any, Any], list[Microstructure]]:
     parts = [(int(file.stem), np.load(file)) for file in sorted(folder.glob("*.npy"))]
     specs = [spec_of(start + number)[0] for start, part in parts for number in range(len(part))]
     return np.concatenate([part for _, part in parts]), specs
+
+
+def pairs(
+    pictures: np.ndarray[Any, Any], specs: Sequence[Microstructure], count: int
+) -> tuple[np.ndarray[Any, Any], list[Microstructure]]:
+    """Pictures of two structures put together from painted ones of one, as a painter puts its own together.
+
+    Args:
+        pictures: Painted ones, uint8 (n, size, size, 3).
+        specs: What each was asked to show; those of two structures are not used.
+        count: How many are made, each of two of the same palette and density.
+
+    Returns:
+        The pictures, uint8 (count, size, size, 3), and what they show.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, spec in enumerate(specs):
+        if spec.second is None and spec.gradient == "none":
+            groups.setdefault((spec.palette, spec.density), []).append(number)
+    fit = [group for group in groups.values() if len({specs[number].family for number in group}) > 1]
+    rng = np.random.default_rng(_SEED)
+    made: list[np.ndarray[Any, Any]] = []
+    shown: list[Microstructure] = []
+    while fit and len(made) < count:
+        one, other = (int(number) for number in rng.choice(fit[int(rng.integers(len(fit)))], 2, replace=False))
+        if specs[one].family == specs[other].family:
+            continue
+        first, second = (torch.from_numpy(pictures[number]).permute(2, 0, 1) / 255 for number in (one, other))
+        join = ("over", "into")[len(made) % 2]
+        row = PALETTES[specs[one].palette]
+        colours = torch.tensor([[*row.background], [*row.solid]]) / 255
+        whole = laid_over(first, second, colours) if join == "over" else side_by_side(first, second)
+        made.append(whole.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy())
+        shown.append(replace(specs[one], second=specs[other].family, join=join))
+    return np.stack(made) if made else pictures[:0], shown
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ _TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _SEED = 4_000_003
 _USUAL = Shape()
 _HELD_OUT = 400
+_JOINED = 1500  # pictures of two structures that are put together from painted ones
+_ODDS = 3.0  # how often a painted picture is looked at, a drawn one being 1
 _SEEN = 0.4  # probability from which a second family counts as seen
 
 
@@ -115,6 +117,8 @@ def data(out: Path, count: int, size: int, folder: Path | None) -> tuple[np.ndar
     drawn_count = len(truths)
     if folder is not None:
         more, specs = painted.load(folder)
+        joined, both = painted.pairs(more, specs, _JOINED)
+        more, specs = np.concatenate([more, joined]), [*specs, *both]
         for picture, spec in zip(more, specs, strict=True):
             plain = Truth.of(spec)
             density = plain.density if spec.second else nearest_density(picture, spec)
@@ -183,7 +187,7 @@ def main(
     seer.eyes.tower.set_attn_implementation("eager")  # of so few tokens the quickest on a CPU, with a backward pass
     trainee = Trainee(seer, rate, 0.998, out / "tower.safetensors", matrices, matrix)
     usable = torch.cat([torch.arange(drawn_count - _HELD_OUT), torch.arange(drawn_count, len(truths))])
-    odds = torch.cat([torch.ones(drawn_count - _HELD_OUT), torch.full((len(truths) - drawn_count,), 2.0)])
+    odds = torch.cat([torch.ones(drawn_count - _HELD_OUT), torch.full((len(truths) - drawn_count,), _ODDS)])
 
     def loss_at(step: int) -> torch.Tensor:
         source = torch.Generator().manual_seed(step)
