@@ -55,14 +55,15 @@ LOOKS = {
 }
 
 
-def asked(words: Mapping[str, Any], hybrids: bool, seed: int) -> list[dict[str, Any]]:
-    """What is painted: prompt, families and seed of every wording, in an order that says nothing."""
+def asked(words: Mapping[str, Any], hybrids: bool, seed: int, each: int = 0) -> list[dict[str, Any]]:
+    """What is painted: prompt, families and seed of every wording, or some a family, in an order that says nothing."""
     from training.embedded.microstructures.wordings import PALETTES
 
     if hybrids:
         rows = [(row["text"], list(row["families"])) for row in words["hybrids"]]
     else:
-        rows = [(line, [family]) for family, lines in words["known"].items() for line in lines]
+        known = {family: lines[: each or len(lines)] for family, lines in words["known"].items()}
+        rows = [(line, [family]) for family, lines in known.items() for line in lines]
     palettes = [row.words[0] for row in PALETTES.values()]
     made = [
         {
@@ -76,7 +77,7 @@ def asked(words: Mapping[str, Any], hybrids: bool, seed: int) -> list[dict[str, 
     return [made[place] for place in np.random.default_rng(seed).permutation(len(made))]
 
 
-def paint(rows: Sequence[dict[str, Any]], out: Path, weights: str = "") -> None:
+def paint(rows: Sequence[dict[str, Any]], out: Path, weights: str = "", size: int | None = None) -> None:
     """Paint every row into ``out/pictures``; what is there is not painted again."""
     from pipelines.pictures.painter import Painter
     from workspace.settings import load_settings
@@ -89,7 +90,8 @@ def paint(rows: Sequence[dict[str, Any]], out: Path, weights: str = "") -> None:
             file = out / "pictures" / f"{number:03d}.png"
             if not file.is_file():
                 told: list[str] = []
-                painter.paint([painter.spec(row["prompt"], seed=row["seed"])], on_notice=told.append)[0].save(file)
+                spec = painter.spec(row["prompt"], seed=row["seed"], size=size)
+                painter.paint([spec], on_notice=told.append)[0].save(file)
                 row["told"] = told
             if number % 20 == 0:
                 print(f"painted {number} of {len(rows)}", file=sys.stderr, flush=True)
@@ -200,6 +202,8 @@ def main() -> None:
     make.add_argument("--out", type=Path, required=True)
     make.add_argument("--seed", type=int, required=True, help="a new one for every report")
     make.add_argument("--weights", default="", help="another painter's folder")
+    make.add_argument("--size", type=int, help="pixels of a side, if not the painter's own")
+    make.add_argument("--each", type=int, default=0, help="wordings a family, the first of each; 0: all")
     rate = verbs.add_parser("score", help="labels against the key")
     rate.add_argument("folder", type=Path)
     rate.add_argument("labels", type=Path, nargs="+")
@@ -213,8 +217,9 @@ def main() -> None:
         return
     from PIL import Image
 
-    rows = asked(json.loads(options.words.read_text(encoding="utf-8")), options.hybrids, options.seed)
-    paint(rows, options.out, options.weights)
+    words = json.loads(options.words.read_text(encoding="utf-8"))
+    rows = asked(words, options.hybrids, options.seed, options.each)
+    paint(rows, options.out, options.weights, options.size)
     files = sorted((options.out / "pictures").glob("*.png"))
     sheets([[Image.open(file)] for file in files], [], options.out / "sheets")
     (options.out / "names.md").write_text(named() + "\n", encoding="utf-8")
