@@ -209,6 +209,8 @@ def main() -> None:
     rate.add_argument("labels", type=Path, nargs="+")
     rate.add_argument("--truth", type=Path, help="answers that are meant, of pairs or sentences")
     options = parser.parse_args()
+    if options.verb == "paint" and (options.each < 0 or (options.each and options.hybrids)):
+        parser.error("--each counts known wordings, 1 or more; hybrids are all painted")
     if options.verb == "score":
         found = (
             against_truth(options.truth, options.labels) if options.truth else scored(options.folder, options.labels)

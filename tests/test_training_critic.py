@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pydantic import BaseModel, Field
 from safetensors.torch import load_file
 
@@ -193,6 +194,23 @@ def test_painted_pictures_keep_what_was_asked_for(tmp_path: Path) -> None:
     pictures, specs = painted.load(tmp_path)
     assert len(pictures) == len(specs) == 3
     assert specs[1] == painted.spec_of(1)[0] and painted.spec_of(1)[1] == painted.spec_of(1)[1]
+
+
+def test_another_painters_pictures_do_not_come_among_those_of_the_first(tmp_path: Path) -> None:
+    class FakePainter:
+        def __init__(self, shade: int) -> None:
+            self.shade, self.model_fingerprint = shade, str(shade)
+
+        def spec(self, words: str, *, seed: int) -> str:
+            return words
+
+        def paint(self, specs: list[str]) -> list[Image.Image]:
+            return [Image.new("RGB", (256, 256), (self.shade,) * 3) for _ in specs]
+
+    painted.main(FakePainter(7), tmp_path, 2)  # type: ignore[arg-type]
+    assert (painted.load(tmp_path)[0] == 7).all()
+    with pytest.raises(DataError, match="painter"):
+        painted.main(FakePainter(8), tmp_path, 30)  # type: ignore[arg-type]
 
 
 def test_pictures_of_two_are_put_together_from_painted_ones() -> None:

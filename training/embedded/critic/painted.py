@@ -9,7 +9,6 @@ what was read. Killed at any moment, the same command goes on after the last who
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from training.embedded.microstructures.drawing import Microstructure, sample
 from training.embedded.microstructures.wordings import PALETTES
 from training.embedded.painter.codes import NAMES
 from training.embedded.painter.data import reading_of
+from training.loop.checkpoints import note_recipe
 from training.loop.terminal import show
 from workspace.files import publish
 from workspace.progress import Remark, Tell, silent
@@ -46,9 +46,11 @@ def main(painter: Painter, out: Path, count: int, tell: Tell = silent) -> Path:
 
     Returns:
         ``out``, with ``NNNNNN.npy`` of uint8 (25, 128, 128, 3) each.
+
+    Raises:
+        DataError: ``out`` holds another painter's pictures.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    publish(out / "painted.json", json.dumps({"seed": _SEED, "painter": painter.model_fingerprint}))
+    note_recipe(out, {"seed": _SEED, "painter": painter.model_fingerprint})
     for start in range(0, count, CHUNK):
         file = out / f"{start:06d}.npy"
         if file.is_file():
