@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.fixtures_local import sentences
 from training import demo
 from training.evaluation.answering import RULES, Told, likelihoods, offered, right_by, with_letters
 from training.evaluation.blind import Trigrams, blind_answers
+from training.evaluation.scoring import Scorer
 from training.evaluation.statistics import gain, interval
 from training.sample.rows import asked, benchmark
 from workspace.progress import Progress, QuestionsAnswered
@@ -40,6 +42,23 @@ def test_the_likelier_answer_counts(word_llama: Path) -> None:
     assert all(len(row.asked) == len(row.unasked) == len(row.letters) == 2 for row in told)
     [statement] = likelihoods(word_llama, [TRUTH])
     assert len(statement.asked) == 2 and statement.letters == ()
+
+
+def test_answers_asked_together_are_as_likely_as_alone(word_llama: Path) -> None:
+    lines = sentences()
+    scorer = Scorer.load(word_llama)
+    rows = [("", lines[:2]), (lines[0], [lines[1], lines[2][:9], ""]), (" ".join(lines[:5]), lines[3:4]), ("so", [])]
+    together = scorer.likelihoods(rows)
+    assert [len(row) for row in together] == [2, 3, 1, 0]
+    for row, found in zip(rows, together, strict=True):
+        [alone] = scorer.likelihoods([row])
+        assert [one.likelihood for one in found] == pytest.approx([one.likelihood for one in alone], rel=0.03, abs=0.05)
+        for answer, one in zip(row[1], found, strict=True):
+            ids = scorer.tokens(row[0]) or [scorer._start()]
+            [both] = scorer.model(torch.tensor([ids + scorer.tokens(answer)])).logits.float().log_softmax(-1)
+            chances = [both[len(ids) - 1 + at, token] for at, token in enumerate(scorer.tokens(answer))]
+            assert one.likelihood == pytest.approx(float(sum(chances)), rel=0.03, abs=0.05)
+    assert together[1][2] == (0.0, True)
 
 
 def test_every_rule_takes_its_own_likelihoods() -> None:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from training.evaluation.scoring import Scorer
 from training.sample.rows import asked
-from workspace.errors import check_loaded
 from workspace.progress import QuestionsAnswered, Tell, silent, waiting, weighed
 
 Question = dict[str, Any]
@@ -65,21 +65,28 @@ def likelihoods(
         name: What the model is called; the folder's name if not given.
     """
     with waiting(f"reading {weighed(folder)}"):
-        model, tokenizer, device = _read(folder, template)
+        scorer = Scorer.load(folder, template)
+    places: dict[tuple[str, tuple[str, ...]], int] = {}
+    parts: list[list[int]] = []
+    for question in questions:
+        choices = tuple(offered(question))
+        texts = [(asked(question), choices), (UNASKED[question["kind"]], choices)]
+        texts += [(with_letters(question), tuple(LETTERS[: len(choices)]))] if question["kind"] == "choice" else []
+        parts.append([places.setdefault((scorer.chat(text), answers), len(places)) for text, answers in texts])
+    waits = {place: [number for number, own in enumerate(parts) if place in own] for place in places.values()}
+    left, answered = [len(set(own)) for own in parts], 0
 
-    def scores(text: str, choices: Sequence[str]) -> tuple[float, ...]:
-        turns = [{"role": "user", "content": text}]
-        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return tuple(_likelihoods(model, tokenizer, prompt, choices, device))
+    def done(place: int, _: object) -> None:
+        nonlocal answered
+        for number in waits[place]:
+            left[number] -= 1
+            if not left[number]:
+                answered += 1
+                tell(QuestionsAnswered(model=name or folder.name, answered=answered, of=len(questions)))
 
-    found = []
-    for number, question in enumerate(questions):
-        choices, letters = offered(question), tuple[float, ...]()
-        if question["kind"] == "choice":
-            letters = scores(with_letters(question), LETTERS[: len(choices)])
-        found.append(Told(scores(asked(question), choices), scores(UNASKED[question["kind"]], choices), letters))
-        tell(QuestionsAnswered(model=name or folder.name, answered=number + 1, of=len(questions)))
-    return found
+    rows = scorer.likelihoods(list(places), done)
+    found = [[tuple(one.likelihood for one in rows[place]) for place in own] for own in parts]
+    return [Told(own[0], own[1], own[2] if len(own) > 2 else ()) for own in found]
 
 
 def with_letters(question: Question) -> str:
@@ -105,52 +112,3 @@ def right_by(rule: str, question: Question, told: Told) -> bool:
         "letters": list(told.letters),
     }[rule]
     return bool(choices[int(np.argmax(scores))] == question["answer"])
-
-
-def _read(folder: Path, template: Path | None) -> tuple[Any, Any, str]:
-    """The model, its tokenizer, and where it computes."""
-    import copy
-
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if template is not None:
-        tokenizer.chat_template = AutoTokenizer.from_pretrained(
-            template, local_files_only=True, trust_remote_code=False
-        ).chat_template
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, found = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, local_files_only=True, trust_remote_code=False, output_loading_info=True
-    )
-    check_loaded(found, folder)
-    head = copy.deepcopy(model.get_output_embeddings()).float()  # logits of half precision tie
-    head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
-    model.set_output_embeddings(head)
-    return model.to(device).eval(), tokenizer, device
-
-
-def _likelihoods(model: Any, tokenizer: Any, prompt: str, choices: Sequence[str], device: str) -> list[float]:
-    """The log-likelihood of every choice after the prompt, which is read once for all of them."""
-    import torch
-
-    def tokens(text: str) -> list[int]:
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
-    before, tails = tokens(prompt), [tokens(choice) for choice in choices]
-    longest = max(map(len, tails))
-    ids = torch.tensor([tail + [0] * (longest - len(tail)) for tail in tails], device=device)
-    seen = torch.tensor(
-        [[1] * (len(before) + len(tail)) + [0] * (longest - len(tail)) for tail in tails], device=device
-    )
-    with torch.inference_mode():
-        stem = model(input_ids=torch.tensor([before], device=device), use_cache=True, logits_to_keep=1)
-        logits = stem.logits.expand(len(tails), -1, -1)
-        if longest > 1:
-            cache = stem.past_key_values
-            cache.batch_repeat_interleave(len(tails))
-            more = model(input_ids=ids[:, :-1], attention_mask=seen[:, :-1], past_key_values=cache)
-            logits = torch.cat([logits, more.logits], dim=1)
-        chances = logits.float().log_softmax(-1).gather(-1, ids[..., None])[..., 0]
-    return [float(row[: len(tail)].sum()) for row, tail in zip(chances, tails, strict=True)]
