@@ -114,7 +114,6 @@ def one(home: Path, number: int, frozen: Any, out: Path | None) -> dict[str, Any
     for arm in ARMS:
         told[arm] = judged_by(judged(frozen, [pictures[arm]])[0][0], wanted)
         if out:
-            out.mkdir(parents=True, exist_ok=True)
             pictures[arm].save(out / f"{number:03d}-{arm}.png")
     return told
 
@@ -156,12 +155,22 @@ def pairs(rows: list[dict[str, Any]], out: Path) -> None:
     (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
 
 
+def told_rows(file: Path) -> list[dict[str, Any]]:
+    """What is kept of briefs that were done."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+
 def figures(home: Path, briefs: int = 30, out: Path | None = None) -> dict[str, Any]:
-    """The second round beside the blind repaint, over so many briefs that have one."""
+    """The second round beside the blind repaint, over so many briefs that have one; goes on from what ``out`` holds."""
     frozen, ended, number = judge(), 0, 0
     rows: list[dict[str, Any]] = []
+    kept = {row["number"]: row for row in told_rows(out / "rows.jsonl")} if out else {}
     while len(rows) < briefs and number < 4 * briefs:
-        row = one(home, number, frozen, out)
+        row = kept.get(number) or one(home, number, frozen, out)
+        if out and number not in kept:
+            with (out / "rows.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
         number += 1
         ended += "ended" in row
         rows += [] if "ended" in row else [row]
@@ -173,14 +182,15 @@ def figures(home: Path, briefs: int = 30, out: Path | None = None) -> dict[str, 
     told["round2_p"] = told["judge"]["p"]
     if out:
         pairs(rows, out)
-        (out / "rows.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return told
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--briefs", type=int, default=30)
-    parser.add_argument("--out", type=Path, help="folder for the pictures, sheets for raters and what they mean")
+    parser.add_argument(
+        "--out", type=Path, help="folder for the pictures, sheets for raters and what they mean; goes on there"
+    )
     options = parser.parse_args()
     with fresh_home() as home:
         print(json.dumps({"benchmark": "loop", **figures(home, options.briefs, options.out)}))
