@@ -133,6 +133,10 @@ def kappa(one: Sequence[Any], two: Sequence[Any]) -> float:
     return 1.0 if chance == 1 else round((agree - chance) / (1 - chance), 3)
 
 
+UNDECIDED = ("same", "none", None)
+"""What a rater answers who sees no difference, or nothing at all."""
+
+
 def label(value: Any) -> tuple[str, ...]:
     """A rater's label as the families that it names, in order."""
     return tuple(sorted({str(one) for one in (value if isinstance(value, list) else [value])}))
@@ -179,18 +183,31 @@ def scored(out: Path, raters: Sequence[Path]) -> dict[str, Any]:
 
 
 def against_truth(truth: Path, raters: Sequence[Path]) -> dict[str, Any]:
-    """Raters' answers to pairs or sentences, by number, against what is meant; answers of none are left out, told."""
+    """Raters' answers to pairs or sentences, by number, against what is meant; answers of none are left out, told.
+
+    ``p`` is exact, two-sided, of the pairs that a majority decides.
+    """
+    from scipy.stats import binomtest
+
     meant = json.loads(truth.read_text(encoding="utf-8"))
     given = [json.loads(file.read_text(encoding="utf-8")) for file in raters]
     told: dict[str, Any] = {"raters": []}
     for one in given:
-        sure = {number: one[number] for number in meant if one.get(number) not in ("same", "none", None)}
+        sure = {number: one[number] for number in meant if one.get(number) not in UNDECIDED}
         hits = [sure[number] == meant[number] for number in sure]
         told["raters"].append({**share(hits), "undecided": len(meant) - len(sure)} if hits else {"of": 0})
     told["kappa"] = [kappa([a.get(n) for n in meant], [b.get(n) for n in meant]) for a, b in combinations(given, 2)]
-    votes = [sum(one.get(n) == meant[n] for one in given) - sum(one.get(n) != meant[n] for one in given) for n in meant]
-    told["majority"] = share([vote > 0 for vote in votes if vote])
+    votes = [sum(vote(one.get(number), right) for one in given) for number, right in meant.items()]
+    decided = [one > 0 for one in votes if one]
+    told["majority"] = {**share(decided), "undecided": len(votes) - len(decided)} if decided else {"of": 0}
+    if decided:
+        told["p"] = round(float(binomtest(sum(decided), len(decided)).pvalue), 5)
     return told
+
+
+def vote(answer: Any, right: str) -> int:
+    """1 for the answer that is meant, -1 for another, 0 for none."""
+    return 0 if answer in UNDECIDED else 1 if answer == right else -1
 
 
 def main() -> None:

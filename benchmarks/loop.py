@@ -3,9 +3,9 @@
 Every brief is a design's sources without the design: the Illustrator's prompt is put together from the painter's words,
 round one is painted and criticised, and the Director decides. Where it wants a second round, that is painted with the
 changed prompt, and as many pictures are painted of the first prompt once more, with other seeds: a blind repaint. Of
-either two the critic's best one stands. Briefs are taken until so many have had a second round; how many ended after
-the first is told. Both are scored by the judge (`benchmarks/judge.py`) and, with ``--out``, laid side by side,
-shuffled, for raters (`benchmarks/blind.py score --truth DIR/truth.json DIR rater.json ...`). Of the judge's chances:
+either two the critic's best one stands. Briefs that ended after the first round are counted. Both are scored by the
+judge (`benchmarks/judge.py`) and, with ``--out``, laid side by side, shuffled, for raters (`benchmarks/blind.py score
+--truth DIR/truth.json DIR rater.json ...`). Of the judge's chances:
 
 - ``judge``: how much of them lies where the brief wants it, each of its families having an equal part: the overlap of
   two distributions, 1 less their total variation distance. A picture of one of two families has one half at most;
@@ -162,20 +162,20 @@ def told_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def figures(home: Path, briefs: int = 30, out: Path | None = None) -> dict[str, Any]:
-    """The second round beside the blind repaint, over so many briefs that have one; goes on from what ``out`` holds."""
-    frozen, ended, number = judge(), 0, 0
-    rows: list[dict[str, Any]] = []
+    """The second round beside the blind repaint, of so many briefs those that have one; goes on from ``out``."""
+    frozen, rows, ended = judge(), list[dict[str, Any]](), 0
     kept = {row["number"]: row for row in told_rows(out / "rows.jsonl")} if out else {}
-    while len(rows) < briefs and number < 4 * briefs:
+    for number in range(briefs):
         row = kept.get(number) or one(home, number, frozen, out)
         if out and number not in kept:
             with (out / "rows.jsonl").open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-        number += 1
         ended += "ended" in row
         rows += [] if "ended" in row else [row]
-        print(f"loop {len(rows)} of {briefs}: {row}", file=sys.stderr, flush=True)
-    told: dict[str, Any] = {"loop_briefs": len(rows), "ended_after_one": ended}
+        print(f"brief {number + 1} of {briefs}: {row}", file=sys.stderr, flush=True)
+    told: dict[str, Any] = {"loop_briefs": briefs, "ended_after_one": ended, "second_rounds": len(rows)}
+    if not rows:
+        return told | {"round2_minus_repaint": None, "round2_p": None}
     for name in ("judge", "judge_both"):
         told[name] = compared(*(np.array([row[arm][name] for row in rows]) for arm in ARMS))
     told["round2_minus_repaint"] = round(told["judge"]["two"] - told["judge"]["again"], 3)
