@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from pipelines.pictures.mixing import BELOW, WHOLE, Mix, composed, laid_over, mixing, seeds_of, side_by_side
+from models.encoders.wishes import Names, Reading, Structure
+from pipelines.pictures.mixing import (
+    BELOW,
+    WHOLE,
+    Mix,
+    composed,
+    laid_over,
+    mixing,
+    seeds_of,
+    side_by_side,
+    understood,
+)
 from pipelines.pictures.painter import Painter
 from pipelines.pictures.picture import pixels_sha256
 from workspace.settings import PainterSettings
@@ -45,6 +57,48 @@ def asked(transformer: FakeTransformer, pooled: torch.Tensor) -> torch.Tensor:
         img_ids=places.T,
     )
     return velocity.reshape(count, 2, WIDE, 3)
+
+
+class FakeEncoder:
+    """Reads a prompt by a table, and gives back what it was asked to encode."""
+
+    device = "cpu"
+
+    def __init__(self, known: list[Reading], colours: dict[str, Any]) -> None:
+        self.known = known
+        self.reader = SimpleNamespace(names=Names({}, {}, {}, {"palette": "gold"}, colours))
+
+    def read(self, ids: torch.Tensor) -> Reading:
+        return self.known[int(ids[0])]
+
+    def encoded(self, reading: Reading, ids: torch.Tensor) -> Any:
+        return reading
+
+
+@pytest.mark.parametrize(
+    ("join", "own"), [("into", {"scale": "fine"}), ("over", {"density": "open", "scale": "coarse"})]
+)
+def test_prose_of_single_parts_does_not_say_how_large_two_structures_are(join: str, own: dict[str, str]) -> None:
+    leaf, bone = Structure("leaf", "leaf"), Structure("bone", "bone")
+    short, long = (
+        Reading((leaf, bone), join),
+        Reading((leaf, bone), join, {"scale": "large", "density": "dense", "palette": "red"}),
+    )
+    encoder = FakeEncoder([short, long], {"gold": [[0, 0, 0], [255, 255, 0]], "red": [[0, 0, 0], [255, 0, 0]]})
+
+    def tokens(text: str, **form: Any) -> Any:
+        return SimpleNamespace(input_ids=torch.tensor([[{"short": 0, "long": 1}[text]]]))
+
+    pipe = SimpleNamespace(text_encoder=encoder, tokenizer=tokens)
+    _, reading, mix = understood(pipe, "short", "long", 8)
+    assert reading is not None and reading.said == {"palette": "red"} and mix is not None
+    first: Any = mix.parts[0]
+    assert first.said == {**own, "palette": "red"}
+    encoder.known[0] = Reading((leaf, bone), join, {"scale": "large"})  # said of the whole, it holds
+    _, _, mix = understood(pipe, "short", "long", 8)
+    assert mix is not None and mix.parts[0].said["scale"] == "large"  # type: ignore[attr-defined]
+    encoder.known[:] = [Reading((leaf,)), Reading((leaf,), None, {"scale": "large"})]
+    assert understood(pipe, "short", "long", 8)[1] == encoder.known[1]
 
 
 def test_each_side_follows_its_own_prompt_and_they_meet_in_the_middle() -> None:

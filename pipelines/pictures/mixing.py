@@ -83,9 +83,19 @@ def understood(pipe: Any, short: str, long: str, length: int) -> tuple[Encoded, 
     first, second = (pipe.tokenizer(text, **form).input_ids[0].to(encoder.device) for text in (short, long))
     reading = encoder.read(first)
     if long != short:
-        reading = reading.filled(encoder.read(second))
+        reading = reading.filled(
+            _of_whole(encoder.read(second)) if len(reading.structures) == 2 else encoder.read(second)
+        )
     whole = encoder.encoded(reading, first)
     return whole, reading, mix_of(encoder, reading, first, whole)
+
+
+def _of_whole(reading: Reading) -> Reading:
+    """What prose says of the whole of a picture of two structures: its "larger" and "thick" are those of single parts.
+
+    How large and how full two are painted follows from the room that they leave each other, if nothing shorter says it.
+    """
+    return replace(reading, said={name: value for name, value in reading.said.items() if name not in FRONT})
 
 
 def mix_of(encoder: Any, reading: Reading, ids: torch.Tensor, whole: Encoded) -> Mix | None:
