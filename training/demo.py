@@ -1,8 +1,9 @@
 """The training demonstration: a recipe on the sample corpus, then what every variant knows of it. `make train-demo`.
 
 Every variant is asked the held-out questions, its answers told by four rules (`training.evaluation.answering`), beside
-a trigram model of the training text that never sees a question. The one to read is ``pmi``: how much likelier the
-question makes the right answer, with what the answer has without it taken out. Intervals are bootstraps over passages.
+a trigram model of the training text that never sees a question. The one to read is ``pmi``, how much likelier the
+question makes the right answer, with what the answer has without it taken out, and of choices, which are what that
+model is asked; statements stand beside. Intervals are bootstraps over passages.
 
     python -m training.demo
     python -m training.demo --seeds 3      # every stage trained with three seeds, shares averaged over them
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ class DemoFigures(BaseModel):
     passages: int = Field(description="What they are about")
     trigram: Accuracy = Field(description="Of the choices, by a model of the training text that sees no question")
     models: dict[str, dict[str, Accuracy]] = Field(
-        description="By name, base first, and by rule; by letters choices alone"
+        description="By name, base first, and by rule; of all questions, and as rule_choices and rule_statements apart"
     )
 
     def flat(self) -> dict[str, Any]:
@@ -84,9 +86,9 @@ def main(recipe: str, home: Path, tell: Tell = silent, seeds: int = 1) -> DemoFi
             told.setdefault(name, []).append(_told(kept, one.folder, questions, out, tell))
             _plot_losses(home, one.name, out)
     models = {name: _by_rule(rows, told[BASE], questions) for name, rows in told.items()}
-    title = f"{len(questions)} held-out questions on the sample corpus, by mutual information"
-    plot_accuracy({name: rules["pmi"] for name, rules in models.items()}, out / "accuracy.png", title)
     choices = [question for question in questions if question["kind"] == "choice"]
+    title = f"{len(choices)} held-out choices on the sample corpus, by mutual information"
+    plot_accuracy({name: rules["pmi_choices"] for name, rules in models.items()}, out / "accuracy.png", title)
     blind = [float(hit) for hit in blind_answers(_texts(), choices)]
     figures = DemoFigures(
         minutes=round((time.monotonic() - began) / 60, 1),
@@ -133,8 +135,11 @@ def _told(name: str, folder: Path, questions: list[Question], out: Path, tell: T
 def _by_rule(trained: Sequence[list[Told]], base: Sequence[list[Told]], questions: list[Question]) -> Rules:
     """Accuracy and gain over the base by every rule; of several trainings, question by question, the mean."""
     found = {}
-    for rule in RULES:
-        asked = [place for place, one in enumerate(questions) if rule != "letters" or one["kind"] == "choice"]
+    kinds = {"": ("choice", "truth"), "_choices": ("choice",), "_statements": ("truth",)}
+    for rule, (ending, own) in product(RULES, kinds.items()):
+        if rule == "letters" and ending != "_choices":
+            continue
+        asked = [place for place, one in enumerate(questions) if one["kind"] in own]
 
         def right(told: Sequence[list[Told]], rule: str = rule, asked: Sequence[int] = asked) -> list[float]:
             hits = [[right_by(rule, questions[place], row[place]) for place in asked] for row in told]
@@ -142,7 +147,7 @@ def _by_rule(trained: Sequence[list[Told]], base: Sequence[list[Told]], question
 
         if asked:
             passages = [questions[place].get("passage", place) for place in asked]
-            found[rule] = measured(right(trained), right(base), passages)
+            found[f"{rule}{ending}"] = measured(right(trained), right(base), passages)
     return found
 
 
@@ -154,11 +159,11 @@ def _plot_losses(home: Path, name: str, out: Path) -> None:
 
 
 def _show(figures: DemoFigures, out: Path) -> None:
-    print(f"{'variant':<16} {'rule':<8} {'right':>7}   {'95% interval':<15} {'more than base':>15}", file=sys.stderr)
+    print(f"{'variant':<16} {'rule':<18} {'right':>7}   {'95% interval':<15} {'more than base':>15}", file=sys.stderr)
     for name, rules in figures.models.items():
         for rule, row in rules.items():
             print(
-                f"{name:<16} {rule:<8} {row.accuracy:>7.1%}   {row.low:.1%} to {row.high:.1%}  {row.gain:>+14.1%}   "
+                f"{name:<16} {rule:<18} {row.accuracy:>7.1%}   {row.low:.1%} to {row.high:.1%}  {row.gain:>+14.1%}   "
                 f"{row.gain_low:+.1%} to {row.gain_high:+.1%}",
                 file=sys.stderr,
             )
