@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from home import fresh_home
-from judge import judge
+from judge import JUDGES, STANDING, judge
 from team import kit_for
 
 SEED = 1900
@@ -162,8 +162,18 @@ def told_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def figures(home: Path, briefs: int = 30, out: Path | None = None) -> dict[str, Any]:
-    """The second round beside the blind repaint, of so many briefs those that have one; goes on from ``out``."""
+    """The second round beside the blind repaint, of so many briefs those that have one; goes on from ``out``.
+
+    Raises:
+        DataError: ``out`` holds briefs of other weights, another judge or seed.
+    """
+    from models.catalogue.fetch import fingerprint, weights_folder
+    from training.loop.checkpoints import note_recipe
+
     frozen, rows, ended = judge(), list[dict[str, Any]](), 0
+    if out:
+        weights = {name: fingerprint(weights_folder(name)) for name in ("studio-micro-flux", "studio-critic")}
+        note_recipe(out, {"seed": SEED, "judge": JUDGES[STANDING], **weights})
     kept = {row["number"]: row for row in told_rows(out / "rows.jsonl")} if out else {}
     for number in range(briefs):
         row = kept.get(number) or one(home, number, frozen, out)
