@@ -85,7 +85,7 @@ def likelihoods(
                 tell(QuestionsAnswered(model=name or folder.name, answered=answered, of=len(questions)))
 
     rows = scorer.likelihoods(list(places), done)
-    found = [[tuple(one.likelihood for one in rows[place]) for place in own] for own in parts]
+    found = [[tuple(rows[place]) for place in own] for own in parts]
     return [Told(own[0], own[1], own[2] if len(own) > 2 else ()) for own in found]
 
 

@@ -10,19 +10,12 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from workspace.errors import check_loaded
 
 TOKENS = 3072
 """About how many tokens, padding included, are read at a time."""
-
-
-class Scored(NamedTuple):
-    """An answer's log-likelihood after its prompt, and whether greedy decoding would have given it."""
-
-    likelihood: float
-    greedy: bool
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,9 @@ class Scorer:
     def likelihoods(
         self,
         asked: Sequence[tuple[str, Sequence[str]]],
-        done: Callable[[int, list[Scored]], None] = lambda place, scores: None,
-    ) -> list[list[Scored]]:
-        """How likely each answer is after its prompt.
+        done: Callable[[int, list[float]], None] = lambda place, scores: None,
+    ) -> list[list[float]]:
+        """The log-likelihood of each answer after its prompt.
 
         Args:
             asked: Prompts, each with the answers that follow it as they stand.
@@ -82,7 +75,7 @@ class Scorer:
         stems = [self.tokens(prompt) or [self._start()] for prompt, _ in asked]
         tails = [[self.tokens(answer) for answer in answers] for _, answers in asked]
         sizes = [len(stem) + sum(map(len, rows)) for stem, rows in zip(stems, tails, strict=True)]
-        found: list[list[Scored]] = [[] for _ in asked]
+        found: list[list[float]] = [[] for _ in asked]
         for places in _batches(sizes):
             scores = self._read([stems[place] for place in places], [tails[place] for place in places])
             for place, row in zip(places, scores, strict=True):
@@ -95,7 +88,7 @@ class Scorer:
         known = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, 0)
         return int(next(one for one in known if one is not None))
 
-    def _read(self, stems: Sequence[list[int]], tails: Sequence[list[list[int]]]) -> list[list[Scored]]:
+    def _read(self, stems: Sequence[list[int]], tails: Sequence[list[list[int]]]) -> list[list[float]]:
         import torch
 
         ids, seen = _padded(stems, 0)
@@ -103,18 +96,17 @@ class Scorer:
         owners = torch.tensor([row for row, _ in rows])
         most = max((len(tail) for _, tail in rows), default=0)
         if not most:
-            return [[Scored(0.0, True) for _ in answers] for answers in tails]
+            return [[0.0 for _ in answers] for answers in tails]
         more, real = torch.zeros((len(rows), most), dtype=torch.long), torch.zeros((len(rows), most), dtype=torch.bool)
         for place, (_, tail) in enumerate(rows):
             more[place, : len(tail)], real[place, : len(tail)] = torch.tensor(tail), True
         with torch.inference_mode():
             chances = self._chances(ids, seen, owners, more, real)
             picked = chances.gather(-1, more[..., None].to(chances.device))[..., 0].cpu()
-            greedy = (chances.argmax(-1).cpu() == more) | ~real
         sums = (picked * real).sum(1).tolist()
-        made: list[list[Scored]] = [[] for _ in stems]
-        for (row, _), total, best in zip(rows, sums, greedy.all(1).tolist(), strict=True):
-            made[row].append(Scored(float(total), bool(best)))
+        made: list[list[float]] = [[] for _ in stems]
+        for (row, _), total in zip(rows, sums, strict=True):
+            made[row].append(float(total))
         return made
 
     def _chances(self, ids: Any, seen: Any, owners: Any, more: Any, real: Any) -> Any:
