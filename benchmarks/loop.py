@@ -28,7 +28,7 @@ from home import fresh_home
 from judge import JUDGES, STANDING, judge
 from team import kit_for
 
-SEED = 1900
+SEED = 2900
 ARMS = "again", "two"
 """A blind repaint of the first prompt, and the second round."""
 
