@@ -23,7 +23,7 @@ ALL := .[dev,train]
 CODE := workspace models pipelines agents training studio ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo train-demo ui test check bench bench-embedded clean
+.PHONY: help setup dev demo train-demo synergy-demo ui test check bench bench-embedded clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ demo: setup ## One real design: reasoning, JSON, pictures
 
 train-demo: $(TRAIN_STAMP) setup ## A small language model learns the sample corpus; the last line is JSON
 	@$(BIN)/python -m training.demo
+
+synergy-demo: $(TRAIN_STAMP) setup ## Merges of that model measured beside their parents, and a report; the last line is JSON
+	@$(BIN)/python -m training.synergy
 
 ui: setup ## The page in the browser, at http://127.0.0.1:7860
 	@$(BIN)/studio ui

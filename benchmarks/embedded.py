@@ -157,7 +157,9 @@ def parts(names: list[str]) -> dict[str, Any]:
                 continue
             print(f"== {name}", file=sys.stderr, flush=True)
             started = time.perf_counter()
-            told |= part(home)
+            made = part(home)
+            print(json.dumps({"part": name} | made), file=sys.stderr, flush=True)  # kept, whatever a later part does
+            told |= made
             minutes[name] = round((time.perf_counter() - started) / 60, 1)
     return told | {"missing": sorted(missing), "minutes": minutes}
 

@@ -126,6 +126,8 @@ def compared(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> dict[
     better, worse = int((gain > 0).sum()), int((gain < 0).sum())
     if set(np.unique([*first, *second])) <= {0.0, 1.0}:
         p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    elif len(gain) < 2:
+        p = 1.0  # one brief shows nothing
     else:
         test = permutation_test(
             (gain,), lambda one, axis: one.mean(axis), permutation_type="samples", n_resamples=99_999, vectorized=True

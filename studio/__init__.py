@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from agents.programs import Program
     from studio.designs import design, export, list_runs, open_run, replay, resume, stream, submit, watch
     from studio.doctor import examine
+    from studio.evaluation import train_evaluate
     from studio.jobs import list_jobs, open_job, put_first, retry_job, stop_job, watch_job
+    from studio.judging import train_judge
     from studio.library import fetch_models, list_models, open_program, programs, verify_models
+    from studio.merging import train_merge
     from studio.queue.submit import JobSummary
+    from studio.reporting import train_report
     from studio.runs.record import Design, ImageInfo, RunSummary
     from studio.runs.repeat import Replay
     from studio.training import train_corpus, train_distil, train_image_lora, train_recipe
@@ -48,6 +52,10 @@ VERBS = {
     "train_distil": "studio.training",
     "train_image_lora": "studio.training",
     "train_recipe": "studio.training",
+    "train_merge": "studio.merging",
+    "train_evaluate": "studio.evaluation",
+    "train_judge": "studio.judging",
+    "train_report": "studio.reporting",
     "list_models": "studio.library",
     "fetch_models": "studio.library",
     "verify_models": "studio.library",
@@ -63,7 +71,10 @@ VERBS = {
 }
 """Every verb, and the module that holds it."""
 
-JOBS = ("design", "train_corpus", "train_distil", "train_image_lora", "train_recipe", "fetch_models")
+JOBS = (
+    "design", "train_corpus", "train_distil", "train_image_lora", "train_recipe", "train_merge", "train_evaluate",
+    "train_judge", "fetch_models",
+)  # fmt: skip
 """The verbs that can be queued: the kinds of job."""
 
 _TYPES = {
@@ -112,8 +123,12 @@ __all__ = [
     "submit",
     "train_corpus",
     "train_distil",
+    "train_evaluate",
     "train_image_lora",
+    "train_judge",
+    "train_merge",
     "train_recipe",
+    "train_report",
     "verify_models",
     "watch",
     "watch_job",

@@ -11,10 +11,11 @@ import yaml
 
 from tests.fixtures_local import sentences
 from training import demo
-from training.evaluation.answering import RULES, Told, likelihoods, offered, right_by, with_letters
-from training.evaluation.blind import Trigrams, blind_answers
-from training.evaluation.scoring import Scorer
-from training.evaluation.statistics import gain, interval
+from training.evaluation.asking.answering import RULES, Told, likelihoods, offered, right_by, with_letters
+from training.evaluation.asking.blind import Trigrams, blind_answers
+from training.evaluation.asking.scoring import Scorer
+from training.evaluation.statistics.intervals import share as interval
+from training.evaluation.statistics.paired import gain
 from training.sample.rows import asked, benchmark
 from workspace.progress import Progress, QuestionsAnswered
 

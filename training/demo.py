@@ -1,9 +1,10 @@
 """The training demonstration: a recipe on the sample corpus, then what every variant knows of it. `make train-demo`.
 
-Every variant is asked the held-out questions, its answers told by four rules (`training.evaluation.answering`), beside
-a trigram model of the training text that never sees a question. The one to read is ``pmi``, how much likelier the
-question makes the right answer, with what the answer has without it taken out, and of choices, which are what that
-model is asked; statements stand beside. Intervals are bootstraps over passages.
+Every variant is asked the held-out questions, its answers told by four rules
+(`training.evaluation.asking.answering`), beside a trigram model of the training text that never sees a question. The
+one to read is ``pmi``, how much likelier the question makes the right answer, with what the answer has without it
+taken out, and of choices, which are what that model is asked; statements stand beside. Intervals are bootstraps over
+passages.
 
     python -m training.demo
     python -m training.demo --seeds 3      # every stage trained with three seeds, shares averaged over them
@@ -25,10 +26,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.catalogue.fetch import fingerprint
-from training.evaluation.answering import RULES, Question, Told, likelihoods, right_by
-from training.evaluation.blind import blind_answers
-from training.evaluation.figures import plot_accuracy
-from training.evaluation.statistics import Accuracy, measured
+from training.evaluation.asking.answering import RULES, Question, Told, likelihoods, right_by
+from training.evaluation.asking.blind import blind_answers
+from training.evaluation.reports.accuracy_bars import plot_accuracy
+from training.evaluation.statistics.accuracy import Accuracy, measured
 from training.language.rows import digest
 from training.language.run import Run, open_run
 from training.language.run import main as train

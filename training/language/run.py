@@ -24,6 +24,7 @@ from training.language.results import RecipeResult, StageResult
 from training.language.rows import Row, digest, mixed, parted, read_rows
 from training.loadable import check_loads
 from training.merging.parents import check_parents, config_of, refuse_quantised
+from training.merging.slerp import merge, slerp_faults
 from training.sample.rows import sample_rows
 from workspace.errors import DataError, ServiceError, StorageError, StudioError
 from workspace.extras import require
@@ -285,6 +286,8 @@ def faults(run: Run, here: Machine) -> Iterator[StudioError]:
 def _unlike(run: Run, stage: Stage, base: Path) -> Iterator[StudioError]:
     """Why a merge's parents do not fit: each is of the base's shape and tokens, or a model that is there already."""
     into = parents(run.recipe, stage)[1]
+    for fault in slerp_faults(stage.slerp, base):
+        yield DataError(f"{stage.name}: {fault}")
     try:
         other = run.model(into)
         if into != BASE and into not in {one.name for one in run.recipe.stages}:
@@ -368,8 +371,6 @@ def _enough(run: Run, stage: Stage) -> None:
 
 
 def _merge(run: Run, stage: Stage, key: str, tell: Tell) -> None:
-    from training.merging.slerp import merge
-
     if not ranks.first():
         return
     tuned, into = parents(run.recipe, stage)

@@ -20,16 +20,18 @@ _WHERE_GIVEN = (
 _BIASES = ("attention_bias", "mlp_bias", "use_bias")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _SPEECH = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", *_TEMPLATES)
+_TOKENIZER = "tokenizer: union keeps the tokens of both, tokenizer: base those of the base, or of t = 0"
 _ENDS = ("eos_token_id", "bos_token_id", "pad_token_id")
 
 
-def check_parents(tuned: Path, into: Path, names: tuple[str, str] | None = None) -> list[str]:
+def check_parents(tuned: Path, into: Path, names: tuple[str, str] | None = None, *, tokens: bool = True) -> list[str]:
     """Refuse two models that no merge of weights makes sense of.
 
     Args:
         tuned: Folder of the model for t = 1.
         into: Folder of the model for t = 0.
         names: What the two are called; as their folders if not given.
+        tokens: Whether their tokens must be the same; mergekit brings other ones together where it is told how.
 
     Returns:
         What a person should know of the merge, a line each: other special tokens, other scaling of positions, a
@@ -42,11 +44,12 @@ def check_parents(tuned: Path, into: Path, names: tuple[str, str] | None = None)
     first, second = config_of(tuned), config_of(into)
 
     def refuse(what: str, mine: Any, others: Any) -> DataError:
-        return DataError(f"{one} and {other} cannot be merged: {what} is {mine} and {others}")
+        hint = _TOKENIZER if what == "vocab_size" else None
+        return DataError(f"{one} and {other} cannot be merged: {what} is {mine} and {others}", hint=hint)
 
     for name, config in ((one, first), (other, second)):
         refuse_quantised(config, name)
-    for key in _SHAPE:
+    for key in _SHAPE if tokens else [key for key in _SHAPE if key != "vocab_size"]:
         if _figure(first, key) != _figure(second, key):
             raise refuse(key, _figure(first, key), _figure(second, key))
     for key in _WHERE_GIVEN:
@@ -64,7 +67,7 @@ def check_parents(tuned: Path, into: Path, names: tuple[str, str] | None = None)
         remarks.append(
             f"{one} and {other} attend to {mine or 'all'} and {others or 'all'} tokens; the merge does as {other}"
         )
-    if remark := _vocabularies(tuned, into, one, other):
+    if tokens and (remark := _vocabularies(tuned, into, one, other)):
         remarks.append(remark)
     if has_template(tuned) and not has_template(into):
         remarks.append(f"{other} has no chat template; the merge has the tokenizer and template of {one}")
@@ -84,6 +87,14 @@ def config_of(folder: Path) -> dict[str, Any]:
     if not isinstance(held, dict):
         raise DataError(f"{folder / 'config.json'} is no model's configuration")
     return held
+
+
+def layers_of(config: Mapping[str, Any]) -> int:
+    """How many layers a language model has by its configuration; 0 where it does not say."""
+    inner = config.get("text_config")
+    held = inner if isinstance(inner, dict) else config
+    found = next((held[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if held.get(key)), 0)
+    return int(found)
 
 
 def refuse_quantised(config: Mapping[str, Any], name: str) -> None:
@@ -137,7 +148,9 @@ def _vocabularies(tuned: Path, into: Path, one: str, other: str) -> str:
     for number in sorted(mine.keys() | others.keys()):
         left, right = mine.get(number), others.get(number)
         if left != right and number not in special:
-            raise DataError(f"{one} and {other} cannot be merged: token {number} is {left!r} and {right!r}")
+            raise DataError(
+                f"{one} and {other} cannot be merged: token {number} is {left!r} and {right!r}", hint=_TOKENIZER
+            )
     differ = [number for number in sorted(special) if mine.get(number) != others.get(number)]
     if not differ:
         return ""

@@ -1,25 +1,24 @@
-"""Two variants into one, along the sphere (SLERP), with the share of each changing over depth. By mergekit.
+"""A recipe's merge: two variants into one along the sphere (SLERP), with the share of each changing over depth.
 
 t = 0 is the parent named ``into``, t = 1 the tuned one, as in arXiv 2409.03444.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.loadable import check_loads
-from training.merging.parents import check_parents, speaker, take_speech
-from training.turns import tell_turn_end
-from training.variants import card_of
-from workspace.files import publish
-
-Shares = tuple[Annotated[float, Field(ge=0, le=1)], ...]
+from models.catalogue.fetch import fingerprint
+from training.merging.config import REFERENCE, MergeConfig, Shares
+from training.merging.depth import read_curve
+from training.merging.mergekit_yaml import document_of
+from training.merging.parents import check_parents, config_of, layers_of
+from training.merging.places import Place
+from training.merging.plan import check_room, drawn_faults, prepare_found
+from training.merging.publishing import lay_out
 
 
 class Slerp(BaseModel):
@@ -27,25 +26,33 @@ class Slerp(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    self_attn: Shares = Field((0.0, 0.5, 0.3, 0.7, 1.0), min_length=1, description="t of attention, over depth")
-    mlp: Shares = Field((1.0, 0.5, 0.7, 0.3, 0.0), min_length=1, description="t of the feed-forward layers, over depth")
-    rest: float = Field(0.5, ge=0, le=1, description="t of all else")
+    self_attn: Shares = Field(
+        REFERENCE.self_attn, min_length=1, max_length=1000, description="t of attention over depth"
+    )
+    mlp: Shares = Field(
+        REFERENCE.mlp, min_length=1, max_length=1000, description="t of feed-forward layers, over depth"
+    )
+    rest: float = Field(REFERENCE.rest, ge=0, le=1, description="t of all else")
 
 
 def configuration(tuned: Path, into: Path, slerp: Slerp) -> dict[str, Any]:
     """A merge as mergekit's YAML says it."""
-    shares = [
-        {"filter": "self_attn", "value": list(slerp.self_attn)},
-        {"filter": "mlp", "value": list(slerp.mlp)},
-        {"value": slerp.rest},
-    ]
-    return {
-        "merge_method": "slerp",
-        "base_model": str(into),
-        "models": [{"model": str(into)}, {"model": str(tuned)}],
-        "parameters": {"t": shares},
-        "dtype": "bfloat16",
-    }
+    return document_of(_config(str(tuned), str(into), slerp))
+
+
+def _config(tuned: str, into: str, slerp: Slerp, name: str = "merge") -> MergeConfig:
+    return MergeConfig(name=name, models=(into, tuned), self_attn=slerp.self_attn, mlp=slerp.mlp, rest=slerp.rest)
+
+
+def slerp_faults(slerp: Slerp, folder: Path) -> list[str]:
+    """What of a curve does not fit the layers of a model, found from its configuration.
+
+    Args:
+        slerp: t over depth.
+        folder: Of either parent, or of a model of their shape.
+    """
+    curve = read_curve(configuration(folder, folder, slerp)["parameters"]["t"])
+    return [] if curve is None else drawn_faults(curve, layers_of(config_of(folder)))
 
 
 def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str, Any]) -> Path:
@@ -56,33 +63,16 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
         into: Folder of the model for t = 0, whose tokenizer the merge has, unless the other one alone can chat.
         slerp: t over depth.
         folder: Where the merge is published.
-        card: What its card says; mergekit's YAML is added.
+        card: What its card says; mergekit's YAML and the parents' cosines are added.
 
     Raises:
         DataError: The two do not fit together.
+        StorageError: The disk is too full.
     """
     check_parents(tuned, into)
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    merge_config = configuration(tuned, into, slerp)
-
-    def lay(staged: Path) -> None:
-        options = MergeOptions(write_model_card=False, copy_tokenizer=True, quiet=True, clone_tensors=True)
-        run_merge(MergeConfiguration.model_validate(merge_config), str(staged), options)
-        take_speech(speaker(tuned, into), staged)
-        tell_turn_end(staged)
-        check_loads(staged)
-        shown = {**card, "merge": yaml.safe_dump(_named(merge_config), sort_keys=False)}
-        (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
-        (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
-
-    publish(folder, lay)
+    config = _config(str(tuned), str(into), slerp, folder.name)
+    places = {str(one): Place(one.name, one, fingerprint(one)) for one in (into, tuned)}
+    made = prepare_found(config, document_of(config), places, folder, None)
+    check_room(made.plan, folder.parent)
+    lay_out(made, folder, card, tried=False)
     return folder
-
-
-def _named(merge_config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with models by their names, not their places on a disk."""
-    models = [{"model": Path(one["model"]).name} for one in merge_config["models"]]
-    return {**merge_config, "base_model": Path(merge_config["base_model"]).name, "models": models}

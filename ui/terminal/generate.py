@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import studio
 from ui.terminal.console import Session
+from workspace.errors import UsageError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -116,7 +117,7 @@ def build(name: str, command: Command) -> Any:
 
     def called(**values: Any) -> None:
         Session.json = bool(values.get("as_json"))
-        given = {name: values[name] for name in fields if values[name] not in (None, [])}
+        given = {name: _parted(values[name], fields[name]) for name in fields if values[name] not in (None, [])}
         module, _, function = command.handler.partition(":")
         handle: Callable[[Asked], None] = getattr(import_module(f"ui.terminal.{module}"), function)
         subject = values.get("subject")
@@ -164,14 +165,39 @@ def _parameter(name: str, info: FieldInfo) -> inspect.Parameter:
     return _made(name, Annotated[kind if needed else kind | None, shown], inspect.Parameter.empty if needed else None)
 
 
+def _parted(value: Any, info: FieldInfo) -> Any:
+    """What was typed, in parts: numbers by commas too, and names with values.
+
+    Raises:
+        UsageError: A name stands without its value.
+    """
+    if get_origin(info.annotation) is dict:
+        if odd := next((part for part in value if "=" not in part), None):
+            raise UsageError(f"{odd!r} is no NAME=VALUE")
+        return dict(part.split("=", 1) for part in value)
+    if isinstance(value, list) and _numbers(info.annotation):
+        return [part.strip() for one in value for part in one.split(",") if part.strip()]
+    return value
+
+
+def _numbers(annotation: Any) -> bool:
+    """Whether an option holds several numbers."""
+    parts = [part for part in get_args(annotation) if part not in (type(None), ...)]
+    if get_origin(annotation) in (tuple, list, Sequence):
+        return _kind(parts[0])[0] in (int, float)
+    return len(parts) == 1 and get_origin(annotation) is not Annotated and _numbers(parts[0])
+
+
 def _kind(annotation: Any) -> tuple[Any, str | None]:
     """The type that Typer reads, and the word for it where its own says less."""
     from workspace.bounds import choices
 
     parts = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) is dict:
+        return list[str], "NAME=VALUE"
     if get_origin(annotation) in (tuple, list, Sequence):
         inner, metavar = _kind(parts[0])
-        return list[inner], metavar  # type: ignore[valid-type]
+        return (list[str], "NUMBER,...") if inner in (int, float) else (list[inner], metavar)  # type: ignore[valid-type]
     if found := choices(annotation):
         words = "|".join(str(choice) for choice in found)
         return str, words if len(words) <= 40 else None

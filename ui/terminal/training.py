@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ui.terminal import experiments
 from ui.terminal.console import consoles, lines
 from ui.terminal.follow import at_once, finished, follow, queued, shown, submitted
 from ui.terminal.generate import Asked, Command
@@ -58,16 +59,16 @@ COMMANDS = {
         subject="RECIPE",
         about="YAML file, or the name of a shipped recipe.",
     ),
-}
+} | experiments.COMMANDS
 
 
 def run(asked: Asked) -> None:
     """Queue a training and follow it, or do at once what asks for nothing long, and show the result."""
     options = asked.options
     if asked.verb.at_once(options):
-        result = at_once(asked, asked.subject).model_dump(mode="json", by_alias=True)
+        result = at_once(asked, asked.subject or []).model_dump(mode="json", by_alias=True)
     else:
-        job_id = queued(asked, asked.subject)
+        job_id = queued(asked, asked.subject or [])
         if asked.detach:
             submitted(job_id, asked.as_json)
             return
@@ -139,5 +140,9 @@ SHOW = {
     ("train_distil", False): _distil,
     ("train_recipe", False): _recipe,
     ("train_recipe", True): _plan,
+    ("train_merge", False): experiments.merged,
+    ("train_merge", True): experiments.plan,
+    ("train_evaluate", False): experiments.scores,
+    ("train_judge", False): experiments.judged,
 }
 """How a verb's result is shown, done or only planned; what is not here is shown plainly."""

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from training.evaluation.answering import Question, offered
+from training.evaluation.asking.answering import Question, offered
 
 _SHARES = 0.6, 0.3, 0.1
 """What trigrams, bigrams and single words weigh."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.evaluation.statistics import Accuracy
+from training.evaluation.statistics.accuracy import Accuracy
 from workspace.files import publish
 
 

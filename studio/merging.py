@@ -1,0 +1,91 @@
+"""Merging as the front door offers it: models into a variant, t over depth searched first. Knows no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from studio.verb import Call, job
+from training.evaluation.asking.config import Rule
+from training.merging.config import MergeConfig, MergeOptions
+from workspace.options import checked
+from workspace.progress import Remark, waiting
+
+if TYPE_CHECKING:
+    from training.evaluation.results import MergeRecord
+    from training.merging.plan import MergePlan
+
+Models = Sequence[str]
+
+
+class MergeCall(MergeOptions, Call):
+    """How models are merged, and whether t is searched first."""
+
+    plan: bool = Field(False, description="Check everything, print curve, cosines and sizes; merge nothing")
+    search: str | None = Field(
+        None, min_length=1, max_length=1000, description="Search t over depth on half of this benchmark first"
+    )
+    trials: int = Field(60, ge=1, le=10_000, description="With --search: merges that are made and scored, at most")
+    anchors: int = Field(5, ge=1, le=16, description="With --search: values of t over depth, of each part of a layer")
+    questions: int | None = Field(
+        None, ge=4, le=100_000, description="With --search: questions a trial, chosen by item response theory"
+    )
+    rule: Rule = Field("pmi", description="With --search: how the likeliest answer is told")
+    seed: int = Field(42, ge=0, lt=2**31, description="With --search: of the split and of what is drawn")
+
+
+def _merge_config(models: Models, options: MergeCall) -> MergeConfig:
+    given = {name: getattr(options, name) for name in MergeOptions.model_fields if name in options.model_fields_set}
+    return checked(MergeConfig, given | ({"models": tuple(models)} if models else {}))
+
+
+def _merging(models: Models, options: MergeCall) -> None:
+    """Look at everything a merge stands on: what is wrong with it is told before anything is queued."""
+    config = _merge_config(models, options)
+    if options.search is None:
+        with waiting("looking at the models"):
+            from training.merging.run import plan
+
+            plan(config, options.home)
+
+
+@job(MergeCall, check=_merging, at_once=lambda options: options.plan)
+def train_merge(models: Models, options: MergeCall) -> MergeRecord | MergePlan:
+    """Merge models into a variant: SLERP with gradients over depth, LERP, task arithmetic, TIES, DARE, soups.
+
+    The same merge is not made twice. The variant is a model: ``studio.design(..., model=NAME)``.
+
+    Args:
+        models: Names or folders; where there is a t over depth, that of t = 0 first. None with a YAML of one's own.
+        options: See `training.merging.config.MergeConfig`.
+    """
+    config = _merge_config(models, options)
+    with waiting("loading the libraries of the merge"):
+        from training.merging.run import merge, plan
+    if options.plan:
+        with waiting("looking at the models"):
+            return plan(config, options.home)
+    if options.search is None:
+        return merge(config, options.home, options.tell)
+    best, development = _searched(config, options.search, options)
+    return merge(best, options.home, options.tell, development=development)
+
+
+def _searched(config: MergeConfig, benchmark: str, options: MergeCall) -> tuple[MergeConfig, float]:
+    """The merge that a search finds best and its score on the development split; its scores are told."""
+    with waiting("loading the libraries of the search"):
+        from training.evaluation.asking.config import EvaluateConfig
+        from training.merging.search.config import SearchConfig
+        from training.merging.search.run import search
+    wide = SearchConfig(trials=options.trials, anchors=options.anchors, questions=options.questions, seed=options.seed)
+    best = search(config, wide, EvaluateConfig(tasks=(benchmark,), rule=options.rule), options.home, options.tell).best
+    options.tell(
+        Remark(
+            text=f"searched: {best.development.value:.1%} of the development questions, {best.test.value:.1%} of the "
+            f"test questions ({best.test.low:.1%} to {best.test.high:.1%})"
+        )
+    )
+    assert best.merge is not None  # a winner is a merge
+    return best.merge, best.development.value

@@ -1,0 +1,1 @@
+"""The fixed conversations that every variant has, and judges of them."""

@@ -1,0 +1,1 @@
+"""Evaluations, merges and judgements as figures, tables and a page."""
