@@ -1,8 +1,8 @@
 """Merging beside mergekit, as JSON: whole processes, the kernel alone, what they differ by, memory; and 8B shapes.
 
-    python -m benchmarks.merging                 two 135M models: wall time, kernel, ulp, memory, norm-geometric error
-    python -m benchmarks.merging --kernel        the kernel alone, some seconds
-    python -m benchmarks.merging --shape 8b      random weights in the shape of Llama-3.1-8B, 48 GB of disk meanwhile
+    python benchmarks/merging.py                 two 135M models: wall time, kernel, ulp, memory, norm-geometric error
+    python benchmarks/merging.py --kernel        the kernel alone, some seconds
+    python benchmarks/merging.py --shape 8b      random weights in the shape of Llama-3.1-8B, 48 GB of disk meanwhile
 
 The models are the fetched SmolLM2-135M-Instruct and a copy of it with noise on every weight.
 """
@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from benchmarks.home import ROOT, environment, fetched_models, fresh_home
+from home import ROOT, environment, fetched_models, fresh_home
 
 MODEL = "smollm2-135m-instruct"
 WALL, KERNEL, ULPS, ERROR = 0.65, 2.0, 1, 1e-6
@@ -47,7 +46,11 @@ def main() -> None:
     parser.add_argument("--shape", choices=["135m", "8b"], default="135m")
     parser.add_argument("--out", type=Path, help="folder to work in, on the disk that is measured")
     parser.add_argument("--child", nargs=3, metavar=("YAML", "HOME", "NAME"), help=argparse.SUPPRESS)
+    parser.add_argument("--shaped", nargs=2, metavar=("FOLDER", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.shaped:
+        shaped(Path(options.shaped[0]), int(options.shaped[1]))
+        return
     if options.child:
         print(json.dumps(child(*options.child)))
         return
@@ -265,10 +268,15 @@ def eight_billion(folder: Path) -> dict[str, Any]:
     from training.merging.engine import write
     from training.merging.plan import prepare
 
-    parents = [shaped(folder / name, seed) for seed, name in enumerate(("first", "second"))]
+    parents = [folder / "first", folder / "second"]
+    for seed, parent in enumerate(parents):  # in processes of their own, whose memory does not count
+        command = [sys.executable, "-m", "benchmarks.merging", "--shaped", str(parent), str(seed)]
+        subprocess.run(command, cwd=ROOT, check=True)
     config = MergeConfig(name="merged", models=tuple(map(str, parents)))
     home = folder / "home"
     home.mkdir()
+    import torch  # noqa: F401
+
     before = peak()
     begun = time.perf_counter()
     made = prepare(config, home)
@@ -296,7 +304,7 @@ def eight_billion(folder: Path) -> dict[str, Any]:
     }
 
 
-def shaped(folder: Path, seed: int) -> Path:
+def shaped(folder: Path, seed: int) -> None:
     """A model of random weights in shards, its tensors cut from one pool of normal numbers."""
     import torch
 
@@ -325,7 +333,6 @@ def shaped(folder: Path, seed: int) -> Path:
         for slot in out.tensors():
             for start in range(0, slot.size // 2, BLOCK * 8):
                 out.add(ready[: min(BLOCK * 8, slot.size // 2 - start)])
-    return folder
 
 
 def forget(*folders: Path) -> None:
