@@ -172,7 +172,7 @@ def whole_processes(folder: Path, repeats: int) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for turn in range(repeats + 1):
         with fresh_home() as home:
-            command = [sys.executable, "-m", "benchmarks.merging", "--child", str(recipe), str(home), "merged"]
+            command = [sys.executable, __file__, "--child", str(recipe), str(home), "merged"]
             begun = time.perf_counter()
             done = subprocess.run(command, cwd=ROOT, env=environment(home), check=True, capture_output=True, text=True)
             mine = time.perf_counter() - begun
@@ -270,7 +270,7 @@ def eight_billion(folder: Path) -> dict[str, Any]:
 
     parents = [folder / "first", folder / "second"]
     for seed, parent in enumerate(parents):  # in processes of their own, whose memory does not count
-        command = [sys.executable, "-m", "benchmarks.merging", "--shaped", str(parent), str(seed)]
+        command = [sys.executable, __file__, "--shaped", str(parent), str(seed)]
         subprocess.run(command, cwd=ROOT, check=True)
     config = MergeConfig(name="merged", models=tuple(map(str, parents)))
     home = folder / "home"
