@@ -61,8 +61,9 @@ def _evaluating(models: Models, options: EvaluateCall) -> None:
             benchmark_of(task, options.columns).chosen(options.subsets, options.limit)
         for model in models if options.server is None else ():
             locate(model, options.home)
-    if twice := next((one for one in models if list(models).count(one) > 1), None):
-        raise UsageError(f"{twice!r} stands twice")
+    names = [model.rstrip("/").rpartition("/")[2] for model in models]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two models are called {twice}: tables could not tell them apart")
 
 
 @job(EvaluateCall, check=_evaluating)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studio.verb import Call, job
 from training.evaluation.conversations.config import DEFAULT_TOPICS, JudgeConfig
+from workspace.errors import UsageError
 from workspace.options import checked
 from workspace.progress import waiting
 from workspace.settings import Server, Variable
@@ -70,13 +71,25 @@ def _judging(models: Models, options: JudgeCall) -> None:
     """Look for the models, the judges and the topics."""
     from models.catalogue.fetch import locate
     from training.evaluation.conversations import prompts
+    from training.evaluation.conversations.calibration import read_labels
 
     for topic in options.topics:
         prompts.conversation(topic)
+    names = [Path(model).name for model in models]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two models are called {twice}: tables could not tell them apart")
+    if options.judges and options.layout == "pairs" and len(names) * options.conversations < 2:
+        raise UsageError("pairs of conversations are judged, and there is one; --layout alone judges it by itself")
+    if options.judge_server and not options.judges:
+        raise UsageError("--judge-server is for judges, and none is named: --judge NAME")
+    if options.api_key_env and options.server and options.judge_server and options.server != options.judge_server:
+        raise UsageError("--api-key-env would go to two servers; have the conversations first, and judge them then")
+    if options.labels:
+        read_labels(options.labels)
     for model in models if options.server is None else ():
-        locate(model, options.home)
+        locate(model, options.home, kind="chat")
     for model in options.judges if options.judge_server is None else ():
-        locate(model, options.home)
+        locate(model, options.home, kind="chat")
 
 
 @job(JudgeCall, check=_judging)
@@ -103,7 +116,7 @@ def train_judge(models: Models, options: JudgeCall) -> Judged:
     if options.judges:
         judges = [_chat(name, options.judge_server, options) for name in options.judges]
         judgements = judge(held, judges, _judge_config(options), options.home, options.tell)
-        file = options.home / "judgements" / f"{_name_of(held, options.judges)}.json"
+        file = options.home / "judgements" / f"{_name_of(held, options)}.json"
         publish(file, judgements.model_dump_json(indent=1) + "\n")
     return _judged(held, judgements, file, options.home)
 
@@ -112,10 +125,11 @@ def _judge_config(options: JudgeCall) -> JudgeConfig:
     return JudgeConfig(**{name: getattr(options, name) for name in JudgeConfig.model_fields})
 
 
-def _name_of(held: Sequence[Conversation], judges: Sequence[str]) -> str:
+def _name_of(held: Sequence[Conversation], options: JudgeCall) -> str:
     from training.evaluation.conversations.shapes import digest
 
-    return f"judged-{digest([[one.fingerprint for one in held], list(judges)])}"
+    how = _judge_config(options).model_dump(mode="json")
+    return f"judged-{digest([[one.fingerprint for one in held], list(options.judges), options.judge_server, how])}"
 
 
 def _judged(held: Sequence[Conversation], judgements: Judgements | None, file: Path | None, home: Path) -> Judged:

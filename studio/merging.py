@@ -14,7 +14,8 @@ from workspace.options import checked
 from workspace.progress import Remark, waiting
 
 if TYPE_CHECKING:
-    from training.evaluation.results import MergeRecord
+    from training.evaluation.asking.config import EvaluateConfig
+    from training.evaluation.results import MergeRecord, SearchedScore
     from training.merging.plan import MergePlan
 
 Models = Sequence[str]
@@ -44,11 +45,18 @@ def _merge_config(models: Models, options: MergeCall) -> MergeConfig:
 def _merging(models: Models, options: MergeCall) -> None:
     """Look at everything a merge stands on: what is wrong with it is told before anything is queued."""
     config = _merge_config(models, options)
-    if options.search is None:
-        with waiting("looking at the models"):
-            from training.merging.run import plan
+    with waiting("looking at the models"):
+        from training.merging.run import plan, planned
 
-            plan(config, options.home)
+        if options.search is None:
+            planned(config, options.home)
+            return
+        from training.evaluation.asking.tasks import benchmark_of
+        from training.merging.search.run import check_search
+
+        check_search(config, _asked(options))
+        benchmark_of(options.search)
+        plan(config, options.home)
 
 
 @job(MergeCall, check=_merging, at_once=lambda options: options.plan)
@@ -63,29 +71,44 @@ def train_merge(models: Models, options: MergeCall) -> MergeRecord | MergePlan:
     """
     config = _merge_config(models, options)
     with waiting("loading the libraries of the merge"):
-        from training.merging.run import merge, plan
+        from training.merging.run import merge, planned
     if options.plan:
         with waiting("looking at the models"):
-            return plan(config, options.home)
+            return planned(config, options.home)
     if options.search is None:
         return merge(config, options.home, options.tell)
-    best, development = _searched(config, options.search, options)
-    return merge(best, options.home, options.tell, development=development)
+    best, told = _searched(config, options)
+    return merge(best, options.home, options.tell, searched=told)
 
 
-def _searched(config: MergeConfig, benchmark: str, options: MergeCall) -> tuple[MergeConfig, float]:
-    """The merge that a search finds best and its score on the development split; its scores are told."""
+def _asked(options: MergeCall) -> EvaluateConfig:
+    from training.evaluation.asking.config import EvaluateConfig
+
+    return EvaluateConfig(tasks=(options.search or "",), rule=options.rule)
+
+
+def _searched(config: MergeConfig, options: MergeCall) -> tuple[MergeConfig, SearchedScore]:
+    """The merge that a search finds best, and its scores, which are told beside those of its rivals."""
     with waiting("loading the libraries of the search"):
-        from training.evaluation.asking.config import EvaluateConfig
+        from training.evaluation.results import SearchedScore
         from training.merging.search.config import SearchConfig
         from training.merging.search.run import search
     wide = SearchConfig(trials=options.trials, anchors=options.anchors, questions=options.questions, seed=options.seed)
-    best = search(config, wide, EvaluateConfig(tasks=(benchmark,), rule=options.rule), options.home, options.tell).best
-    options.tell(
-        Remark(
-            text=f"searched: {best.development.value:.1%} of the development questions, {best.test.value:.1%} of the "
-            f"test questions ({best.test.low:.1%} to {best.test.high:.1%})"
-        )
-    )
+    found = search(config, wide, _asked(options), options.home, options.tell)
+    best, apart = found.best, found.optimism
+    told = [
+        f"searched: {best.development.value:.1%} of the development questions, {best.test.value:.1%} of the test "
+        f"questions ({best.test.low:.1%} to {best.test.high:.1%}), {100 * apart.value:+.1f} points apart",
+        *(f"on the test questions beside {one.other}: {one.verdict}" for one in found.beside),
+    ]
+    for text in told:
+        options.tell(Remark(text=text))
     assert best.merge is not None  # a winner is a merge
-    return best.merge, best.development.value
+    scores = SearchedScore(
+        task=found.task,
+        development=best.development.value,
+        test=best.test.value,
+        low=best.test.low,
+        high=best.test.high,
+    )
+    return best.merge, scores

@@ -56,9 +56,10 @@ def train_report(models: Sequence[str] | None, options: ReportCall) -> Reported:
 
         kept = kept_evaluations(options.home)
     folder = options.out.expanduser()
-    if options.published and not kept:
+    if options.published and not (kept or models or options.beside):
         write_published(folder)
         return Reported(folder=folder, page=folder / "report.html", models=0, comparisons=0, better=(), synergy=())
+    other = _other(options)
     report = _report(_chosen(kept, list(models or ())), options)
     with waiting("drawing the figures"):
         write_report(report, folder, figures=options.figures)
@@ -67,9 +68,9 @@ def train_report(models: Sequence[str] | None, options: ReportCall) -> Reported:
         page=folder / "report.html",
         models=len(report.board.standings),
         comparisons=sum(len(one.rivals) for one in report.findings),
-        better=tuple(one.merge for one in report.findings if one.rivals[0].verdict == "better"),
-        synergy=tuple(one.merge for one in report.findings if one.verdict == "synergy"),
-        beside=_compared(report, options, folder),
+        better=tuple(dict.fromkeys(one.merge for one in report.findings if one.rivals[0].verdict == "better")),
+        synergy=tuple(dict.fromkeys(one.merge for one in report.findings if one.verdict == "synergy")),
+        beside=None if other is None else _compared(other, report, folder),
     )
 
 
@@ -118,12 +119,18 @@ def _judgements(path: Path) -> Judgements:
         raise DataError(f"cannot read {path}: {one_line(fault)}", hint="studio train judge writes it") from None
 
 
-def _compared(report: Report, options: ReportCall, folder: Path) -> Path | None:
+def _other(options: ReportCall) -> Report | None:
+    """The report that this one is compared with, read before anything is written in its place."""
     if options.beside is None:
         return None
-    from training.evaluation.reports.comparing import compare, write_comparison
     from training.evaluation.reports.folder import read_report
 
+    return read_report(options.beside.expanduser())
+
+
+def _compared(other: Report, report: Report, folder: Path) -> Path:
+    from training.evaluation.reports.comparing import compare, write_comparison
+
     beside = folder.with_name(f"{folder.name}-beside")
-    write_comparison(compare(read_report(options.beside.expanduser()), report), beside)
+    write_comparison(compare(other, report), beside)
     return beside

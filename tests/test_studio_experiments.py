@@ -71,10 +71,10 @@ def test_merge_evaluate_report_and_nothing_is_done_twice(
 def test_a_search_publishes_the_merge_that_it_found(home: Path, variants: list[str], benchmark: str) -> None:
     record = studio.train_merge(variants, name="s", search=benchmark, trials=6, anchors=3, rule="plain")
     assert record.name == "s"
-    assert record.development is not None and 0 <= record.development <= 1
+    assert record.searched is not None and 0 <= record.searched.development <= 1
     kept = json.loads((home / "searches" / "s" / "result.json").read_text(encoding="utf-8"))
     assert len(kept["trials"]) == 6
-    assert record.development == pytest.approx(kept["standings"][0]["development"][0])
+    assert record.searched.development == pytest.approx(kept["standings"][0]["development"][0])
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,13 @@ def test_a_search_publishes_the_merge_that_it_found(home: Path, variants: list[s
         ("train_merge", ["one", "two"], {"name": "m", "density": 0.5}, "slerp has no density"),
         ("train_evaluate", ["nosuch"], {}, "unknown model 'nosuch'"),
         ("train_evaluate", ["one"], {"tasks": ("nosuch",)}, "nosuch"),
-        ("train_evaluate", ["one", "one"], {}, "one' stands twice"),
+        ("train_merge", ["one", "two"], {"name": "one"}, "another variant named 'one'"),
+        ("train_merge", ["one", "two"], {"name": "s", "search": "nosuch"}, "nosuch"),
+        ("train_merge", ["one", "two"], {"name": "s", "method": "linear", "search": "sample"}, "linear has none"),
+        ("train_evaluate", ["one", "one"], {}, "two models are called one"),
+        ("train_judge", ["one"], {"judges": ("one",)}, "there is one"),
         ("train_judge", ["one"], {"topics": ("nosuch",)}, "nosuch"),
-        ("train_judge", ["one"], {"judges": ("nosuch",)}, "unknown model 'nosuch'"),
+        ("train_judge", ["one"], {"judges": ("nosuch",), "layout": "alone"}, "unknown model 'nosuch'"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_queued(

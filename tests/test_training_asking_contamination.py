@@ -83,11 +83,11 @@ def test_a_variants_rows_are_found_by_its_card_and_its_parents(word_llama: Path,
     made.mkdir(parents=True)
     (made / "messages.jsonl").write_text(json.dumps({"text": "from a paper"}) + "\n")
     first = {"recipe": "r", "stage": "sft", "data": {"files": f"sample, {rows}, distilled, gone.jsonl"}}
-    variant(home, "r-sft", word_llama, parent="smollm", **first)
+    variant(home, "r-sft", word_llama, parent="smollm-1.7b", **first)
     merged = variant(home, "r-merge", word_llama, recipe="r", stage="slerp", parents="r-sft, smollm")
     found = training_texts(merged, home)
     told = dict(found.texts)
-    assert found.missing == ("gone.jsonl of r-sft",)
+    assert found.missing == ("what smollm was trained on", "gone.jsonl of r-sft")
     assert f"So 0?\n{LINES[0]}" in told.values() and "from a paper" in told.values()
     assert any(where.startswith("the sample's sft rows") for where in told)
     seen: list[Progress] = []

@@ -30,7 +30,7 @@ from training.evaluation.reports.published import published_drawings, published_
 from training.evaluation.reports.report import build_report
 from training.evaluation.reports.rivals import rivals_of
 from training.evaluation.reports.shapes import Report, ReportOptions
-from training.evaluation.results import Answer, Evaluation, MergeRecord, Variant
+from training.evaluation.results import Answer, Evaluation, MergeRecord, SearchedScore, Variant
 from workspace.errors import DataError, UsageError
 from workspace.files import verify
 
@@ -318,10 +318,14 @@ def test_rivals_are_found_by_what_they_are() -> None:
 
 
 def test_limits_say_what_a_sceptic_would() -> None:
-    record = _record("even", "slerp", development=0.9)
+    told_by_search = SearchedScore(task="silk", development=0.9, test=2 / 3, low=0.55, high=0.77)
+    record = _record("even", "slerp", searched=told_by_search)
     report = build_report(_even_answers(), [record], VARIANTS, ReportOptions(contamination_allowed=True))
     told = "\n".join(report.limits)
-    assert "searched on the development split: 0.900 there, 0.667 on the test split (+0.233 apart)" in told
+    assert "searched on the development split of silk: 0.900 there, 0.667 on the test split (+0.233 apart)" in told
+    assert "even" not in {one.merge for one in report.findings}  # half of silk's questions chose it
+    elsewhere = record.model_copy(update={"searched": told_by_search.model_copy(update={"task": "bone"})})
+    assert "even" in {one.merge for one in build_report(_even_answers(), [elsewhere], VARIANTS).findings}
     assert "Contamination was allowed" in told and "No general questions were asked" in told
     assert "1 of 1 merges called spherical took most tensors as linear" in told
     assert "Three families of comparisons" in told and "120 questions" in told

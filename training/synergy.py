@@ -3,7 +3,7 @@
 The training demonstration's variants (made if they are not there) are merged with the instruct model that they came
 from, by SLERP with the study's gradients, each beside LERP at the same t; task arithmetic and a uniform soup are the
 other rivals. Every model is asked the held-out choices of the sample by mutual information, which is the figure that
-the demonstration's own trainings settled on, and 120 general questions, which show what was forgotten. What merges,
+the demonstration's own trainings settled on, and 144 general questions, which show what was forgotten. What merges,
 rivals and figure are was written down before any merge was measured.
 
     python -m training.synergy
@@ -28,9 +28,9 @@ from training.evaluation.lineage import lineage
 from training.evaluation.reports.folder import write_report
 from training.evaluation.reports.report import build_report
 from training.evaluation.reports.shapes import ReportOptions
-from training.evaluation.results import Evaluation, MergeRecord
+from training.evaluation.results import Evaluation, MergeRecord, Variant
 from training.evaluation.statistics.synergy import Rival
-from training.language.recipe import BASE, parents
+from training.language.recipe import BASE, DATA, parents
 from training.language.run import Run, open_run
 from training.language.run import main as train
 from training.merging.config import MergeConfig, Preset
@@ -41,6 +41,8 @@ from workspace.settings import load_settings
 
 BENCHMARK = EvaluateConfig(tasks=("sample",), subsets=("choice",), rule="pmi")
 GENERAL = EvaluateConfig(tasks=("forgetting",), rule="pmi")
+HALF = 0.5
+"""Weight of every task vector in task arithmetic; 1 / n of n vectors would be their soup over again."""
 CURVES: tuple[Preset, ...] = ("reference", "linear")
 """Of every tuned variant; the first of them has the alternative curve and the norm-geometric SLERP too."""
 
@@ -70,10 +72,14 @@ def main(recipe: str, home: Path, out: Path, tell: Tell = silent) -> SynergyFigu
     """
     began = time.monotonic()
     run = open_run(recipe, home)
-    train(run, in_stage(tell, "variants"))
+    train(run, tell)
     base, tuned = run.recipe.base, _tuned(run)
     records = [merge(one, home, in_stage(tell, one.name)) for one in grid(run.recipe.name, base, tuned)]
-    models: list[str | Path] = [base, *(run.name(stage.name) for stage in run.recipe.stages), *_epochs(run)]
+    models: list[str | Path] = [
+        base,
+        *(run.name(stage.name) for stage in run.recipe.stages if stage.stage not in DATA),
+        *_epochs(run),
+    ]
     models += [record.name for record in records]
     evaluations = [one for model in models for one in _asked(model, home, in_stage(tell, "questions"))]
     names = list(dict.fromkeys(one.model for one in evaluations))
@@ -81,10 +87,10 @@ def main(recipe: str, home: Path, out: Path, tell: Tell = silent) -> SynergyFigu
         title=f"Merges of {run.recipe.name} at {base}: held-out choices, by mutual information",
         task="sample",
         forgetting="forgetting",
-        baseline=base,
+        baseline=evaluations[0].model,
         rivals=_rivals(run.recipe.name, records),
     )
-    report = build_report(evaluations, records, [lineage(name, home) for name in names], options)
+    report = build_report(evaluations, records, [_described(name, run) for name in names], options)
     write_report(report, out)
     tell(Remark(text=f"report: {out / 'report.html'}"))
     return SynergyFigures(
@@ -125,10 +131,10 @@ def grid(name: str, base: str, tuned: Sequence[str]) -> list[MergeConfig]:
             preset="reference",
         )
     )
-    equal = tuple(1 / len(tuned) for _ in tuned)
+    halves = (HALF,) * len(tuned)
     made.append(
         MergeConfig(
-            name=f"{name}-task-arithmetic", method="task_arithmetic", models=tuple(tuned), base=base, weights=equal
+            name=f"{name}-task-arithmetic", method="task_arithmetic", models=tuple(tuned), base=base, weights=halves
         )
     )
     made.append(MergeConfig(name=f"{name}-soup", method="linear", models=tuple(tuned)))
@@ -153,8 +159,15 @@ def _epochs(run: Run) -> Iterator[Path]:
     """What continued pretraining kept after its epochs, but for the last, which is the variant itself."""
     for stage in run.recipe.stages:
         if stage.stage == "cpt" and parents(run.recipe, stage) == [BASE]:
-            kept = sorted((run.work(stage.name) / "epochs").glob("*"), key=lambda path: float(path.name))
+            kept = sorted((run.work(stage.name) / "epochs").glob("[0-9]*"), key=lambda path: float(path.name))
             yield from kept[:-1]
+
+
+def _described(name: str, run: Run) -> Variant:
+    """Where a model comes from; continued pretraining's variant is that of its last epoch."""
+    found = lineage(name, run.home)
+    ends = {run.name(one.name): one.args.num_train_epochs for one in run.recipe.stages if one.stage == "cpt"}
+    return found.model_copy(update={"epoch": float(ends[name])}) if name in ends else found
 
 
 def _asked(model: str | Path, home: Path, tell: Tell) -> list[Evaluation]:

@@ -257,7 +257,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _counts(file: Path) -> bool:
-    if file.name == MANIFEST:
+    if file.name in (MANIFEST, "merge.json"):  # the record of a merge tells its seconds
         return False
     return file.suffix in {WEIGHTS, ".json", ".txt", ".model", ".v3", ".jinja", ".tiktoken"} and (
         file.name.split(".")[0].upper() not in BARE

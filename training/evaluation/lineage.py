@@ -88,7 +88,7 @@ def _folder(name: str, home: Path) -> Path:
 
 def _untuned(name: str) -> Variant:
     """A model that was not trained here: what its name says, where the catalogue has it."""
-    if name not in MODELS:
+    if name not in MODELS or name.startswith("lamm-"):  # the study's published variants are tuned, how their names tell
         return Variant(name=name)
     family = _TUNED_FOR_TALK.sub("", name)
     start: Literal["base", "instruct"] = "instruct" if family != name else "base"

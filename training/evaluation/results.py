@@ -61,6 +61,16 @@ class Evaluation(_Kept):
         return told if len(set(told)) < len(told) else None
 
 
+class SearchedScore(_Kept):
+    """What a search for t told of the merge that it found: on the split it saw, and once on the one it did not."""
+
+    task: str = Field(description="The benchmark that was searched on")
+    development: float = Field(ge=0, le=1, description="Share right on the development split: the best of many trials")
+    test: float = Field(ge=0, le=1, description="Share right on the test split")
+    low: float = Field(description="Lower end of its 95% interval")
+    high: float
+
+
 class MergeRecord(_Kept):
     """How a merge was made, and how far its parents lay apart; kept beside its weights as ``merge.json``."""
 
@@ -77,7 +87,7 @@ class MergeRecord(_Kept):
     yaml: str = Field("", description="mergekit's configuration")
     seconds: float = Field(0.0, ge=0)
     peak_mb: float = Field(0.0, ge=0, description="Most memory of the process while merging")
-    development: float | None = Field(None, description="Score on the development split, where t was searched")
+    searched: SearchedScore | None = Field(None, description="Where t was searched")
 
 
 class Variant(_Kept):

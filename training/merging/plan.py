@@ -354,7 +354,7 @@ def plan(config: MergeConfig, home: Path) -> MergePlan:
     """What a merge will be; nothing is written but measured cosines and folded adapters.
 
     Raises:
-        UsageError: There is no such model, or another merge has this name.
+        UsageError: There is no such model.
         ServiceError: A model is not on this machine.
         DataError: The models cannot be merged, or hold what is no number.
     """

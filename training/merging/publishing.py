@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.evaluation.results import MergeRecord
+from training.evaluation.results import MergeRecord, SearchedScore
 from training.loadable import check_loads
 from training.merging.by_mergekit import run
 from training.merging.engine import write
@@ -33,7 +33,7 @@ def lay_out(
     tell: Tell = silent,
     *,
     tried: bool = True,
-    development: float | None = None,
+    searched: SearchedScore | None = None,
 ) -> MergeRecord:
     """Merge and publish.
 
@@ -43,7 +43,7 @@ def lay_out(
         card: What its card says beside what the plan says.
         tell: Called with remarks.
         tried: Whether the merge writes a few words before it is published.
-        development: Score on the development split, where t was searched.
+        searched: Where t was searched, what that told.
 
     Raises:
         DataError: What was merged does not load, or computes what is no number.
@@ -61,7 +61,7 @@ def lay_out(
             tell(Remark(text=try_out(staged, made.plan.free_memory_bytes)))
         else:
             check_loads(staged)
-        record = _record(made.plan, time.perf_counter() - started, development)
+        record = _record(made.plan, time.perf_counter() - started, searched)
         shown = {**card, "merge": made.plan.yaml, **_apart(made.plan)}
         (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
@@ -94,7 +94,7 @@ def _merge(made: Prepared, staged: Path) -> list[str]:
     return []
 
 
-def _record(plan: MergePlan, seconds: float, development: float | None) -> MergeRecord:
+def _record(plan: MergePlan, seconds: float, searched: SearchedScore | None) -> MergeRecord:
     return MergeRecord(
         name=plan.name,
         method=plan.method,
@@ -108,7 +108,7 @@ def _record(plan: MergePlan, seconds: float, development: float | None) -> Merge
         task_cosines=plan.task_cosines,
         yaml=plan.yaml,
         seconds=seconds,
-        development=development,
+        searched=searched,
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models.catalogue.fetch import VARIANTS
 from models.catalogue.table import MODELS
-from training.evaluation.results import MergeRecord
+from training.evaluation.results import MergeRecord, SearchedScore
 from training.loadable import check_loads
 from training.merging.config import MergeConfig
 from training.merging.plan import MergePlan, Prepared, check_room, plan, prepare
@@ -19,17 +19,19 @@ from workspace.errors import DataError, UsageError
 from workspace.files import sweep
 from workspace.progress import Remark, StageFinished, StageStarted, Tell, amount, progress_to, silent
 
-__all__ = ["MergeConfig", "MergePlan", "merge", "plan"]
+__all__ = ["MergeConfig", "MergePlan", "merge", "plan", "planned"]
 
 
-def merge(config: MergeConfig, home: Path, tell: Tell = silent, *, development: float | None = None) -> MergeRecord:
+def merge(
+    config: MergeConfig, home: Path, tell: Tell = silent, *, searched: SearchedScore | None = None
+) -> MergeRecord:
     """Merge models and publish the variant ``home/variants/NAME``.
 
     Args:
         config: What is merged, and how.
         home: Studio's home.
         tell: Called with events of progress; the plan's remarks come before anything is written.
-        development: Where t was searched, the merge's score on the split that it was searched on.
+        searched: Where t was searched, what that told.
 
     Returns:
         What is kept beside the weights, of this merge or of the same one made before.
@@ -44,7 +46,7 @@ def merge(config: MergeConfig, home: Path, tell: Tell = silent, *, development: 
         tell(StageStarted(doing="merging"))
         made = prepare(config, home)
         folder = home / VARIANTS / config.name
-        if (record := _there(made, folder)) is not None:
+        if (record := _there(made.plan, folder)) is not None:
             tell(StageFinished(made=False))
             return record
         for line in made.plan.picture.splitlines():
@@ -53,7 +55,7 @@ def merge(config: MergeConfig, home: Path, tell: Tell = silent, *, development: 
             tell(Remark(text=remark))
         sweep(folder.parent)
         check_room(made.plan, home)
-        record = lay_out(made, folder, _card(config, made), tell, development=development)
+        record = lay_out(made, folder, _card(config, made), tell, searched=searched)
         tell(StageFinished())
     return record
 
@@ -65,7 +67,18 @@ def _room(made: MergePlan) -> str:
     )
 
 
-def _there(made: Prepared, folder: Path) -> MergeRecord | None:
+def planned(config: MergeConfig, home: Path) -> MergePlan:
+    """What a merge will be, as `plan`, and whether its name is free.
+
+    Raises:
+        UsageError: Another variant has this name; or as `plan`.
+    """
+    found = plan(config, home)
+    _there(found, home / VARIANTS / config.name)
+    return found
+
+
+def _there(made: MergePlan, folder: Path) -> MergeRecord | None:
     """The record of the same merge, made before.
 
     Raises:
@@ -75,12 +88,12 @@ def _there(made: Prepared, folder: Path) -> MergeRecord | None:
         return None
     try:
         card = json.loads((folder / "variant.json").read_text(encoding="utf-8"))
-        same = card.get("key") == made.plan.key
+        same = card.get("key") == made.key
     except (OSError, ValueError, AttributeError):
         same = False
     if not same:
         raise UsageError(
-            f"there is another variant named {made.plan.name!r}, of other parents or another recipe",
+            f"there is another variant named {made.name!r}, of other parents or another recipe",
             hint="give the merge another name, or remove that variant",
         )
     try:

@@ -107,7 +107,11 @@ def merged(made: dict[str, Any]) -> None:
         [
             ("variant", made["name"]),
             ("merged", f"{made['tensors']} tensors by {made['method']} in {made['seconds']:.1f} s"),
-            ("linear", f"{made['linear']} of {len(made['cosines'])}, whose parents lie closer than |cos| .9995"),
+            *(
+                [("straight lines", f"{made['linear']} of {len(made['cosines'])} tensors, whose cosine is above .9995")]
+                if made["method"] == "slerp"
+                else []
+            ),
         ]
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from models.catalogue.fetch import fingerprint, inspect, locate
+from models.catalogue.table import MODELS
 from training.evaluation.asking.answering import to_write, told_by
 from training.evaluation.asking.config import EvaluateConfig
 from training.evaluation.asking.questions import Question
@@ -182,7 +183,7 @@ def _base(adapter: Path, named: str | None) -> str:
         raise DataError(f"{adapter} is no model and no LoRA: cannot read {path.name}: {one_line(fault)}") from None
     if not base:
         raise UsageError(f"{path} names no model under it", hint="base: a catalogue id or a folder")
-    return str(base)
+    return next((entry.id for entry in MODELS.values() if entry.hub == base), str(base))
 
 
 def _has_template(folder: Path) -> bool:

@@ -27,16 +27,25 @@ class EvaluateConfig(BaseModel):
         max_length=100,
         description="Benchmarks: sample, forgetting, spider-silk, bioinspired, a hub id, a CSV, JSON or JSONL file, "
         "lm-eval's task YAML",
+        json_schema_extra={"option": "--task"},
     )
     protocol: Protocol = Field("likelihood", description="By answers' likelihood, or by what the model writes")
     rule: Rule = Field(
         "plain", description="likelihood: by likelihood a byte, less that without the question (pmi), or by letter"
     )
-    template: bool = Field(True, description="Put questions in the model's chat template, where it has one")
+    template: bool = Field(
+        True,
+        description="Put questions in the model's chat template, where it has one",
+        json_schema_extra={"option": "--template/--no-template"},
+    )
     limit: int | None = Field(None, ge=1, description="So many questions of each benchmark, from its beginning")
-    subsets: tuple[Name, ...] = Field((), description="Parts of the benchmarks, and kinds: choice, truth")
+    subsets: tuple[Name, ...] = Field(
+        (), description="Parts of the benchmarks, and kinds: choice, truth", json_schema_extra={"option": "--subset"}
+    )
     columns: dict[str, Name] = Field(
-        {}, description="What a file's columns are called, such as question=Frage, where it is none of the usual"
+        {},
+        description="What a file's columns are called, such as question=Frage, where it is none of the usual",
+        json_schema_extra={"option": "--column"},
     )
     server: Server | None = Field(None, description="OpenAI-compatible base URL; none: in this process")
     api_key_env: Variable | None = Field(None, description="Environment variable that holds the server's key")

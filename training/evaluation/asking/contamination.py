@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.catalogue.fetch import VARIANTS
+from models.catalogue.table import MODELS
 from pipelines.corpus.delimited import decoded, table
 from training.evaluation.asking.config import EvaluateConfig
 from training.evaluation.asking.questions import Benchmark, Question
@@ -190,6 +191,8 @@ def training_texts(folder: Path, home: Path) -> TrainedOn:
             place = home / VARIANTS / parent if "/" not in parent else Path(os.path.expanduser(parent))
             if (place / "variant.json").is_file():
                 waiting.append(place)
+            elif parent not in MODELS and not (place / "config.json").is_file():
+                missing[f"what {parent} was trained on"] = None
     return TrainedOn(_chained(sources) if sources else (), tuple(missing))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from itertools import chain
@@ -61,18 +62,19 @@ def evaluate(model: str | Path, config: EvaluateConfig, home: Path, tell: Tell =
 
 
 def kept_evaluations(home: Path) -> list[Evaluation]:
-    """All whole evaluations that are kept, ordered by model and task.
+    """All whole evaluations that are kept, ordered by model and task; of weights that were replaced, the newest.
 
     Raises:
         DataError: One of them is damaged.
     """
-    made = []
-    for path in sorted((home / EVALUATIONS).glob("*/*.json")):
+    made: dict[tuple[str, ...], Evaluation] = {}
+    for path in sorted((home / EVALUATIONS).glob("*/*.json"), key=lambda path: (path.stat().st_mtime_ns, str(path))):
         try:
-            made.append(Evaluation.model_validate_json(path.read_bytes()))
+            one = Evaluation.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as fault:
             raise DataError(f"{path} is damaged; remove it and evaluate again") from fault
-    return sorted(made, key=lambda one: (one.model, one.task, one.protocol, one.rule))
+        made[one.model, one.task, one.task_fingerprint, one.protocol, one.rule] = one
+    return sorted(made.values(), key=lambda one: (one.model, one.task, one.protocol, one.rule))
 
 
 def _evaluated(
@@ -99,11 +101,21 @@ def _evaluated(
     )
     if evaluation.unparsed:
         tell(Remark(text=_unparsed(evaluation)))
-    name = "-".join(filter(None, (_plain(benchmark.name), evaluation.task_fingerprint, config.protocol, config.rule)))
-    path = folder / f"{name}.json"
-    if asked or not path.is_file():
+    parts = _plain(asker.name), _plain(benchmark.name), evaluation.task_fingerprint, config.protocol, evaluation.rule
+    path = folder / f"{'-'.join(filter(None, parts))}.json"
+    if asked or _contaminated(path) != contaminated:
         publish(path, evaluation.model_dump_json(indent=1) + "\n")
+    else:
+        os.utime(path)  # of several of one name the one that was asked for last is reported
     return evaluation
+
+
+def _contaminated(path: Path) -> int | None:
+    """How many questions a kept evaluation says stand in training rows; none where it is not there or damaged."""
+    try:
+        return Evaluation.model_validate_json(path.read_bytes()).contaminated
+    except (OSError, ValidationError):
+        return None
 
 
 def _key(question: Question, config: EvaluateConfig) -> str:

@@ -39,11 +39,17 @@ class JudgeConfig(_Options):
     attempts: int = Field(
         3, ge=1, le=20, description="Tries at an answer, each with a new seed, before it is a failure"
     )
-    remarks: bool = Field(True, description="Also strengths, weaknesses and observations of a conversation a topic")
+    remarks: bool = Field(
+        True,
+        description="Also strengths, weaknesses and observations of a conversation a topic",
+        json_schema_extra={"option": "--remarks/--no-remarks"},
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Of orders, partners and the judges' sampling")
     workers: int = Field(4, ge=1, le=256, description="Questions put to a served judge at once")
     sampling: SamplingSettings = Field(
-        SamplingSettings(temperature=0.3, repetition_penalty=1.0, max_tokens=2048), description="Of the judges"
+        SamplingSettings(temperature=0.3, repetition_penalty=1.0, max_tokens=2048),
+        description="Of the judges",
+        json_schema_extra={"hidden": True},
     )
     labels: Path | None = Field(
         None, description="People's scores, CSV or JSONL: conversation (fingerprint), criterion, score"

@@ -111,8 +111,9 @@ def _answers(report: Report) -> Iterator[str]:
 def _search(report: Report) -> Iterator[str]:
     for one in report.searched:
         yield (
-            f"t of {one.name} was searched on the development split: {one.development:.3f} there, {one.test.value:.3f} "
-            f"on the test split ({one.part:+.3f} apart). The first figure is the largest of many trials."
+            f"t of {one.name} was searched on the development split of {one.task}: {one.development:.3f} there, "
+            f"{one.test.value:.3f} on the test split ({one.part:+.3f} apart). The first figure is the largest of many "
+            "trials; its line in the leaderboard holds questions that chose it."
         )
 
 
@@ -141,7 +142,7 @@ def _rivals(report: Report) -> Iterator[str]:
 
 
 def _geometry(report: Report) -> Iterator[str]:
-    round_ones = [one for one in report.recipes if "slerp" in one.method and one.tensors]
+    round_ones = [one for one in report.recipes if one.method == "slerp" and one.tensors]
     linear = [one.name for one in round_ones if one.linear > _MOSTLY * one.tensors]
     if linear:
         yield (

@@ -30,7 +30,7 @@ from training.evaluation.reports.shapes import (
     ReportOptions,
     Searched,
 )
-from training.evaluation.results import Evaluation, MergeRecord, Variant
+from training.evaluation.results import Evaluation, MergeRecord, SearchedScore, Variant
 from training.evaluation.statistics.calibration import calibration
 from training.evaluation.statistics.diversity import diversity, improvement
 from training.evaluation.statistics.intervals import share
@@ -77,14 +77,14 @@ def build_report(
         baseline=baseline,
         board=board(main, described, kind, baseline, options.seed),
         others=tuple(board(group, described, kind, baseline, options.seed) for group in others),
-        findings=tuple(_findings([main, *others], records, described, options)),
+        findings=tuple(_findings(_once_each(main, others), records, described, options)),
         plain=tuple(one.name for one in merges if one.method in PLAIN and one.name in measured),
         expected=tuple(_expected(main, records, described, options.seed)),
         calibration=tuple(_calibration(main, options.seed)),
         forgetting=tuple(_forgetting(main, general, baseline, options.seed)),
         recipes=tuple(_recipe(one) for one in merges),
         searched=tuple(
-            _searched(one, measured[one.name]) for one in merges if one.name in measured and one.development is not None
+            _searched(one.name, one.searched) for one in merges if one.name in measured and one.searched is not None
         ),
         judging=_judging(judgements, measures),
         limits=(),
@@ -108,10 +108,20 @@ def _chosen(groups: Sequence[Group], options: ReportOptions) -> tuple[Group, Gro
     general = [group for group in groups if options.forgetting and group[0].task == options.forgetting]
     rest = [group for group in groups if group not in general]
     fitting = [group for group in rest if not options.task or group[0].task == options.task]
+    fitting = [group for group in fitting if not options.rule or group[0].rule == options.rule]
     if not fitting:
-        raise DataError("there is no evaluation of any benchmark but the general questions")
+        asked = f" by rule {options.rule}" if options.rule else ""
+        raise DataError(f"there is no evaluation{asked} of any benchmark but the general questions")
     main = max(fitting, key=len)
     return main, max(general, key=len, default=[]), [group for group in rest if group is not main]
+
+
+def _once_each(main: Group, others: Sequence[Group]) -> list[Group]:
+    """One group of every benchmark: asked in two ways, it is still one benchmark to be corrected for."""
+    found = {main[0].task: main}
+    for group in sorted(others, key=len, reverse=True):
+        found.setdefault(group[0].task, group)
+    return list(found.values())
 
 
 def _baseline(main: Group, variants: Mapping[str, Variant], options: ReportOptions) -> str:
@@ -153,6 +163,8 @@ def _findings(
             parents = _parents(name, records, variants)
             if not parents or not all(parent in answers for parent in parents):
                 continue
+            if _was_searched_on(records.get(name), group[0].task):
+                continue  # half of these questions chose it
             rivals: dict[Rival, str] = rivals_of(records[name], measured, scores) if name in records else {}
             rivals |= options.rivals.get(name, {})
             trials.append(
@@ -166,6 +178,10 @@ def _findings(
                 )
             )
     return verdicts(trials, options.seed)
+
+
+def _was_searched_on(record: MergeRecord | None, task: str) -> bool:
+    return record is not None and record.searched is not None and record.searched.task == task
 
 
 def _of(answers: Mapping[str, list[float]], name: str, group: Group) -> list[float]:
@@ -270,10 +286,11 @@ def _recipe(one: MergeRecord) -> Recipe:
     )
 
 
-def _searched(record: MergeRecord, test: Evaluation) -> Searched:
-    assert record.development is not None
-    found = Interval.of(share(right(test), test.passages))
-    return Searched(name=record.name, development=record.development, test=found, part=record.development - found.value)
+def _searched(name: str, told: SearchedScore) -> Searched:
+    test = Interval(value=told.test, low=told.low, high=told.high)
+    return Searched(
+        name=name, task=told.task, development=told.development, test=test, part=told.development - told.test
+    )
 
 
 def _judging(judgements: Judgements | None, measures: Sequence[Automatic]) -> Judging | None:

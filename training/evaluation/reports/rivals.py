@@ -1,8 +1,8 @@
 """What each merge has to beat, found among the merges that were measured. Knows records, no answers.
 
 LERP at equal t: method ``lerp`` of the same parents, first and second alike, with the same curve. Task arithmetic: of
-the same parents. A soup: a ``linear`` merge that shares a parent with the merge but is not of the same parents (that
-would be a LERP); whether it took as much compute is in no record.
+the same parents, or of the second onto the first as its base. A soup: a ``linear`` merge that shares a parent with the
+merge but is not of the same parents (that would be a LERP); whether it took as much compute is in no record.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ def rivals_of(merge: MergeRecord, records: Sequence[MergeRecord], scores: Mappin
     parents = set(merge.parents)
     fitting: dict[Rival, list[str]] = {
         "LERP at equal t": [one.name for one in records if one.method == "lerp" and _same_t(one, merge)],
-        "task arithmetic": [
-            one.name for one in records if one.method == "task_arithmetic" and set(one.parents) == parents
-        ],
+        "task arithmetic": [one.name for one in records if one.method == "task_arithmetic" and _adds(one, parents)],
         "soup of as much compute": [
             one.name
             for one in records
@@ -40,6 +38,13 @@ def rivals_of(merge: MergeRecord, records: Sequence[MergeRecord], scores: Mappin
         ],
     }
     return {rival: max(names, key=lambda name: (scores[name], name)) for rival, names in fitting.items() if names}
+
+
+def _adds(one: MergeRecord, parents: set[str]) -> bool:
+    """Whether task arithmetic is of these parents; of a base and a variant of it, which has one task vector alone."""
+    if one.base in parents:
+        return parents - {one.base} <= set(one.parents)
+    return set(one.parents) == parents
 
 
 def _same_t(one: MergeRecord, other: MergeRecord) -> bool:

@@ -25,6 +25,7 @@ class ReportOptions(_Kept):
 
     title: str = Field("Variants and merges, measured", min_length=1, max_length=200)
     task: str = Field("", description="The benchmark; by default the one that most models were asked")
+    rule: str = Field("", description="Where it was asked in several ways: the rule, such as pmi")
     forgetting: str = Field("", description="The set of general questions that shows forgetting, if there is one")
     baseline: str = Field("", description="Model that others are compared with; by default the first untuned one")
     rivals: dict[str, dict[Rival, str]] = Field(
@@ -192,6 +193,7 @@ class Searched(_Kept):
     """A merge whose t was searched: its score on the split it was searched on, and on the test."""
 
     name: str
+    task: str = Field(description="What was searched on; the merge is not compared with others on it")
     development: float
     test: Interval
     part: float = Field(description="Development less test")

@@ -64,7 +64,7 @@ def search(
         ServiceError: A model is not on this machine, or too large for its memory.
         UsageError: The merge has no t, there is no such model or benchmark, or there are more than one.
     """
-    _check(merge, asked)
+    check_search(merge, asked)
     folder = home / SEARCHES / merge.name
     kept_before = (folder / RESULT).is_file()
     with progress_to(tell):
@@ -106,7 +106,7 @@ def _check_memory(prepared: Prepared) -> None:
         )
 
 
-def _check(merge: MergeConfig, asked: EvaluateConfig) -> None:
+def check_search(merge: MergeConfig, asked: EvaluateConfig) -> None:
     """Refuse what cannot be searched, before any file is read."""
     depth = [name for name, kind in METHODS.items() if kind.depth]
     if merge.yaml or merge.method not in depth:
