@@ -159,35 +159,37 @@ def recipes(report: Report) -> Section | None:
         "Taken as linear: tensors whose parents' cosine is so near 1 that mergekit's slerp interpolates linearly. "
         "Where that is most of them, the merge is a linear one, whatever it is called."
     )
-    tables = [Table("How merges were made", columns, rows, note)]
-    if report.searched:
-        searched = [
-            [
-                one.name,
-                one.task,
-                number(one.development),
-                f"{number(one.test.value)} ({between(one.test)})",
-                signed(one.part),
-            ]
-            for one in report.searched
-        ]
-        tables.append(
-            Table(
-                "Searched on the development split, told on the test split",
-                [
-                    Column("Merge"),
-                    Column("Benchmark"),
-                    Column("Development", True),
-                    Column("Test", True),
-                    Column("Apart", True),
-                ],
-                searched,
-                "The development score is the largest of many trials and so too high; the test score was taken once. "
-                "On this benchmark such a merge is compared with no other here: half of its questions chose it. Beside "
-                "its rivals on the test split it stands in the search's own result.",
-            )
-        )
+    tables = [Table("How merges were made", columns, rows, note), *_searched(report)]
     listings = [Listing(f"{one.name}: mergekit's configuration", one.yaml) for one in report.recipes if one.yaml]
     return Section(
         "recipes", "Merge recipes", tables=tables, pictures=report.shown("gradients", "cosines"), listings=listings
     )
+
+
+def _searched(report: Report) -> list[Table]:
+    """Merges whose t was searched: on both splits, and how far these part."""
+    if not report.searched:
+        return []
+    columns = [
+        Column("Merge"),
+        Column("Benchmark"),
+        Column("Development", True),
+        Column("Test", True),
+        Column("Apart", True),
+    ]
+    rows = [
+        [
+            one.name,
+            one.task,
+            number(one.development),
+            f"{number(one.test.value)} ({between(one.test)})",
+            signed(one.part),
+        ]
+        for one in report.searched
+    ]
+    note = (
+        "The development score is the largest of many trials and so too high; the test score was taken once. On this "
+        "benchmark such a merge is compared with no other here: half of its questions chose it. Beside its rivals on "
+        "the test split it stands in the search's own result."
+    )
+    return [Table("Searched on the development split, told on the test split", columns, rows, note)]
