@@ -25,7 +25,16 @@ GUIDES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path not in L
 PAGES = [README, *sorted(GUIDES, key=lambda path: (path.name != "designing.md", path.name)), ROOT / "CONTRIBUTING.md"]
 EVERYTHING = [*PAGES, *LOGS, *DECISIONS, ROOT / "CHANGELOG.md"]
 # Commands whose whole work other tests or CI do; here only their help is asked for.
-ELSEWHERE = ("studio ui", "studio models fetch", "studio train run tiny", "python benchmarks/")
+ELSEWHERE = (
+    "studio ui",
+    "studio models fetch",
+    "studio train run tiny",
+    "studio train merge",
+    "studio train evaluate",
+    "studio train judge",
+    "studio train report",
+    "python benchmarks/",
+)
 KNOWN = ("make ", "studio ", "python -m training.", "python benchmarks/")
 
 

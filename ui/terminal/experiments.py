@@ -56,7 +56,7 @@ COMMANDS = {
         "  studio train report smollm2-135m-instruct demo-cpt-sft demo-slerp --task sample --out report\n\n"
         "  studio train report --out new --beside report\n\n  studio train report --published",
         "experiments:report",
-        subject="[MODEL...]",
+        subject="MODEL...",
         about="Evaluated models; all if none is named.",
         many=True,
         needed=False,

@@ -199,7 +199,7 @@ def _kind(annotation: Any) -> tuple[Any, str | None]:
         inner, metavar = _kind(parts[0])
         return (list[str], "NUMBER,...") if inner in (int, float) else (list[inner], metavar)  # type: ignore[valid-type]
     if found := choices(annotation):
-        words = "|".join(str(choice) for choice in found)
+        words = "|".join(str(choice) for choice in found if choice != "")
         return str, words if len(words) <= 40 else None
     if get_origin(annotation) is Annotated:
         return _kind(parts[0])
@@ -217,7 +217,7 @@ def describe(info: FieldInfo) -> str:
     if numbers and numbers not in text:
         text += f" ({numbers})"
     default = info.default
-    if info.is_required() or default in (None, "", (), False):
+    if info.is_required() or default in (None, "", (), False) or default == {}:
         return f"{text}."
     listed = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
     return f"{text}." if len(listed) > 60 else f"{text}. [dim]\\[default: {listed}][/dim]"

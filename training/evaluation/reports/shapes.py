@@ -23,7 +23,9 @@ class _Kept(BaseModel):
 class ReportOptions(_Kept):
     """What a report is told beside the results."""
 
-    title: str = Field("Variants and merges, measured", min_length=1, max_length=200)
+    title: str = Field(
+        "Variants and merges, measured", min_length=1, max_length=200, description="What the page is called"
+    )
     task: str = Field("", description="The benchmark; by default the one that most models were asked")
     rule: str = Field("", description="Where it was asked in several ways: the rule, such as pmi")
     forgetting: str = Field("", description="The set of general questions that shows forgetting, if there is one")
