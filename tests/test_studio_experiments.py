@@ -87,6 +87,7 @@ def test_a_search_publishes_the_merge_that_it_found(home: Path, variants: list[s
         ("train_merge", ["one", "two"], {"name": "m", "density": 0.5}, "slerp has no density"),
         ("train_evaluate", ["nosuch"], {}, "unknown model 'nosuch'"),
         ("train_evaluate", ["one"], {"tasks": ("nosuch",)}, "nosuch"),
+        ("train_merge", ["one", "one"], {"name": "m"}, "stands twice"),
         ("train_merge", ["one", "two"], {"name": "one"}, "another variant named 'one'"),
         ("train_merge", ["one", "two"], {"name": "s", "search": "nosuch"}, "nosuch"),
         ("train_merge", ["one", "two"], {"name": "s", "method": "linear", "search": "sample"}, "linear has none"),

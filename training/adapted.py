@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ def _on_paper(adapter: Path, base: Path) -> Any:
     held = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     lora = LoraConfig.from_pretrained(str(adapter))
     lora.init_lora_weights, lora.inference_mode = False, False
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the base lies elsewhere than where the adapter was trained is expected
         bare = AutoModelForCausalLM.from_config(held, trust_remote_code=False)
         model = get_peft_model(bare, lora)
     bare.config.name_or_path = str(base)

@@ -90,6 +90,8 @@ def prepare(config: MergeConfig, home: Path) -> Prepared:
         ServiceError: A model is not on this machine.
         DataError: The models cannot be merged, or hold what is no number.
     """
+    if twice := next((name for name in config.models if config.models.count(name) > 1), None):
+        raise DataError(f"{twice} stands twice: a model merged with itself is that model")
     asked = document_of(config)
     if config.yaml:
         _known_method(asked["merge_method"])
