@@ -12,11 +12,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,6 +25,7 @@ from models.catalogue.fetch import locate
 from pipelines.corpus.files import names
 from pipelines.corpus.leaks import Leaks, benchmark_texts
 from pipelines.corpus.passages import Passage, digest, read_passages
+from training.at_once import each
 from training.distil.answers import Kept, maker
 from training.distil.asking import ask, version
 from training.distil.card import lay
@@ -152,7 +151,7 @@ def _asked(kept: Sequence[Kept], config: DistilConfig, made_by: Maker, out: Path
     work = partial(_distil, config=config, model=made_by.model, halt=halt)
     workers = config.workers if made_by.served else 1
     try:
-        for done, (one, asked, good) in enumerate(_each(work, left, workers, halt), 1):
+        for done, (one, asked, good) in enumerate(each(work, left, workers, halt), 1):
             count, rows = count + asked, rows + good
             pace = done / max(1e-9, time.monotonic() - started)
             tell(
@@ -183,27 +182,6 @@ def _stopped(
         return None
     state = f"{whole} of {len(kept)} passages are done and kept in {out / 'ledger'}"
     return kind(f"{why}; {state}", hint="the same command goes on")
-
-
-def _each(
-    work: Callable[[Kept], tuple[Kept, int, int]], left: Sequence[Kept], workers: int, halt: Event
-) -> Iterator[tuple[Kept, int, int]]:
-    """Do the work on each, several at once; the first fault ends it after the answers in hand."""
-    if workers == 1:
-        yield from map(work, left)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting, going = iter(left), set[Future[tuple[Kept, int, int]]]()
-        try:
-            while True:
-                going |= {pool.submit(work, one) for one in islice(waiting, workers - len(going))}
-                if not going:
-                    return
-                ready, going = wait(going, return_when=FIRST_COMPLETED)
-                for one in ready:
-                    yield one.result()
-        finally:
-            halt.set()
 
 
 def _distil(one: Kept, config: DistilConfig, model: BaseChatModel, halt: Event) -> tuple[Kept, int, int]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from training.at_once import each
 from training.evaluation.conversations import prompts
 from training.evaluation.conversations.calibration import read_labels
 from training.evaluation.conversations.config import JudgeConfig
@@ -143,7 +142,7 @@ def _answers(sitting: _Sitting, wanted: Sequence[Question], tell: Tell) -> list[
     count = len(wanted) - len(open_ones)
     workers = sitting.config.workers if sitting.speaker.served else 1
     try:
-        for row in _each(lambda one: _settled(sitting, one), open_ones, workers, sitting.halt):
+        for row in each(lambda one: _settled(sitting, one), open_ones, workers, sitting.halt):
             count += 1
             if isinstance(row, Failure):
                 tell(Remark(text=f"{row.judge} gave no verdict in {len(row.why)} attempts: {row.why[-1]}"))
@@ -165,25 +164,6 @@ def _state(why: str, sitting: _Sitting, wanted: Sequence[Question]) -> str:
 def _is_open(row: Row | None, config: JudgeConfig) -> bool:
     """Whether a question has to be asked: it was not, or not yet as often as it may be."""
     return row is None or (isinstance(row, Failure) and not row.hopeless and len(row.why) < config.attempts)
-
-
-def _each(work: Callable[[Question], Row], left: Sequence[Question], workers: int, halt: Event) -> Iterator[Row]:
-    """Do the work on each, several at once; the first fault ends it after the answers in hand."""
-    if workers == 1:
-        yield from map(work, left)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting, going = iter(left), set[Future[Row]]()
-        try:
-            while True:
-                going |= {pool.submit(work, one) for one in islice(waiting, workers - len(going))}
-                if not going:
-                    return
-                ready, going = wait(going, return_when=FIRST_COMPLETED)
-                for one in ready:
-                    yield one.result()
-        finally:
-            halt.set()
 
 
 def _settled(sitting: _Sitting, question: Question) -> Row:
