@@ -1,9 +1,9 @@
 """Classifiers that say which families a picture shows. None of them is part of Studio; each is fixed by its hash.
 
 ``frozen`` learned from drawings by two other hands (`training.embedded.judge`), from which nothing else of Studio
-learns, and saw no picture of the painter. It is trained no more. Those that are called by a day were trained on the
-painter's own drawings, again whenever these changed: they are kept to show what that does to a figure, and the last of
-them tells the leaf adapter's style.
+learns, and saw no picture of the painter. It is trained no more. The one that is called by a day is the last of those
+that were trained on the painter's own drawings, again whenever these changed: it is kept to show what that does to a
+figure, and it tells the leaf adapter's style.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ STANDING = FROZEN
 JUDGES: Mapping[str, str] = {
     FROZEN: "1e42e598e7e52a8a0b4f43cd0d228d201106c2d0a766e9f14d9615c172ea45ea",
     LAST: "206b839bc66282b48ea7d858db32207e53aaa880332ba9898b4945de8c5c28e3",
-    "2026-11-22": "8be5df5ab00fdbe324edef44aa2b26ba54fba3a659e630284555b53ea4490c5c",
 }
 """Judges in ``benchmarks/judges`` and the SHA-256 of their files."""
 
