@@ -454,3 +454,33 @@ def test_what_is_freed_is_kept() -> None:
     if kept == "False":
         pytest.skip("the C library is not glibc")
     assert few < 0.1 * faults("no")[1]
+
+
+def test_what_is_free_beyond_the_usual_is_handed_back() -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from training.loop.heap import Spare, keep_freed\n"
+        "if not keep_freed():\n    raise SystemExit('no glibc')\n"
+        "def touched(size):\n"
+        "    block = bytearray(size)\n"
+        "    block[:: 4096] = b'x' * len(block[:: 4096])\n"
+        "    return block\n"
+        "def resident():\n"
+        "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 >> 20\n"
+        "spare = Spare()\n"
+        "first = spare.after_step()\n"
+        "blocks = [touched(8 << 20) for _ in range(80)]\n"
+        "full = resident()\n"
+        "in_use = spare.after_step()\n"
+        "pins = blocks[1::2]\n"  # free memory lies between what stays
+        "del blocks\n"
+        "before = resident()\n"
+        "print(first, in_use, spare.after_step(), full - before, before - resident())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if "no glibc" in done.stderr:
+        pytest.skip("the C library is not glibc")
+    assert done.returncode == 0, done.stderr
+    first, in_use, handed, kept, given = done.stdout.split()
+    assert (first, in_use, handed) == ("False", "False", "True")
+    assert int(kept) < 50 < 250 < int(given)
