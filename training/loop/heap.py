@@ -40,7 +40,7 @@ def keep_freed() -> bool:
 
 
 class Spare:
-    """What a training leaves in memory unused between its steps, handed back to the kernel when it has grown by half."""
+    """What a training leaves in memory unused between its steps, handed back to the kernel when it grew by half."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(None)
