@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training import folding
@@ -84,6 +85,19 @@ def test_a_variant_computes_what_was_trained(
         apart = [float((one(ids).logits - wanted).abs().mean()) for one in (made, former)]
     assert apart[0] < 0.03 and apart[1] > 3 * apart[0]  # bfloat16 apart
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("base", [(True, 1)], ids=["tied"], indirect=True)
+def test_a_tied_output_is_written_once(base: Path, tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    folder = write_variant(model, AutoTokenizer.from_pretrained(base), tmp_path / "made", {"name": "tied"})
+    files = list(folder.glob("*.safetensors"))
+    names = [name for file in files for name in safe_open(file, "pt").keys()]  # noqa: SIM118
+    assert "model.embed_tokens.weight" in names and "lm_head.weight" not in names
+    assert len(names) == len(set(names)) == len(list(model.parameters()))
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in files)  # for others to read, as all else in it
+    made = AutoModelForCausalLM.from_pretrained(folder)
+    assert made.lm_head.weight.data_ptr() == made.model.embed_tokens.weight.data_ptr()
 
 
 @pytest.mark.parametrize("base", [(True, 1)], ids=["tied"], indirect=True)

@@ -37,7 +37,11 @@ def write_variant(
             fold(adapter, staged)
         else:
             held = model.state_dict() if weights is None else weights
-            model.save_pretrained(staged, state_dict={name: _half(weight) for name, weight in held.items()})
+            copies = getattr(model, "all_tied_weights_keys", {})  # names of one tensor are written once
+            kept = {name: _half(weight) for name, weight in held.items() if name not in copies}
+            model.save_pretrained(staged, state_dict=kept)
+            for file in staged.glob("*.safetensors"):
+                file.chmod(0o644)  # safetensors makes them the owner's alone
         config = json.loads((staged / "config.json").read_text(encoding="utf-8"))
         text = json.dumps(config | {"dtype": "bfloat16"}, indent=2)  # of the weights, not of the training
         (staged / "config.json").write_text(text + "\n", encoding="utf-8")
