@@ -122,11 +122,12 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         self.tokens: Any = 0  # of this process, since it began; perhaps still on the GPU
         self.began: tuple[float, int] | None = None
         self.last: TrainingStep | None = None
-        self.spare = None if torch.cuda.is_available() else Spare()
+        self.spare: Spare | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write, show and measure as often as is asked for now: a checkpoint brings what was asked for then."""
         state.compute_steps(args, state.max_steps)
+        self.spare = None if torch.cuda.is_available() else Spare()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the time of the first step."""

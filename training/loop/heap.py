@@ -40,7 +40,10 @@ def keep_freed() -> bool:
 
 
 class Spare:
-    """What a training leaves in memory unused between its steps, handed back to the kernel when it grew by half."""
+    """What a training leaves in memory unused between its steps, handed back to the kernel when it grew by half.
+
+    What an earlier training left is handed back at once.
+    """
 
     def __init__(self) -> None:
         library = ctypes.CDLL(None)
@@ -48,6 +51,7 @@ class Spare:
         self._library = library if there else None
         if self._library is not None:
             self._library.mallinfo2.restype = _Info
+            self._library.malloc_trim(0)
         self._usual: int | None = None
 
     def unused(self) -> int:
