@@ -166,3 +166,17 @@ def test_short_names_stay_apart(names: list[str]) -> None:
     found = shortened(names)
     assert len(set(found)) == len(names)
     assert all(len(label) <= MOST_LETTERS + len(" (12)") for label in found)
+
+
+def test_what_long_names_share_is_left_out_first() -> None:
+    long = [
+        "demo-cpt-sft-dpo-slerp-reference",
+        "demo-cpt-sft-orpo-slerp-reference",
+        "demo-cpt-sft-norm-slerp-reference",
+    ]
+    assert shortened([*long, "demo-soup"], 26) == [
+        "…dpo-slerp-reference",
+        "…orpo-slerp-reference",
+        "…norm-slerp-reference",
+        "demo-soup",
+    ]

@@ -484,3 +484,20 @@ def test_what_is_free_beyond_the_usual_is_handed_back() -> None:
     first, in_use, handed, kept, given = done.stdout.split()
     assert (first, in_use, handed) == ("False", "False", "True")
     assert int(kept) < 50 < 250 < int(given)
+
+
+def test_a_peak_is_counted_from_when_it_was_forgotten() -> None:
+    code = (
+        "from training.loop.heap import forget_peak, peak\n"
+        "del [bytearray(b'x' * (300 << 20))][:]\n"
+        "before = peak()\n"
+        "forget_peak()\n"
+        "between = peak()\n"
+        "del [bytearray(b'x' * (100 << 20))][:]\n"
+        "print(before, between, peak())\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    before, between, after = map(float, out.split())
+    if between == before:
+        pytest.skip("the kernel forgets no peak")
+    assert between < before - 250 and between + 90 < after < before

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import resource
+from contextlib import suppress
 from pathlib import Path
 
 _MEMORY = Path("/proc/self/statm")
@@ -37,6 +39,21 @@ def keep_freed() -> bool:
         return False
     wishes = ((_TRIM_THRESHOLD, -1), (_MMAP_MAX, 0), (_TOP_PAD, 1 << 26))
     return all([library.mallopt(name, value) == 1 for name, value in wishes])
+
+
+def forget_peak() -> None:
+    """Let `peak` count from now on, where the kernel allows it."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak() -> float:
+    """Megabytes of the most memory this process had since `forget_peak`, or since it began where that failed."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class Spare:

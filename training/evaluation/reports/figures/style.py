@@ -7,6 +7,7 @@ design" (2008); each stands with a hatch or a marker of its own, so that a figur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -72,10 +73,18 @@ KINDS = {
 
 
 def shortened(names: Sequence[str], most: int = MOST_LETTERS) -> list[str]:
-    """Names short enough for an axis: an ellipsis in the middle, and a number where two would look the same."""
+    """Names short enough for an axis, and a number where two would look the same.
+
+    An ellipsis stands for the words with which all that are too long begin, then for what is in the middle.
+    """
     found: list[str] = []
-    for name in names:
-        text = " ".join(name.split())
+    whole = [" ".join(name.split()) for name in names]
+    long = {text for text in whole if len(text) > most}
+    common = commonprefix(list(long)) if len(long) > 1 else ""  # noqa: RUF071 - no paths
+    begin = common.rfind("-") + 1
+    for text in whole:
+        if text in long and begin > 1:
+            text = f"…{text[begin:]}"
         if len(text) > most:
             head = (most - 1) * 2 // 5
             text = f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
