@@ -54,14 +54,12 @@ def _evaluate_config(options: EvaluateCall) -> EvaluateConfig:
 def _evaluating(models: Models, options: EvaluateCall) -> None:
     """Read the benchmarks and look for the models."""
     with waiting("reading the benchmarks"):
-        from models.catalogue.fetch import locate
+        from training.evaluation.asking.askers import find
         from training.evaluation.asking.tasks import benchmark_of
 
         for task in options.tasks:
             benchmark_of(task, options.columns).chosen(options.subsets, options.limit)
-        for model in models if options.server is None else ():
-            locate(model, options.home)
-    names = [model.rstrip("/").rpartition("/")[2] for model in models]
+        names = [model if options.server else find(model, options.base, options.home).name for model in models]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two models are called {twice}: tables could not tell them apart")
 
@@ -74,7 +72,7 @@ def train_evaluate(models: Models, options: EvaluateCall) -> Scores:
     compares what is kept.
 
     Args:
-        models: Names or folders; with a server the names that it knows.
+        models: Names or folders, or ``BASE+ADAPTER``; with a server the names that it knows.
         options: See `training.evaluation.asking.config.EvaluateConfig`.
     """
     with waiting("loading the libraries of the evaluation"):

@@ -47,6 +47,9 @@ class JudgedModel(BaseModel):
     conversations: tuple[str, ...] = Field(description="Files")
     valid_json: float = Field(description="Share whose last answer is one JSON object")
     total: float | None = Field(None, description="Of 40, mean over judges and repeats")
+    total_corrected: tuple[float, float, float] | None = Field(
+        None, description="The same by people's labels, where these allow it: value, lower and upper end"
+    )
 
 
 class Judged(BaseModel):
@@ -134,13 +137,12 @@ def _name_of(held: Sequence[Conversation], options: JudgeCall) -> str:
 
 def _judged(held: Sequence[Conversation], judgements: Judgements | None, file: Path | None, home: Path) -> Judged:
     from training.evaluation.conversations.automatic import measure
+    from training.evaluation.conversations.calibration import TOTAL
     from training.evaluation.conversations.kept import conversation_path
     from training.evaluation.conversations.scores import score
     from training.evaluation.conversations.shapes import Failure
 
-    totals: dict[str, float] = {}
-    if judgements is not None:
-        totals = {one.model: one.total.value for one in score(judgements).rows}
+    scored = {} if judgements is None else {one.model: one for one in score(judgements).rows}
     rows = []
     for name in dict.fromkeys(one.model for one in held):
         own = [one for one in held if one.model == name]
@@ -149,7 +151,8 @@ def _judged(held: Sequence[Conversation], judgements: Judgements | None, file: P
                 model=name,
                 conversations=tuple(str(conversation_path(home, one.topic, one.fingerprint)) for one in own),
                 valid_json=sum(measure(one).valid_json for one in own) / len(own),
-                total=totals.get(name),
+                total=scored[name].total.value if name in scored else None,
+                total_corrected=scored[name].corrected.get(TOTAL) if name in scored else None,
             )
         )
     failures = 0 if judgements is None else sum(isinstance(row, Failure) for row in judgements.rows)

@@ -40,6 +40,7 @@ class Reported(BaseModel):
     better: tuple[str, ...] = Field(description="Merges that are better than their best parent, corrected")
     synergy: tuple[str, ...] = Field(description="Merges that are better than every rival, corrected")
     beside: Path | None = None
+    note: str = Field("", description="What it is, where it is no report of anything evaluated")
 
 
 @verb(ReportCall)
@@ -52,13 +53,12 @@ def train_report(models: Sequence[str] | None, options: ReportCall) -> Reported:
     """
     with waiting("reading what was evaluated"):
         from training.evaluation.asking.evaluate import kept_evaluations
-        from training.evaluation.reports.folder import write_published, write_report
+        from training.evaluation.reports.folder import write_report
 
         kept = kept_evaluations(options.home)
     folder = options.out.expanduser()
-    if options.published and not (kept or models or options.beside):
-        write_published(folder)
-        return Reported(folder=folder, page=folder / "report.html", models=0, comparisons=0, better=(), synergy=())
+    if options.published and not (kept or models or any(getattr(options, name) for name in _OF_RESULTS)):
+        return _published(folder, options)
     other = _other(options)
     report = _report(_chosen(kept, list(models or ())), options)
     with waiting("drawing the figures"):
@@ -72,6 +72,22 @@ def train_report(models: Sequence[str] | None, options: ReportCall) -> Reported:
         synergy=tuple(dict.fromkeys(one.merge for one in report.findings if one.verdict == "synergy")),
         beside=None if other is None else _compared(other, report, folder),
     )
+
+
+_OF_RESULTS = ("task", "rule", "forgetting", "baseline", "judged", "beside")
+"""What is asked of results of one's own, and so needs them."""
+
+
+def _published(folder: Path, options: ReportCall) -> Reported:
+    """The study's own figures alone."""
+    from training.evaluation.reports.folder import write_published
+    from training.evaluation.reports.published import STATED
+
+    if not options.figures:
+        raise UsageError("nothing has been evaluated yet, and without figures there is nothing published to show")
+    write_published(folder, **({"title": options.title} if "title" in options.model_fields_set else {}))
+    page = folder / "report.html"
+    return Reported(folder=folder, page=page, models=0, comparisons=0, better=(), synergy=(), note=STATED)
 
 
 def _report(evaluations: Sequence[Evaluation], options: ReportCall) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -11,10 +12,16 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from tests.fixtures_chat import ScriptedServer
+from tests.fixtures_merging import changed
+from tests.test_training_judging import REMARKS, marks
+from ui.terminal.generate import Asked
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -25,6 +32,7 @@ GUIDES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path not in L
 PAGES = [README, *sorted(GUIDES, key=lambda path: (path.name != "designing.md", path.name)), ROOT / "CONTRIBUTING.md"]
 EVERYTHING = [*PAGES, *LOGS, *DECISIONS, ROOT / "CHANGELOG.md"]
 # Commands whose whole work other tests or CI do; here only their help is asked for.
+# (Those of merging: below, on tiny models.)
 ELSEWHERE = (
     "studio ui",
     "studio models fetch",
@@ -35,6 +43,15 @@ ELSEWHERE = (
     "studio train report",
     "python benchmarks/",
 )
+MERGING = ROOT / "docs" / "merging.md"
+# What its commands are given beside, so that a test need not wait for a whole conversation or thousands of questions.
+SHORTER = {
+    "studio train merge": (),
+    "studio train evaluate": ("--limit", "20"),
+    "studio train judge": ("--max-tokens", "16", "--workers", "1"),
+    "studio train report --out": ("--no-figures",),
+    "studio train report": (),
+}
 KNOWN = ("make ", "studio ", "python -m training.", "python benchmarks/")
 
 
@@ -131,6 +148,56 @@ def test_commands_run_as_they_stand(embedded_home: Path, tmp_path: Path, subtest
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
                 if words[:2] == ["studio", "design"]:
                     run = sorted(path.name for path in (embedded_home / "runs").iterdir())[-1]
+
+
+@pytest.fixture
+def merging_home(home: Path, family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The models of docs/merging.md, tiny, and its file of questions; jobs are done where they are asked for."""
+    stages = {"demo-cpt-sft": "sft", "demo-cpt-sft-dpo": "dpo", "demo-cpt-sft-orpo": "orpo"}
+    changed(family / "base", home / "models" / "smollm2-135m-instruct", max_position_embeddings=4096)
+    for source, (name, stage) in zip(("one", "two", "three"), stages.items(), strict=True):
+        folder = changed(family / source, home / "variants" / name, max_position_embeddings=4096)
+        card = {"name": name, "parent": name.rpartition("-")[0] if stage != "sft" else "smollm2-135m-instruct"}
+        (folder / "variant.json").write_text(json.dumps(card | {"stage": stage}), encoding="utf-8")
+    (tmp_path / "questions.csv").write_text(blocks(MERGING, "csv")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    made: list[Any] = []
+
+    def queued(asked: Asked, subject: Any) -> str:
+        made.append(asked.verb(subject, **asked.given))
+        return str(len(made) - 1)
+
+    monkeypatch.setattr("ui.terminal.training.queued", queued)
+    monkeypatch.setattr("ui.terminal.training.follow", lambda *_, **__: None)
+    monkeypatch.setattr("ui.terminal.training.finished", lambda job: made[int(job)].model_dump(mode="json"))
+    return home
+
+
+def test_commands_of_merging_run_on_tiny_models(
+    merging_home: Path, openai_server: ScriptedServer, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    from ui.cli import main
+
+    openai_server.script = [marks(5, 6), marks(6, 5), marks(5, 6), marks(6, 5), REMARKS]
+    shown: dict[str, str] = {}
+    for line in commands(MERGING):
+        begin = next(begin for begin in SHORTER if line.startswith(begin))
+        words = [*shlex.split(line.replace("http://127.0.0.1:8000/v1", openai_server.url)), *SHORTER[begin]]
+        words = ["tiny" if word == "NAME" else word for word in words]
+        with subtests.test(command=line):
+            code = main(words[1:])
+            told = capsys.readouterr()
+            assert code == 0, told.err
+            shown[line] = told.out
+    plan, made, *_ = [text for line, text in shown.items() if "--name demo-slerp" in line]
+    assert "t = 0 is smollm2-135m-instruct, t = 1 is demo-cpt-sft" in plan and "tensors by slerp" in made
+    assert {"demo-slerp", "demo-g", "demo-ta"} < {path.name for path in (merging_home / "variants").iterdir()}
+    asked = next(text for line, text in shown.items() if "--task sample --task forgetting" in line)
+    assert len([row for row in asked.splitlines() if row.split()[:1] == ["demo-slerp"]]) == 2
+    judged = next(text for line, text in shown.items() if "--judge-server" in line)
+    assert "of 40 by the judges" in judged and len(openai_server.requests) == 6
+    assert "demo-slerp" in Path("report", "report.md").read_text(encoding="utf-8")
+    assert Path("new-beside", "report.html").is_file() and list(Path("report", "figures").glob("published-*.svg"))
 
 
 @pytest.mark.parametrize("page", names(PAGES))

@@ -106,6 +106,33 @@ def test_what_is_wrong_is_told_before_anything_is_queued(
     assert not (home / "ledger.db").is_file() or studio.list_jobs() == []
 
 
+@pytest.mark.parametrize(
+    ("base", "why", "code"),
+    [
+        ("lab/gone", r"the base of the adapter tuned, lab/gone, is not here \(BASE\+.*tuned names another place\)", 2),
+        ("/no/such/base", r"the base of the adapter tuned, /no/such/base, is not here", 2),
+        (None, r"adapter_config.json names no model under it \(BASE\+.*tuned names it\)", 2),
+        ("HuggingFaceTB/SmolLM2-135M", r"smollm2-135m is not on this machine yet: .*studio models fetch", 69),
+    ],
+)
+def test_a_lora_without_its_base_is_told_before_anything_is_asked(
+    base: str | None, why: str, code: int, home: Path, variants: list[str], benchmark: str, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "tuned"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
+    save_file({"base_model.model.lora_A.weight": torch.zeros(1, 1)}, folder / "adapter_model.safetensors")
+    with pytest.raises(StudioError, match=why) as refused:
+        studio.train_evaluate([variants[0], str(folder)], tasks=(benchmark,))
+    assert refused.value.exit_code == code and "\n" not in str(refused.value)
+    assert not (home / "evaluations").exists()
+    with pytest.raises(UsageError, match="two models are called tuned"):
+        studio.train_evaluate([f"{one}+{folder}" for one in variants], tasks=(benchmark,))
+
+
 def test_a_report_says_what_is_missing(home: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing has been evaluated"):
         studio.train_report(None, out=tmp_path / "report")

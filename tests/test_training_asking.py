@@ -238,8 +238,12 @@ def test_a_lora_is_folded_into_what_it_lies_over(
     (folder / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": None}))
     with pytest.raises(UsageError, match="names no model under it"):
         evaluate(folder, config, home)
-    [named] = evaluate(folder, config.model_copy(update={"base": str(word_llama)}), home)
-    assert [one.given for one in named.answers] == [one.given for one in tuned.answers]
+    for asked, base in ((folder, str(word_llama)), (f"{word_llama}+{folder}", None)):
+        [named] = evaluate(asked, config.model_copy(update={"base": base}), home)
+        assert named.model == folder.name and named.template
+        assert [one.confidence for one in named.answers] == pytest.approx([one.confidence for one in tuned.answers])
+    with pytest.raises(UsageError, match="says already what the LoRA lies over"):
+        evaluate(f"{word_llama}+{folder}", config.model_copy(update={"base": str(word_llama)}), home)
 
 
 def test_a_damaged_model_gives_no_number(word_llama: Path, home: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.fixtures_local import sentences
+from training.evaluation.asking import contamination
 from training.evaluation.asking.config import EvaluateConfig
-from training.evaluation.asking.contamination import contaminated, training_texts
+from training.evaluation.asking.contamination import contaminated, training_rows
 from training.evaluation.asking.evaluate import evaluate
 from training.evaluation.asking.questions import Question
 from workspace.errors import DataError
@@ -85,11 +86,9 @@ def test_a_variants_rows_are_found_by_its_card_and_its_parents(word_llama: Path,
     first = {"recipe": "r", "stage": "sft", "data": {"files": f"sample, {rows}, distilled, gone.jsonl"}}
     variant(home, "r-sft", word_llama, parent="smollm-1.7b", **first)
     merged = variant(home, "r-merge", word_llama, recipe="r", stage="slerp", parents="r-sft, smollm")
-    found = training_texts(merged, home)
-    told = dict(found.texts)
+    found = training_rows(merged, home)
     assert found.missing == ("what smollm was trained on", "gone.jsonl of r-sft")
-    assert f"So 0?\n{LINES[0]}" in told.values() and "from a paper" in told.values()
-    assert any(where.startswith("the sample's sft rows") for where in told)
+    assert set(found.sources) == {"sft", rows, made / "messages.jsonl"}
     seen: list[Progress] = []
     config = EvaluateConfig(tasks=(str(benchmark(tmp_path)),))
     with pytest.raises(
@@ -110,3 +109,36 @@ def test_files_that_are_named_are_looked_into(word_llama: Path, home: Path, tmp_
         evaluate(word_llama, EvaluateConfig(tasks=(str(path),), training=(table,)), home)
     with pytest.raises(DataError, match=r"cannot read .*absent.jsonl"):
         evaluate(word_llama, EvaluateConfig(tasks=(str(path),), training=(tmp_path / "absent.jsonl",)), home)
+
+
+def test_rows_that_models_share_are_read_once_until_they_change(
+    word_llama: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"text": f"So 1? {LINES[1]}"}))
+    models = [variant(home, name, word_llama, stage="sft", data={"files": f"sample, {rows}"}) for name in ("a", "b")]
+    read: list[Path] = []
+    honest = contamination.texts_of
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return honest(path)
+
+    monkeypatch.setattr(contamination, "texts_of", counted)
+    config = EvaluateConfig(tasks=(str(benchmark(tmp_path)),), allow_contamination=True)
+    assert [evaluate(model, config, home)[0].contaminated for model in models] == [1, 1]
+    assert read == [rows]
+    rows.write_text(rows.read_text() + "\n" + json.dumps({"text": f"So 2? {LINES[2]}"}))
+    assert evaluate(models[0], config, home)[0].contaminated == 2
+    few = config.model_copy(update={"limit": 2})
+    assert evaluate(models[0], few, home)[0].contaminated == 1
+    assert read == [rows] * 3
+
+
+def test_of_several_places_the_first_is_told(word_llama: Path, home: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("z.jsonl", "a.jsonl")]
+    for file in files:
+        file.write_text(json.dumps({"text": f"So 1? {LINES[1]}"}))
+    config = EvaluateConfig(tasks=(str(benchmark(tmp_path)),), training=tuple(files))
+    with pytest.raises(DataError, match=r"1 of 7 questions stand in training rows: c1 in [^;]*z.jsonl, row 1 \("):
+        evaluate(word_llama, config, home)

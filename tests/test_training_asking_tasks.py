@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training.evaluation.asking.answering import prompts, to_write
@@ -154,6 +154,7 @@ NESTED = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine rows are made slowly
 @given(st.lists(st.dictionaries(NAMES, NESTED), max_size=4))
 def test_any_rows_are_questions_or_refused(rows: list[dict[str, Any]]) -> None:
     try:

@@ -14,7 +14,7 @@ from training.evaluation.conversations import prompts
 from training.evaluation.conversations.calibration import read_labels
 from training.evaluation.conversations.config import JudgeConfig
 from training.evaluation.conversations.judge import judge
-from training.evaluation.conversations.scores import score
+from training.evaluation.conversations.scores import ModelScores, ScoreTable, score
 from training.evaluation.conversations.shapes import (
     CRITERIA,
     Conversation,
@@ -25,7 +25,7 @@ from training.evaluation.conversations.shapes import (
     Question,
     Score,
 )
-from training.evaluation.conversations.tables import remark_table, score_table
+from training.evaluation.conversations.tables import corrected_table, remark_table, score_table
 from workspace.errors import DataError
 
 
@@ -138,6 +138,12 @@ def judged(numbers: Sequence[int], labels: Sequence[Label]) -> Judgements:
     return Judgements(conversations=tuple(MANY), rows=tuple(rows), labels=tuple(labels))
 
 
+def corrected_text(scores: ScoreTable) -> str:
+    table = corrected_table(scores)
+    assert table is not None
+    return table.markdown()
+
+
 def labelled(scores: Sequence[float], *criteria: Any) -> list[Label]:
     names = criteria or CRITERIA
     pairs = zip(MANY, scores, strict=False)
@@ -150,19 +156,11 @@ def test_scores_are_corrected_for_a_judge_that_is_too_kind() -> None:
     by_model = {row.model: row for row in found.rows}
     assert by_model["base"].average == 6 and by_model["base"].corrected["average"].value == pytest.approx(3)
     assert by_model["merge-g"].corrected["depth"].value == pytest.approx(6)
-    assert "average: corrected by 8 labels" in found.corrections
-    text = score_table(found).markdown()
-    assert "Average, corrected" in text and "3.00 [" in text
-
-
-def test_few_labels_cost_a_wider_interval() -> None:
-    people, kind = [2, 7, 3, 6, 5, 4, 7, 2], [5, 10, 7, 9, 8, 7, 9, 5]
-
-    def width(count: int) -> float:
-        (row,) = [row for row in score(judged(kind, labelled(people[:count]))).rows if row.model == "base"]
-        return row.corrected["depth"].high - row.corrected["depth"].low
-
-    assert width(8) < width(5) < 9
+    assert by_model["base"].corrected["total"] == tuple(4 * end for end in by_model["base"].corrected["average"])
+    assert "total and average: corrected by 8 labels" in found.corrections
+    text = corrected_text(found)
+    assert "corrected by people's labels" in text and "| 3.00 [" in text and "| 12.00 [" in text
+    assert "Correction" not in score_table(found).markdown()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +175,92 @@ def test_what_labels_do_not_allow_is_not_corrected_and_said(labels: list[Label],
     found = score(judged([2, 3, 4, 3, 5, 6, 7, 6], labels))
     assert not any(row.corrected for row in found.rows)
     assert any(note.startswith("depth: not corrected") and why in note for note in found.corrections)
-    assert why in score_table(found).markdown()
+    assert why in corrected_text(found)
+
+
+PEOPLE = [2, 7, 3, 6, 5, 4, 7, 2]
+NEW = [said("new", number) for number in range(20, 24)]
+
+
+def off_by(*errors: int, labels: int = 8) -> ModelScores:
+    """What becomes of a new model without labels, beside so many labelled ones of `MANY`.
+
+    The judge is two too kind, and on every second conversation off on its criteria by this, or by its opposite.
+    """
+    rows: list[Any] = []
+    for place, (one, mark) in enumerate(zip([*MANY, *NEW], [*PEOPLE, 3, 5, 3, 5], strict=True)):
+        way = (1, 0, -1, 0)[place % 4]
+        told = {
+            name: Score(reason="So.", score=mark + 2 + way * off) for name, off in zip(CRITERIA, errors, strict=True)
+        }
+        for criteria in (CRITERIA, CRITERIA[::-1]):
+            question = Question(shown=(one.fingerprint,), criteria=criteria)
+            rows.append(Judgement(judge="j", judge_id="j", question=question, seed=1, scores=(told,)))
+    known = tuple(labelled(PEOPLE[:labels]))
+    found = score(Judgements(conversations=(*MANY, *NEW), rows=tuple(rows), labels=known))
+    (row,) = [row for row in found.rows if row.model == "new"]
+    return row
+
+
+def widths(row: ModelScores) -> dict[str, float]:
+    return {name: one.high - one.low for name, one in row.corrected.items()}
+
+
+def test_few_labels_cost_a_wider_interval() -> None:
+    many, few = (widths(off_by(1, 1, 1, 1, labels=count))["depth"] for count in (8, 5))
+    assert many < few < 9
+
+
+def test_a_total_is_corrected_by_labelled_totals_and_not_by_adding_up_criteria() -> None:
+    """Errors of criteria that go together cost the total all of them; those that cancel out cost it nothing."""
+    together, apart, none = off_by(1, 1, 1, 1), off_by(1, -1, 1, -1), off_by(0, 0, 0, 0)
+    assert widths(together)["total"] == pytest.approx(sum(widths(together)[name] for name in CRITERIA))
+    assert apart.corrected["total"] == pytest.approx(none.corrected["total"]) and none.corrected["total"].value == 16
+    assert (
+        widths(apart)["depth"] == pytest.approx(widths(together)["depth"])
+        and widths(apart)["depth"] > 1.1 * widths(none)["depth"]
+    )
+
+
+def test_only_conversations_labelled_on_all_criteria_correct_the_total() -> None:
+    some = [one for one in labelled(PEOPLE) if one.criterion != "clarity" or one.conversation < MANY[5].fingerprint]
+    found = score(judged([mark + 3 for mark in PEOPLE], some))
+    assert "total and average: corrected by 5 labels" in found.corrections
+    assert "depth: corrected by 8 labels" in found.corrections
+    none = score(judged([mark + 3 for mark in PEOPLE], labelled(PEOPLE, "depth", "clarity")))
+    assert "total and average: not corrected: no judged conversation is labelled on all criteria" in none.corrections
+    assert set(none.rows[0].corrected) == {"depth", "clarity"}
+
+
+def test_of_one_conversation_the_correction_is_of_this_one_and_not_surer_for_being_repeated() -> None:
+    lone = said("lone", 30)
+    rows = [
+        row.model_copy(update={"question": row.question.model_copy(update={"repeat": repeat})})
+        for repeat in range(3)
+        for row in given([lone], {"j": {"lone": 7}}).rows
+        if isinstance(row, Judgement)
+    ]
+    marks = [mark + 2 + (place % 2) for place, mark in enumerate(PEOPLE)]
+    known = labelled(PEOPLE)
+    beside = judged(marks, known)
+    update = {"conversations": (*MANY, lone), "rows": (*beside.rows, *rows)}
+    table = score(beside.model_copy(update=update))
+    (row,) = [row for row in table.rows if row.model == "lone"]
+    assert (row.total.over, row.total.spread, row.labelled) == ("repeats", 0, 0)
+    _, low, high = row.corrected["depth"]
+    assert high - low > 1  # on any conversation the judge may be off by half a point to either side
+    text = corrected_text(table)
+    assert "Of lone there is one conversation: the brackets are of what people would give this one" in text
+    assert "No conversation of lone is labelled" in text
+    label = Label(conversation=lone.fingerprint, criterion="depth", score=2.5)
+    (row,) = [
+        row for row in score(beside.model_copy(update=update | {"labels": (*known, label)})).rows if row.model == "lone"
+    ]
+    assert row.corrected["depth"] == pytest.approx((2.5, 2.5, 2.5)) and row.labelled == 1
+
+
+def test_without_labels_there_is_no_table_of_corrections() -> None:
+    assert corrected_table(score(judged([2, 3, 4, 3, 5, 6, 7, 6], []))) is None
 
 
 def test_labels_are_read_from_csv_and_jsonl_alike(tmp_path: Path) -> None:

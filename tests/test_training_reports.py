@@ -7,15 +7,18 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 
+import studio
 from training.evaluation.conversations.shapes import (
     CRITERIA,
     Conversation,
     Judgement,
     Judgements,
+    Label,
     Question,
     Remarks,
     Score,
@@ -31,7 +34,7 @@ from training.evaluation.reports.report import build_report
 from training.evaluation.reports.rivals import rivals_of
 from training.evaluation.reports.shapes import Report, ReportOptions
 from training.evaluation.results import Answer, Evaluation, MergeRecord, SearchedScore, Variant
-from workspace.errors import DataError, UsageError
+from workspace.errors import DataError, StudioError, UsageError
 from workspace.files import verify
 
 HOSTILE = "<script>alert(1)</script>|`x`_[y](http://evil.example)"
@@ -456,3 +459,63 @@ def test_judges_scores_and_remarks_have_their_tables_and_figure(tmp_path: Path) 
     assert any("Judges are language models" in limit for limit in report.limits)
     with (tmp_path / "report" / "figures" / "judges.csv").open() as table:
         assert [(row["name"], row["average"]) for row in csv.DictReader(table)] == [("instruct", "9"), ("sft", "6")]
+
+
+def test_corrected_scores_stand_in_tables_pages_and_the_figure(tmp_path: Path) -> None:
+    people = {"sft": 3.0, "instruct": 6.2, "even": 4.0, "far": 5.0}
+    talks, rows = zip(*(_judged(name, round(mark) + 3) for name, mark in people.items()), strict=True)
+    labels = [Label(conversation=name, criterion=one, score=mark) for name, mark in people.items() for one in CRITERIA]
+    judgements = Judgements(
+        conversations=talks, rows=tuple(row for some in rows for row in some), labels=tuple(labels[:-1])
+    )
+    report = build_report(_even_answers(), [_record("even")], VARIANTS, judgements=judgements)
+    assert report.judging is not None
+    by_model = {row.model: row.corrected for row in report.judging.scores.rows}
+    assert by_model["sft"]["total"] == pytest.approx((12, 12, 12))  # people's own
+    value, low, high = by_model["far"]["total"]  # of which people have not scored all criteria
+    assert low < 20 < high and value == pytest.approx(20, abs=1)
+    cell = f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    for text in _pages(report, tmp_path / "report", figures=True):
+        assert cell.replace("[", "").replace("]", "") in text.replace("\\", "").replace("[", "").replace("]", "")
+        assert "Scores by judges, corrected by people" in text
+        assert "total and average: corrected by 3 labels" in text and "depth: corrected by 4 labels" in text
+    assert read_report(tmp_path / "report") == report
+    with (tmp_path / "report" / "figures" / "judges.csv").open() as table:
+        drawn = {row["name"]: float(row["corrected"]) for row in csv.DictReader(table)}
+    assert drawn["far"] == pytest.approx(value / 4, abs=1e-4)
+    assert "White diamonds" in next(one.caption for one in report.pictures if one.name == "judges")
+
+
+def test_published_numbers_alone_say_what_they_are_and_claim_nothing(home: Path, tmp_path: Path) -> None:
+    found = studio.train_report(None, out=tmp_path / "study", published=True)
+    assert (found.models, found.comparisons, found.better, found.synergy) == (0, 0, (), ())
+    assert "without answers question by question: none can be compared or tested" in found.note
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "study" / name).read_text(encoding="utf-8")
+        assert "without answers question by question: none can be compared or tested" in text
+        assert not re.search(r"told apart|synergy|\bbetter|leaderboard|corrected interval", text, re.IGNORECASE)
+        assert re.findall(r"(?:<h2>|^## )(.*?)(?:</h2>|$)", text, re.MULTILINE) == [
+            "What the study states",
+            "What it does not state",
+        ]
+    titled = studio.train_report(None, out=tmp_path / "study", published=True, title="As printed")
+    assert "<h1>As printed</h1>" in titled.page.read_text(encoding="utf-8")
+    with pytest.raises(DataError, match="published numbers alone, no report to compare with"):
+        read_report(tmp_path / "study")
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"judged": Path("verdicts.json")}, "nothing has been evaluated"),
+        ({"task": "sample"}, "nothing has been evaluated"),
+        ({"baseline": "instruct"}, "nothing has been evaluated"),
+        ({"figures": False}, "nothing has been evaluated yet, and without figures"),
+    ],
+)
+def test_what_published_numbers_do_not_have_is_not_dropped_in_silence(
+    home: Path, tmp_path: Path, asked: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(StudioError, match=why):
+        studio.train_report(None, out=tmp_path / "study", published=True, **asked)
+    assert not (tmp_path / "study").exists()

@@ -1,4 +1,4 @@
-"""Rankings, verdicts on merges, diversity, calibration, agreement and judges: what they say, and what they refuse."""
+"""Rankings, verdicts on merges, diversity, calibration and agreement: what they say, and what they refuse."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from training.evaluation.statistics.agreement import cohen_kappa, krippendorff_alpha
 from training.evaluation.statistics.calibration import calibration
 from training.evaluation.statistics.diversity import diversity, improvement
 from training.evaluation.statistics.intervals import share
-from training.evaluation.statistics.judge_correction import corrected_score, corrected_share
 from training.evaluation.statistics.ranking import leaderboard
 from training.evaluation.statistics.synergy import RIVALS, Finding, Rival, Trial, verdicts
 from workspace.errors import DataError
@@ -251,47 +248,6 @@ def test_kappa_is_cohens() -> None:
     assert cohen_kappa(first, first)[:2] == (1, 1) and cohen_kappa([1], [2]).low == -1
 
 
-def test_a_share_is_corrected_for_the_judges_errors() -> None:
-    labels = [0] * 50 + [1] * 40
-    said = [0] * 40 + [1] * 10 + [1] * 36 + [0] * 4  # q0 = .8, q1 = .9
-    found = corrected_share([1] * 100 + [0] * 100, labels, said)
-    assert (found.told.value, found.q0.value, found.q1.value) == pytest.approx((0.5, 0.8, 0.9))
-    # by the formulas of Lang and Reiczigel, worked out apart from this program
-    assert found.corrected == pytest.approx((0.3 / 0.7, 0.272211, 0.578108), abs=1e-6)
-    assert found.corrected.high - found.corrected.low > found.told.high - found.told.low
-    more = corrected_share([1] * 100 + [0] * 100, labels * 20, said * 20)
-    assert more.corrected.high - more.corrected.low < found.corrected.high - found.corrected.low
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 60), st.integers(0, 60))
-@settings(max_examples=60, deadline=None)
-def test_a_judge_that_never_errs_needs_no_correction(wrong: int, fine: int, yes: int, no: int) -> None:
-    labels = [0] * wrong + [1] * fine
-    found = corrected_share([1] * (yes + 1) + [0] * no, labels, labels)
-    assert found.corrected.value == pytest.approx(found.told.value)
-    assert 0 <= found.corrected.low <= found.corrected.value <= found.corrected.high <= 1
-
-
-def test_a_score_is_corrected_by_reading_the_judge_backwards() -> None:
-    rng = np.random.default_rng(1)
-    people = rng.uniform(2, 9, 80)
-    judge = np.clip(3 + 0.6 * people + rng.normal(0, 0.4, 80), 1, 10)
-    given_scores = np.clip(3 + 0.6 * rng.normal(4, 1, 500) + rng.normal(0, 0.4, 500), 1, 10)
-    found = corrected_score(given_scores, people, judge)
-    assert found.corrected.low < 4 < found.corrected.high < found.told and found.slope == pytest.approx(0.6, abs=0.05)
-    assert found.corrected.high - found.corrected.low < 0.6
-    slope, intercept = np.polyfit(people, judge, 1)
-    square = ((judge - intercept - slope * people) ** 2).sum() / 78
-    for end in found.corrected[1:]:  # Fieller's ends lie where the judge's mean is as far off as chance may bring it
-        off = given_scores.mean() - intercept - slope * end
-        about = (end - people.mean()) ** 2 / ((people - people.mean()) ** 2).sum()
-        chance = given_scores.var(ddof=1) / 500 + square * (1 / 80 + about)
-        assert off**2 / chance == pytest.approx(1.9908470688116908**2)
-    exact = corrected_score([5.0, 5.0, 5.0], [2, 4, 8], [3, 4, 6])
-    assert exact.corrected == pytest.approx((6, 6, 6)) and (exact.intercept, exact.slope) == pytest.approx((2, 0.5))
-    assert corrected_score([5.0], [2, 4, 8], [3, 4, 6]).corrected == pytest.approx((6, 1, 10))
-
-
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -316,15 +272,6 @@ def test_a_score_is_corrected_by_reading_the_judge_backwards() -> None:
         (lambda: cohen_kappa(["a"], ["a"]), "every label is 'a': agreement is undefined"),
         (lambda: cohen_kappa([], []), "none are given"),
         (lambda: cohen_kappa([1.0, math.nan], [1.0, 2.0]), "a label is no number"),
-        (lambda: corrected_share([1], [0, 1], [1, 0]), "no better than chance .* 0.00 of the wrong ones and 0.00"),
-        (lambda: corrected_share([1], [0, 1] * 4, [1, 1, 0, 0] * 2), "together not above 1"),
-        (lambda: corrected_share([1], [1, 1], [1, 0]), "all 2 labelled items are right"),
-        (lambda: corrected_share([0.5], [0, 1], [0, 1]), "judgements must be 0 or 1, not 0.5"),
-        (lambda: corrected_share([1], [0, 1], [0]), "not about the same questions"),
-        (lambda: corrected_score([11], [1, 2, 3], [1, 2, 3]), "scores: number 1 is 11; it must be 1 to 10"),
-        (lambda: corrected_score([5], [5, 5, 5], [1, 2, 3]), "3 labelled items of 1 scores"),
-        (lambda: corrected_score([5], [1, 2, 3, 4], [4, 2, 3, 1]), "do not follow the people's"),
-        (lambda: corrected_score([5], [1, 2, 3, 4], [2, 2, 2, 2]), "do not follow the people's"),
     ],
 )
 def test_what_says_nothing_is_refused(call: Callable[[], object], says: str) -> None:

@@ -187,7 +187,7 @@ def show(event: Progress) -> None:
             if event.answered % 100 and event.answered != event.of:
                 return
             words = f"{event.model} answered {event.answered} of {event.of}"
-        case "waiting" if event.done:
+        case "waiting" if event.done or event.of:
             return
         case "stage_started" | "waiting":
             words = event.doing

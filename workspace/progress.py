@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+OFTEN = 0.5
+"""Seconds between two events of how far one wait is, at least."""
 
 
 class Stamped(BaseModel):
@@ -43,14 +47,18 @@ class StageFinished(_Progress):
 
 
 class Waiting(_Progress):
-    """Something began that may take more than a second and tells nothing meanwhile; with ``done`` it has ended.
+    """Something began that may take more than a second and says nothing itself meanwhile.
 
-    ``doing`` names it for people: "reading the painter studio-micro-flux, 22 MB".
+    ``doing`` names it for people: "reading the painter studio-micro-flux, 22 MB". With ``of`` it goes on, and so many
+    ``bytes`` of so many are done; ``left_s`` are seconds. With ``done`` it has ended.
     """
 
     type: Literal["waiting"] = "waiting"
     doing: str
     done: bool = False
+    bytes: int = 0
+    of: int = 0
+    left_s: float | None = None
 
 
 class RowsPrepared(_Progress):
@@ -175,12 +183,31 @@ def progress_to(tell: Callable[[Any], object]) -> Iterator[None]:
 
 
 @contextmanager
-def waiting(doing: str) -> Iterator[None]:
-    """Say what the block does before it begins, and that it ended, to whom `progress_to` names."""
+def waiting(doing: str, of: int = 0) -> Iterator[Callable[[int], None]]:
+    """Say what the block does before it begins, how far it is, and that it ended, to whom `progress_to` names.
+
+    Args:
+        doing: What it does, in words.
+        of: How many bytes it goes through, where that is known.
+
+    Yields:
+        To be called with how many bytes more are done; told are those that come `OFTEN` enough after the last.
+    """
     tell = _LISTENER.get()
+    began = told = monotonic()
+    gone = 0
+
+    def add(count: int) -> None:
+        nonlocal told, gone
+        gone = min(gone + count, of)
+        now = monotonic()
+        if gone and now - told >= OFTEN:
+            told = now
+            tell(Waiting(doing=doing, bytes=gone, of=of, left_s=(now - began) * (of - gone) / gone))
+
     tell(Waiting(doing=doing))
     try:
-        yield
+        yield add
     finally:
         tell(Waiting(doing=doing, done=True))
 

@@ -11,7 +11,6 @@ from statistics import fmean
 
 import torch
 
-from training.loop.heap import Spare
 from training.loop.metrics import Metrics
 from training.loop.schedule import Schedule
 from training.loop.trainee import Trainee
@@ -77,13 +76,11 @@ def train(
     metrics = Metrics(out / METRICS, plan.stage, trainee.step)
     tell(StageStarted(stage=plan.stage, doing="training"))
     began, start, losses = time.monotonic(), trainee.step, list[float]()
-    spare = Spare()
     while trainee.step < plan.steps:
         value = _led_back(loss_at(trainee.step))
         _check(value, trainee, plan)
         share = plan.schedule(trainee.step)
         trainee.update(share)
-        spare.after_step()
         losses.append(value)
         saving = trainee.step % plan.save_every == 0 or trainee.step == plan.steps
         if saving or trainee.step % plan.log_every == 0:

@@ -117,8 +117,7 @@ def measure(
         file = cache / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
         if (kept := _kept(file)) is not None:
             return kept
-    with waiting(f"measuring how far apart {names[0]} and {names[1]} lie"):
-        found = _measured(parents, base, names, rounded)
+    found = _measured(parents, base, names, rounded)
     if file is not None:
         held = [{name: [s.first, s.both, s.second] for name, s in sums.items()} for sums in (found.pairs, found.tasks)]
         publish(file, json.dumps({"pairs": held[0], "tasks": held[1]}) + "\n")
@@ -148,17 +147,20 @@ def _measured(parents: Sequence[Tensors], base: Tensors | None, names: Sequence[
     bench = Bench(4)
     pairs: dict[str, Sums] = {}
     tasks: dict[str, Sums] = {}
-    for piece, blocks in stream(_pieces(parents, base)):
-        vectors = [as_merged(block, rounded) for block in blocks]
-        third = vectors[-1] if len(vectors) > len(parents) else None
-        pair, task = bench.sums(vectors[0], vectors[1], third)
-        rest = [bench.sums(one, vectors[0])[0].first for one in vectors[2 : len(parents)]]
-        figures = [pair.first, pair.second, *rest, *([] if task is None else [task.first, task.second])]
-        if not all(math.isfinite(figure) for figure in figures):
-            raise _no_number(piece.name, vectors, names)
-        pairs[piece.name] = pairs.get(piece.name, _NOTHING).add(pair)
-        if task is not None:
-            tasks[piece.name] = tasks.get(piece.name, _NOTHING).add(task)
+    size = sum(piece.bytes for piece in _pieces(parents, base))
+    with waiting(f"measuring how far apart {names[0]} and {names[1]} lie", size) as done:
+        for piece, blocks in stream(_pieces(parents, base)):
+            vectors = [as_merged(block, rounded) for block in blocks]
+            third = vectors[-1] if len(vectors) > len(parents) else None
+            pair, task = bench.sums(vectors[0], vectors[1], third)
+            rest = [bench.sums(one, vectors[0])[0].first for one in vectors[2 : len(parents)]]
+            figures = [pair.first, pair.second, *rest, *([] if task is None else [task.first, task.second])]
+            if not all(math.isfinite(figure) for figure in figures):
+                raise _no_number(piece.name, vectors, names)
+            pairs[piece.name] = pairs.get(piece.name, _NOTHING).add(pair)
+            if task is not None:
+                tasks[piece.name] = tasks.get(piece.name, _NOTHING).add(task)
+            done(piece.bytes)
     return Measured(pairs, tasks)
 
 

@@ -19,6 +19,7 @@ from training.merging.parents import config_of, layers_of
 from training.merging.reading import BLOCK, Held, Piece, Tensors, aligned, pieces, read_whole, stream
 from training.merging.writing import Slot, shards, writer
 from workspace.errors import DataError, UsageError
+from workspace.progress import waiting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,7 +129,8 @@ def write(job: Job, folder: Path) -> None:
     room = [torch.empty(BLOCK, dtype=torch.bfloat16) for _ in range(3)]
     slots = job.slots
     coming = stream(_wanted(job, [slot.name for slot in slots]))
-    with writer(folder, shards(slots)) as out:
+    total = sum(slot.size for slot in slots)
+    with waiting(f"merging {len(slots)} tensors", total) as done, writer(folder, shards(slots)) as out:
         turn = 0
         for slot in out.tensors():
             shares = job.shares(slot.name) if slot.dtype == "BF16" else []
@@ -137,8 +139,10 @@ def write(job: Job, folder: Path) -> None:
                 piece, blocks = next(coming)
                 turn = (turn + 1) % len(room)
                 made = _merged(bench, piece, blocks, shares, job.mixture.rounded, room[turn])
-                left -= made.numel() * made.element_size()
+                size = made.numel() * made.element_size()
+                left -= size
                 out.add(made)
+                done(size)
 
 
 def _wanted(job: Job, names: Sequence[str]) -> Iterator[Piece]:

@@ -6,14 +6,17 @@ Knows folders; not how parents were found.
 from __future__ import annotations
 
 import json
-import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from training.evaluation.results import MergeRecord, SearchedScore
 from training.loadable import check_loads
+from training.loop.heap import forget_peak, peak
 from training.merging.by_mergekit import run
 from training.merging.engine import write
 from training.merging.parents import config_of, speaker, take_speech
@@ -21,7 +24,7 @@ from training.merging.plan import MergePlan, Prepared
 from training.trial import settle, try_out
 from training.variants import card_of
 from workspace.files import publish
-from workspace.progress import Remark, Tell, silent, waiting
+from workspace.progress import OFTEN, Remark, Tell, silent, waiting
 
 RECORD = "merge.json"
 
@@ -51,6 +54,7 @@ def lay_out(
     """
     started = time.perf_counter()
     records: list[MergeRecord] = []
+    forget_peak()
 
     def lay(staged: Path) -> None:
         remarks = _merge(made, staged)
@@ -61,7 +65,7 @@ def lay_out(
             tell(Remark(text=try_out(staged, made.plan.free_memory_bytes)))
         else:
             check_loads(staged)
-        record = _record(made.plan, time.perf_counter() - started, searched)
+        record = _record(made.plan, time.perf_counter() - started, peak(), searched)
         shown = {**card, "merge": made.plan.yaml, **_apart(made.plan)}
         (staged / "README.md").write_text(card_of(shown), encoding="utf-8")
         (staged / "variant.json").write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
@@ -77,7 +81,8 @@ def _merge(made: Prepared, staged: Path) -> list[str]:
     first = made.parents[0].folder
     other = made.parents[1].folder if len(made.parents) > 1 else first
     if made.job is None:
-        with waiting(f"merging {len(made.parents)} models with mergekit"):
+        doing = f"merging {len(made.parents)} models with mergekit"
+        with waiting(doing, made.plan.bytes) as done, _watched(staged, done):
             remarks = run(made.document, staged)
         if not any(made.document.get(key) for key in ("tokenizer", "tokenizer_source", "chat_template")):
             take_speech(speaker(other, first), staged)
@@ -94,7 +99,36 @@ def _merge(made: Prepared, staged: Path) -> list[str]:
     return []
 
 
-def _record(plan: MergePlan, seconds: float, searched: SearchedScore | None) -> MergeRecord:
+@contextmanager
+def _watched(folder: Path, done: Callable[[int], None]) -> Iterator[None]:
+    """Within it, count the bytes of weights that another library, which tells nothing, writes into a folder."""
+    ended = Event()
+
+    def look() -> None:
+        known = 0
+        while not ended.wait(OFTEN):
+            size = _written(folder)
+            done(size - known)
+            known = size
+
+    with ThreadPoolExecutor(1) as aside:
+        looking = aside.submit(look)
+        try:
+            yield
+        finally:
+            ended.set()
+        looking.result()
+
+
+def _written(folder: Path) -> int:
+    size = 0
+    for file in folder.glob("*.safetensors"):
+        with suppress(FileNotFoundError):  # it has another name by now
+            size += file.stat().st_size
+    return size
+
+
+def _record(plan: MergePlan, seconds: float, peak_mb: float, searched: SearchedScore | None) -> MergeRecord:
     return MergeRecord(
         name=plan.name,
         method=plan.method,
@@ -109,7 +143,7 @@ def _record(plan: MergePlan, seconds: float, searched: SearchedScore | None) -> 
         yaml=plan.yaml,
         seconds=seconds,
         searched=searched,
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_mb=peak_mb,
     )
 
 

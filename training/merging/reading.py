@@ -155,6 +155,11 @@ class Piece:
     start: int
     count: int
 
+    @property
+    def bytes(self) -> int:
+        """How many are read."""
+        return self.count * sum(held.width for held in self.held)
+
 
 def pieces(models: Sequence[Tensors], names: Iterable[str]) -> Iterator[Piece]:
     """All tensors of those names in pieces, one tensor after another."""

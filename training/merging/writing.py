@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workspace.progress import amount, waiting
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -58,8 +56,7 @@ class Writer:
     def tensors(self) -> Iterator[Slot]:
         """Every slot in turn, each file opened before its first one and closed after its last."""
         for name, slots in self._files:
-            size = sum(slot.size for slot in slots)
-            with waiting(f"merging into {name}, {amount(size)}"), (self._folder / name).open("wb") as self._handle:
+            with (self._folder / name).open("wb") as self._handle:
                 self._handle.write(_header(slots))
                 yield from slots
                 self._settle(0)

@@ -70,16 +70,19 @@ def report(asked: Asked) -> None:
 
 
 def _report(made: dict[str, Any]) -> None:
-    lines(
-        [
-            ("page", made["page"]),
-            ("models", made["models"]),
+    told: list[tuple[str, Any]] = [("page", made["page"])]
+    if made["note"]:
+        lines([*told, ("holds", made["note"])])
+        return
+    told.append(("models", made["models"]))
+    if made["comparisons"]:
+        told += [
             ("merges beside rivals", made["comparisons"]),
             ("better than best parent", ", ".join(made["better"]) or "none can be told apart"),
             ("synergy", ", ".join(made["synergy"]) or "none can be seen"),
-            *([("beside the other", made["beside"])] if made["beside"] else []),
         ]
-    )
+    told += [("beside the other", made["beside"])] if made["beside"] else []
+    lines(told)
 
 
 def plan(made: dict[str, Any]) -> None:

@@ -105,10 +105,11 @@ class Doing:
     def add(self, event: Event) -> None:
         """Take an event into account."""
         match event.type:
-            case "waiting" if not event.done:
+            case "waiting" if event.done:
+                if event.doing in self._waits:
+                    self._waits.remove(event.doing)
+            case "waiting" if not event.of:  # else one that has begun goes on
                 self._waits.append(event.doing)
-            case "waiting" if event.doing in self._waits:
-                self._waits.remove(event.doing)
             case "step_started":
                 self._step = f"{event.role}: {event.label}"
             case "stage_started":

@@ -41,16 +41,21 @@ def sentence(event: Event) -> str:
             return _progress(event)
 
 
+def _named(event: Event) -> str:
+    """What words of an event of progress begin with: its stage, where it has one."""
+    stage = getattr(event, "stage", "")
+    return f"{stage}: " if stage else ""
+
+
 def _progress(event: Event) -> str:
     """Word an event of progress in one line."""
-    stage = getattr(event, "stage", "")
-    named = f"{stage}: " if stage else ""
+    named = _named(event)
     match event.type:
         case "stage_started":
             return f"{named}{event.doing}"
         case "stage_finished":
             return f"{named}{'done' if event.made else 'done before'}"
-        case "waiting" if not event.done:
+        case "waiting" if not event.done and not event.of:
             return f"{named}{event.doing} ..."
         case "rows_prepared":
             words = f"{named}{event.rows:,} rows, {event.tokens:,} tokens, {event.truncated:.1%} cut"
@@ -90,10 +95,24 @@ def counted(event: Event) -> tuple[str, int, int, str] | None:
 
             whole = f"of {amount(event.of)}" if event.of else "(size unknown)"
             return event.file, event.bytes, event.of, f"{amount(event.bytes)} {whole}"
+        case "waiting" if event.of:
+            from workspace.progress import amount
+
+            words = [f"{amount(event.bytes)} of {amount(event.of)}"]
+            words += [] if event.left_s is None else [f"{span(event.left_s)} left"]
+            return f"{_named(event)}{event.doing}", event.bytes, event.of, "  ".join(words)
         case _:
             return None
 
 
+def span(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, length, from_here in (("days", 86_400.0, 172_800.0), ("h", 3600.0, 7200.0), ("min", 60.0, 120.0)):
+        if seconds >= from_here:
+            return f"{seconds / length:.1f} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def number(event: Event, count: tuple[str, int, int, str]) -> str:
     """How many of how many, where they are things that a person counts."""
-    return "" if event.type == "downloaded" else f"{count[1]:,} of {count[2]:,}"
+    return "" if event.type in ("downloaded", "waiting") else f"{count[1]:,} of {count[2]:,}"

@@ -58,27 +58,64 @@ class Asker(Protocol):
         """Write an answer to every question, as `Written`."""
 
 
+class Place(NamedTuple):
+    """Where a model lies.
+
+    Attributes:
+        name: What it is called.
+        folder: The whole model's, or of what a LoRA lies over.
+        adapter: The LoRA's, where it is one.
+    """
+
+    name: str
+    folder: Path
+    adapter: Path | None = None
+
+
+def find(model: str | Path, base: str | None, home: Path) -> Place:
+    """Find a model without reading it.
+
+    Args:
+        model: A catalogue id, a variant's name, a model's or a LoRA's folder, or ``BASE+ADAPTER``.
+        base: What a LoRA lies over, in place of what it names itself.
+        home: STUDIO_HOME.
+
+    Raises:
+        UsageError: There is no such model, or what a LoRA lies over is not here.
+        ServiceError: It is the catalogue's and was not fetched.
+        DataError: What lies there is not sound, or no language model.
+    """
+    asked = str(model)
+    under, plus, adapter = asked.partition("+")
+    if plus and not Path(asked).expanduser().exists():
+        if base:
+            raise UsageError(f"base: {asked} says already what the LoRA lies over")
+        asked, base = adapter, under
+    folder = locate(asked, home)
+    name = _called(folder) if isinstance(model, Path) or "/" in asked else asked
+    if not (folder / "config.json").is_file():
+        return Place(name, _under(folder, base, home), folder)
+    if base:
+        raise UsageError(f"base: {name} is a whole model and lies over none")
+    inspect(folder, "chat")
+    return Place(name, folder)
+
+
 class LocalModel:
     """A model folder, or a LoRA folder over one, read when it is first asked.
 
     Args:
-        model: A catalogue id, a variant's name, or a folder.
+        model: As `find` takes it.
         config: How it is put to.
         home: STUDIO_HOME.
 
     Raises:
-        StudioError: The model is not there or not sound, or nothing says what a LoRA lies over.
+        StudioError: As `find`.
     """
 
     def __init__(self, model: str | Path, config: EvaluateConfig, home: Path) -> None:
-        self.folder, self.adapter, self.config = locate(str(model), home), None, config
-        self.name = _called(self.folder) if isinstance(model, Path) or "/" in model else model
-        if not (self.folder / "config.json").is_file():
-            self.adapter, self.folder = self.folder, locate(_base(self.folder, config.base), home, kind="chat")
-        elif config.base:
-            raise UsageError(f"base: {self.name} is a whole model and lies over none")
-        else:
-            inspect(self.folder, "chat")
+        self.name, self.folder, self.adapter = find(model, config.base, home)
+        self.config = config
         self.fingerprint = fingerprint(self.folder)
         if self.adapter is not None:
             self.fingerprint = _sum(self.fingerprint, fingerprint(self.adapter))
@@ -172,18 +209,26 @@ def _called(folder: Path) -> str:
         return folder.name
 
 
-def _base(adapter: Path, named: str | None) -> str:
-    """What a LoRA lies over: as the user says, else as its own configuration does."""
+def _under(adapter: Path, named: str | None, home: Path) -> Path:
+    """The folder of what a LoRA lies over: as the user says, else as its own configuration does."""
     if named:
-        return named
+        return locate(named, home, kind="chat")
     path = adapter / "adapter_config.json"
     try:
         base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError) as fault:
         raise DataError(f"{adapter} is no model and no LoRA: cannot read {path.name}: {one_line(fault)}") from None
     if not base:
-        raise UsageError(f"{path} names no model under it", hint="base: a catalogue id or a folder")
-    return next((entry.id for entry in MODELS.values() if entry.hub == base), str(base))
+        raise UsageError(f"{path} names no model under it", hint=f"BASE+{adapter} names it")
+    known = next((entry.id for entry in MODELS.values() if entry.hub == base), str(base))
+    try:
+        return locate(known, home, kind="chat")
+    except UsageError as fault:
+        if known in MODELS:  # of another kind
+            raise
+        raise UsageError(
+            f"the base of the adapter {adapter.name}, {base}, is not here", hint=f"BASE+{adapter} names another place"
+        ) from fault
 
 
 def _has_template(folder: Path) -> bool:

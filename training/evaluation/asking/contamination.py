@@ -13,9 +13,9 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +41,8 @@ _RECIPES = Path(__file__).parents[2] / "recipes"
 
 Texts = Iterable[tuple[str, str]]
 """Where a training text stands, and the text."""
+Source = Path | str
+"""Where training rows are: a file, or the stage whose rows the sample corpus gives."""
 
 
 class Hit(NamedTuple):
@@ -58,7 +60,6 @@ class Finder:
     """
 
     def __init__(self, questions: Sequence[Question]) -> None:
-        self.questions = questions
         self.found: dict[str, str] = {}
         self._heads: dict[tuple[str, ...], list[tuple[tuple[str, ...], list[str]]]] = {}
         for run, names in _runs(questions).items():
@@ -73,11 +74,6 @@ class Finder:
                     if words[place : place + len(run)] == run:
                         self.found |= {name: where for name in names if name not in self.found}
 
-    @property
-    def hits(self) -> list[Hit]:
-        """What was found so far, in the benchmark's order."""
-        return [Hit(one.id, self.found[one.id]) for one in self.questions if one.id in self.found]
-
 
 def contaminated(questions: Sequence[Question], texts: Texts) -> list[Hit]:
     """The questions that stand in training texts, each with the first place.
@@ -89,7 +85,12 @@ def contaminated(questions: Sequence[Question], texts: Texts) -> list[Hit]:
     finder = Finder(questions)
     for where, text in texts:
         finder.look(where, words_of(text))
-    return finder.hits
+    return _hits(questions, finder.found)
+
+
+def _hits(questions: Sequence[Question], found: Mapping[str, str]) -> list[Hit]:
+    """What was found, in the benchmark's order."""
+    return [Hit(one.id, found[one.id]) for one in questions if one.id in found]
 
 
 def _runs(questions: Sequence[Question]) -> dict[tuple[str, ...], list[str]]:
@@ -122,26 +123,51 @@ def check_contamination(
     Raises:
         DataError: There are such questions, and nothing says to go on.
     """
-    known = [training_texts(folder, home) for folder in models]
+    known = [training_rows(folder, home) for folder in models]
     for missing in dict.fromkeys(chain.from_iterable(one.missing for one in known)):
         tell(Remark(text=f"{missing} cannot be looked at: it is not where it was; test questions may be in it"))
-    texts: list[Texts] = [texts_of(path) for path in config.training]
-    texts += [one.texts for one in known if one.texts]
-    finders = [(benchmark, Finder(benchmark.questions)) for benchmark in benchmarks]
-    with waiting("looking for test questions in training rows") if texts else nullcontext():
-        for where, text in chain.from_iterable(texts):
-            words = words_of(text)
-            for _, finder in finders:
-                finder.look(where, words)
-    for benchmark, finder in finders:
-        if not (hits := finder.hits):
+    sources = dict.fromkeys([*config.training, *chain.from_iterable(one.sources for one in known)])
+    asked = tuple(benchmark.questions for benchmark in benchmarks)
+    found = [_found(source, _stamp(source), asked) for source in sources]
+    counts = {}
+    for place, benchmark in enumerate(benchmarks):
+        first: dict[str, str] = {}
+        for one in reversed(found):
+            first |= one[place]
+        hits = _hits(benchmark.questions, first)
+        counts[benchmark.name] = len(hits)
+        if not hits:
             continue
         shown = "; ".join(f"{hit.question} in {hit.where}" for hit in hits[:3]) + ("; ..." if hits[3:] else "")
         line = f"{benchmark.name}: {len(hits)} of {len(benchmark.questions)} questions stand in training rows: {shown}"
         if not config.allow_contamination:
             raise DataError(line, hint="allow_contamination goes on all the same")
         tell(Remark(text=line))
-    return {benchmark.name: len(finder.hits) for benchmark, finder in finders}
+    return counts
+
+
+@lru_cache(maxsize=256)
+def _found(
+    source: Source, stamp: tuple[int, ...], asked: tuple[tuple[Question, ...], ...]
+) -> tuple[Mapping[str, str], ...]:
+    """Of each benchmark the questions that stand in rows, each with its first place; many models share rows."""
+    finders = [Finder(questions) for questions in asked]
+    name = source.name if isinstance(source, Path) else f"the sample's {source} rows"
+    with waiting(f"looking for test questions in {name}"):
+        for where, text in texts_of(source) if isinstance(source, Path) else _sample(source):
+            words = words_of(text)
+            for finder in finders:
+                finder.look(where, words)
+    return tuple(finder.found for finder in finders)
+
+
+def _stamp(source: Source) -> tuple[int, ...]:
+    """What a file no longer has when it has changed."""
+    try:
+        stat = source.stat() if isinstance(source, Path) else None
+    except OSError:  # reading it will say why
+        stat = None
+    return () if stat is None else (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -154,26 +180,26 @@ class TrainedOn:
     """What a variant was trained on, and what of it cannot be looked at any more.
 
     Attributes:
-        texts: Read when they are asked for.
+        sources: Where its rows are.
         missing: In words, which rows are not where they were.
     """
 
-    texts: Texts
+    sources: tuple[Source, ...]
     missing: tuple[str, ...]
 
 
-def training_texts(folder: Path, home: Path) -> TrainedOn:
+def training_rows(folder: Path, home: Path) -> TrainedOn:
     """The rows of a variant and of its parents, by their cards, where they still are.
 
     Args:
         folder: The variant's; one without a card was not trained here, and nothing is known of it.
         home: STUDIO_HOME.
     """
-    sources: dict[str, Iterator[tuple[str, str]]] = {}
+    sources: dict[Source, None] = {}
     missing: dict[str, None] = {}
-    waiting, seen = [folder], set[Path]()
-    while waiting:
-        one = waiting.pop(0)
+    left, seen = [folder], set[Path]()
+    while left:
+        one = left.pop(0)
         if one in seen:
             continue
         seen.add(one)
@@ -182,23 +208,17 @@ def training_texts(folder: Path, home: Path) -> TrainedOn:
         for name in _listed(_part(card, "data").get("files")):
             files = _files(name, card, home)
             if name == "sample" and stage:
-                sources[f"sample {stage}"] = _sample(stage)
-            for file in files:
-                sources[str(file)] = texts_of(file)
+                sources[stage] = None
+            sources |= dict.fromkeys(files)
             if name != "sample" and not files:
                 missing[f"{name} of {card.get('name', one.name)}"] = None
         for parent in [*_listed(card.get("parent")), *_listed(card.get("parents")), *_listed(card.get("base"))]:
             place = home / VARIANTS / parent if "/" not in parent else Path(os.path.expanduser(parent))
             if (place / "variant.json").is_file():
-                waiting.append(place)
+                left.append(place)
             elif parent not in MODELS and not (place / "config.json").is_file():
                 missing[f"what {parent} was trained on"] = None
-    return TrainedOn(_chained(sources) if sources else (), tuple(missing))
-
-
-def _chained(sources: dict[str, Iterator[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
-    for source in sources.values():
-        yield from source
+    return TrainedOn(tuple(sources), tuple(missing))
 
 
 def _sample(stage: str) -> Iterator[tuple[str, str]]:

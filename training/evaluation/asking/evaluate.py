@@ -38,7 +38,8 @@ def evaluate(model: str | Path, config: EvaluateConfig, home: Path, tell: Tell =
     """Ask a model benchmarks.
 
     Args:
-        model: A catalogue id, a variant's name, a model's or a LoRA's folder; with a server the name that it knows.
+        model: A catalogue id, a variant's name, a model's or a LoRA's folder, or ``BASE+ADAPTER``; with a server the
+            name that it knows.
         config: Which benchmarks, and how they are put.
         home: STUDIO_HOME.
         tell: Called with `QuestionsAnswered` after every question, and with a `Remark` of what should be known.

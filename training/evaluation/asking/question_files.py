@@ -98,6 +98,7 @@ class _Cells:
     def __init__(self, row: Row, columns: Mapping[str, str], where: str) -> None:
         self.where = where
         self.row = {_name(key): value for key, value in row.items()}
+        self.names = tuple(map(str, row))
         self.columns = columns
         for field, column in columns.items():
             if _name(column) not in self.row:
@@ -126,21 +127,30 @@ class _Cells:
         """What is wrong with a field of this row."""
         return DataError(f"{self.where}, {field}: {why}", hint=hint)
 
+    def missing(self, field: str, why: str = "there is none") -> DataError:
+        """What is wrong with a field that this row lacks: which columns there are, and how the right one is named."""
+        usual = [self.columns[field]] if field in self.columns else FIELDS[field]
+        letters = " or columns A to H" if field == "options" else ""
+        hint = f"--column {field}=NAME names the right one; the usual names are {', '.join(FIELDS[field])}{letters}"
+        if any(_name(name) in self.row for name in usual):
+            return self.refusal(field, why)  # the column is there, and empty
+        return self.refusal(field, f"{why}; the columns are {one_line(', '.join(self.names), 300)}", hint)
+
 
 def _question(cells: _Cells, number: int) -> Question:
     text, subset = cells.text("question"), cells.text("subset")
     if not text:
-        raise cells.refusal("question", "there is none", f"columns: question=..., or one of {_usual('question')}")
+        raise cells.missing("question")
     kind, part = _kind(cells)
     options = _options(cells)
     if not options and kind != "truth" and cells.text("answer").lower() not in _TRUTHS:
         text, options = _inline(text)
     answer = cells.text("answer")
     if not answer:
-        raise cells.refusal("answer", "there is none", f"columns: answer=..., or one of {_usual('answer')}")
+        raise cells.missing("answer")
     kind = kind or ("choice" if options else "truth" if answer.lower() in _TRUTHS else "")
     if not kind:
-        raise cells.refusal("options", f"there are none, and the answer {answer!r} is neither true nor false", FORMS)
+        raise cells.missing("options", f"there are none, and the answer {answer!r} is neither true nor false")
     if kind == "truth":
         if answer.lower() not in _TRUTHS:
             raise cells.refusal("answer", f"{answer!r} is neither true nor false")
@@ -285,7 +295,3 @@ def _absent(value: Any) -> bool:
 
 def _name(column: object) -> str:
     return _SPACE.sub("_", str(column).strip().lower())
-
-
-def _usual(field: str) -> str:
-    return ", ".join(FIELDS[field])

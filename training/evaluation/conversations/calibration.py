@@ -23,11 +23,20 @@ from workspace.errors import DataError, one_line, pydantic_fault
 Marks = Mapping[Criterion, float]
 Scale = Criterion | Literal["average"]
 AVERAGE: Literal["average"] = "average"
-"""Beside the criteria: the mean of the four, which is a quarter of the total."""
+TOTAL = "total"
+"""Beside the criteria: the mean of the four, and their sum. What is true of one is true of the other, four times."""
+
+
+class Sample(NamedTuple):
+    """What a model's mean scores are over: conversations, or repeats of judging its only one."""
+
+    conversations: tuple[str, ...]
+    """The fingerprint of what each is of."""
+    marks: tuple[Marks, ...]
 
 
 class Corrections(NamedTuple):
-    """Each model's corrected scores by criterion and average, and of each what it rests on or why there is none."""
+    """Each model's corrected scores by criterion, total and average; of each what it rests on or why there is none."""
 
     values: dict[str, dict[str, Estimate]]
     notes: tuple[str, ...]
@@ -78,39 +87,46 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[int, Any]]:
                 raise DataError(f"{path}:{number}: {one_line(fault)}") from None
 
 
-def correct(labels: Sequence[Label], panel: Mapping[str, Marks], units: Mapping[str, Sequence[Marks]]) -> Corrections:
+def correct(labels: Sequence[Label], panel: Mapping[str, Marks], samples: Mapping[str, Sample]) -> Corrections:
     """Correct models' mean scores for how the judges err on the labelled conversations.
+
+    The total and the average are corrected by people's own, of conversations that are labelled on all criteria: a
+    judge that errs on one criterion of a conversation errs on the others with it, and intervals of criteria would not
+    add up to theirs. Where people have scored a conversation, their score stands for the judges'.
 
     Args:
         labels: People's scores.
         panel: The judges' mean scores by conversation.
-        units: By model: the values that its mean scores are over.
+        samples: By model.
     """
-    values: dict[str, dict[str, Estimate]] = {model: {} for model in units}
+    values: dict[str, dict[str, Estimate]] = {model: {} for model in samples}
     notes = _strangers(labels, panel)
     people = _people(labels)
     for name in (*CRITERIA, AVERAGE):
-        known = [one for one in panel if name in people.get(one, {})]
-        truth, told = [people[one][name] for one in known], [_of(panel[one], name) for one in known]
-        why = ""
-        for model, marks in units.items():
-            found = _corrected([_of(one, name) for one in marks], truth, told)
+        known = {one: of[name] for one, of in people.items() if one in panel and name in of}
+        why = "" if known else f"no judged conversation is labelled{' on all criteria' if name == AVERAGE else ''}"
+        for model, sample in samples.items() if known else ():
+            found = _corrected(sample, known, panel, name)
             if isinstance(found, str):
                 why = found
             else:
                 values[model][name] = found
-        notes.append(f"{name}: not corrected: {why}" if why else f"{name}: corrected by {len(known)} labels")
+        title = f"{TOTAL} and {AVERAGE}" if name == AVERAGE else name
+        notes.append(f"{title}: not corrected: {why}" if why else f"{title}: corrected by {len(known)} labels")
+    for of in values.values():
+        if AVERAGE in of:
+            of[TOTAL] = Estimate(*(len(CRITERIA) * end for end in of[AVERAGE]))
     return Corrections(values, tuple(notes))
 
 
-def _corrected(scores: Sequence[float], truth: Sequence[float], told: Sequence[float]) -> Estimate | str:
+def _corrected(sample: Sample, known: Mapping[str, float], panel: Mapping[str, Marks], name: Scale) -> Estimate | str:
     """A corrected mean, or why the labels do not allow one."""
     from training.evaluation.statistics.judge_correction import corrected_score
 
-    if not truth:
-        return "no judged conversation is labelled"
+    scores, told = [_of(one, name) for one in sample.marks], [_of(panel[one], name) for one in known]
+    own, lone = [known.get(one) for one in sample.conversations], len(set(sample.conversations)) == 1
     try:
-        return corrected_score(scores, truth, told).corrected
+        return corrected_score(scores, [*known.values()], told, known=own, of_one=lone).corrected
     except DataError as fault:
         return fault.message
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.evaluation.conversations.calibration import Corrections, correct
+from training.evaluation.conversations.calibration import Corrections, Sample, correct
 from training.evaluation.conversations.shapes import (
     CRITERIA,
     LEAST,
@@ -58,8 +58,9 @@ class ModelScores(_Shape):
     half: int = Field(ge=0, description="Comparisons that failed in one order and are not counted")
     failures: int = Field(ge=0, description="Questions about it that no judge's attempt answered")
     corrected: dict[str, Estimate] = Field(
-        {}, description="Criteria and average, corrected for the judges' error where people have labelled"
+        {}, description="Criteria, total and average, corrected for the judges' error where people have labelled"
     )
+    labelled: int = Field(0, ge=0, description="Its conversations that people have labelled on some criterion")
     missing: int = Field(ge=0, description="Conversations that some judge has not scored, once for each such judge")
 
 
@@ -131,10 +132,10 @@ def score(judgements: Judgements) -> ScoreTable:
     """
     marked, judges = Marked(judgements), judgements.judges
     models = models_of(judgements.conversations)
-    every = {model: _units(conversations, marked, judges) for model, conversations in models.items()}
-    scored = {model: units for model, (_, units) in every.items() if units}
+    samples = {model: _sample(conversations, marked, judges) for model, conversations in models.items()}
+    scored = {model: sample for model, sample in samples.items() if sample.marks}
     correction = _corrections(judgements, marked, scored)
-    lines = [_model_scores(model, *every[model], judgements, marked, correction) for model in scored]
+    lines = [_model_scores(model, sample, judgements, marked, correction) for model, sample in scored.items()]
     best = max((row.total.value for row in lines), default=1.0)
     rows = [row.model_copy(update={"normalised": _scaled(row.total, MOST / best)}) for row in lines]
     place = marked.first_place()
@@ -152,10 +153,11 @@ def score(judgements: Judgements) -> ScoreTable:
 
 
 def _model_scores(
-    model: str, over: Over, units: Sequence[Marks], judgements: Judgements, marked: Marked, correction: Corrections
+    model: str, sample: Sample, judgements: Judgements, marked: Marked, correction: Corrections
 ) -> ModelScores:
     """A model's line; the best total, by which it is normalised, is not known yet."""
     conversations = models_of(judgements.conversations)[model]
+    units, over = sample.marks, _over(sample)
     total = _interval([sum(one.values()) for one in units], over, LEAST * len(CRITERIA), MOST * len(CRITERIA))
     return ModelScores(
         model=model,
@@ -168,26 +170,33 @@ def _model_scores(
     )
 
 
-def _corrections(judgements: Judgements, marked: Marked, units: Mapping[str, Sequence[Marks]]) -> Corrections:
+def _corrections(judgements: Judgements, marked: Marked, samples: Mapping[str, Sample]) -> Corrections:
     if not judgements.labels:
         return Corrections({}, ())
     panel: dict[str, Marks] = {}
     for one in judgements.conversations:
         marks = [found for judge in judgements.judges if (found := marked.conversation(one.fingerprint, judge))]
         panel |= {one.fingerprint: _mean(marks)} if marks else {}
-    return correct(judgements.labels, panel, units)
+    return correct(judgements.labels, panel, samples)
 
 
-def _units(conversations: Sequence[Conversation], marked: Marked, judges: Sequence[str]) -> tuple[Over, list[Marks]]:
+def _sample(conversations: Sequence[Conversation], marked: Marked, judges: Sequence[str]) -> Sample:
     """The values that a model's mean is over: a conversation each, or each repeat of its only one."""
-    by_conversation = []
+    by_conversation: dict[str, Marks] = {}
     for one in conversations:
         marks = [found for judge in judges if (found := marked.conversation(one.fingerprint, judge)) is not None]
-        by_conversation += [_mean(marks)] if marks else []
+        by_conversation |= {one.fingerprint: _mean(marks)} if marks else {}
     if len(by_conversation) != 1:
-        return "conversations", by_conversation
-    repeats = next(held for one in conversations if (held := marked.repeats(one.fingerprint, judges)))
-    return ("repeats", repeats) if len(repeats) > 1 else ("nothing", by_conversation)
+        return Sample(tuple(by_conversation), tuple(by_conversation.values()))
+    (only,) = by_conversation
+    repeats = marked.repeats(only, judges)
+    return Sample((only,) * len(repeats), tuple(repeats))
+
+
+def _over(sample: Sample) -> Over:
+    if len(set(sample.conversations)) > 1:
+        return "conversations"
+    return "repeats" if len(sample.marks) > 1 else "nothing"
 
 
 def _interval(values: Sequence[float], over: Over, least: float, most: float) -> Mean:
@@ -216,6 +225,7 @@ def _counts(conversations: Sequence[Conversation], judgements: Judgements, marke
     scores = [row for row in judgements.failed if row.question.kind == "scores"]
     cells = [(one, judge) for one in own for judge in judgements.judges]
     return {
+        "labelled": len(own & {label.conversation for label in judgements.labels}),
         "whole": sum(bool(own & set(rows[0].question.shown)) for rows in marked.whole),
         "half": sum(bool(own & set(row.question.shown)) for row in marked.half),
         "failures": sum(bool(own & set(row.question.shown)) for row in scores),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.evaluation.conversations import prompts
 from training.evaluation.conversations.automatic import Automatic
-from training.evaluation.conversations.calibration import AVERAGE
+from training.evaluation.conversations.calibration import AVERAGE, TOTAL
 from training.evaluation.conversations.scores import Mean, ModelScores, ScoreTable
 from training.evaluation.conversations.shapes import CRITERIA, Judgements, models_of
 from training.evaluation.statistics.intervals import Estimate
@@ -57,13 +57,26 @@ def _estimate(one: Estimate | None) -> str | None:
 
 def score_table(scores: ScoreTable) -> Table:
     """The study's table 3: four criteria, their total of 40, average and normalised score, the best first."""
-    titles = [prompts.criterion(name)["title"] for name in CRITERIA]
-    columns = ("Model", *titles, "Total of 40", "Average", "Normalised", "Spread of totals", "Judged", "Failed")
-    rows = [_score_row(row) for row in scores.rows]
-    if scores.corrections:
-        columns += ("Average, corrected",)
-        rows = [(*cells, _estimate(row.corrected.get(AVERAGE))) for cells, row in zip(rows, scores.rows, strict=True)]
-    return Table(title="Scores by judges", columns=columns, rows=tuple(rows), notes=tuple(_score_notes(scores)))
+    columns = ("Model", *_titles(), "Total of 40", "Average", "Normalised", "Spread of totals", "Judged", "Failed")
+    rows = tuple(_score_row(row) for row in scores.rows)
+    return Table(title="Scores by judges", columns=columns, rows=rows, notes=tuple(_score_notes(scores)))
+
+
+def corrected_table(scores: ScoreTable) -> Table | None:
+    """The same scores as people would have given them, or none where nobody has labelled; in the same order."""
+    if not scores.corrections:
+        return None
+    columns = ("Model", *_titles(), "Total of 40", "Average", "Labelled")
+    rows = tuple(
+        (row.model, *(_estimate(row.corrected.get(name)) for name in (*CRITERIA, TOTAL, AVERAGE)), row.labelled)
+        for row in scores.rows
+    )
+    notes = tuple(_corrected_notes(scores))
+    return Table(title="Scores by judges, corrected by people's labels", columns=columns, rows=rows, notes=notes)
+
+
+def _titles() -> list[str]:
+    return [prompts.criterion(name)["title"] for name in CRITERIA]
 
 
 def _score_row(row: ModelScores) -> tuple[Cell, ...]:
@@ -92,7 +105,6 @@ def _score_notes(scores: ScoreTable) -> list[str]:
     if told:
         shown = ", ".join(f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in told.items())
         notes.append(f"Krippendorff's alpha between judges (interval level): {shown}.")
-    notes += [f"Correction by people's scores: {note}." for note in scores.corrections]
     notes.append(
         f"{scores.failures} of {scores.questions} questions were never answered validly and count for nothing; "
         f"{scores.attempts_failed} attempts failed in all."
@@ -104,6 +116,36 @@ def _score_notes(scores: ScoreTable) -> list[str]:
     if missing:
         notes.append(f"Conversations that not every judge scored, by judge: {', '.join(missing)}.")
     return notes + ([f"Without any score: {', '.join(scores.unscored)}."] if scores.unscored else [])
+
+
+def _corrected_notes(scores: ScoreTable) -> list[str]:
+    notes = [f"Correction by people's scores: {note}." for note in scores.corrections]
+    rows = [row for row in scores.rows if row.corrected]
+    if not rows:
+        return notes
+    notes.append(
+        "Brackets are 95% intervals (Fieller) and hold what the correction costs: how far the judges are off on the "
+        "labelled conversations, and how few these are. Where people have scored a conversation, their score stands "
+        "for the judges'. Total and average are corrected by people's own: the errors of one conversation's criteria "
+        "go together, and intervals of criteria do not add up to theirs."
+    )
+    lone = [row.model for row in rows if row.total.over != "conversations"]
+    if lone:
+        notes.append(
+            f"Of {', '.join(lone)} there is one conversation: the brackets are of what people would give this one, not "
+            "of how the model would do in another."
+        )
+    strange = [row.model for row in rows if not row.labelled]
+    if strange:
+        notes.append(
+            f"No conversation of {', '.join(strange)} is labelled: it is taken that the judges err on these as on the "
+            "others."
+        )
+    notes.append(
+        "People's mean is taken for the truth: how far people differ is in no bracket. All models share the "
+        "correction, and so its error: overlapping brackets do not tell how sure a difference of two is."
+    )
+    return notes
 
 
 def remark_table(judgements: Judgements) -> Table:

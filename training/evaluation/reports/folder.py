@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from training.evaluation.reports.figures.drawing import Drawing, files
 from training.evaluation.reports.pages import Section, html, markdown
 from training.evaluation.reports.pictures import drawings
-from training.evaluation.reports.published import published_drawings, published_left_out, study
+from training.evaluation.reports.published import STATED, Study, published_drawings, published_left_out, study
 from training.evaluation.reports.sections import sections
 from training.evaluation.reports.shapes import Picture, Report
 from workspace.errors import DataError, UsageError, pydantic_fault
@@ -43,8 +43,12 @@ def write_report(report: Report, folder: Path, *, figures: bool = True) -> Publi
     return write_pages(report, report.title, sections(report), drawn, folder)
 
 
-def write_published(folder: Path) -> Published:
+def write_published(folder: Path, title: str = "The study's own figures") -> Published:
     """Write the study's own figures alone, from the numbers that its tables and text state, each marked.
+
+    Args:
+        folder: Where they go.
+        title: Of the pages.
 
     Raises:
         UsageError: Something other than a report is there.
@@ -52,11 +56,17 @@ def write_published(folder: Path) -> Published:
     """
     drawn, left_out = published_drawings(), published_left_out()
     shown = [Picture(name=one.name, title=one.title, caption=one.caption, mark=one.mark) for one in drawn]
+    stated = study()
+    words = f"{stated.study}, doi {stated.doi}. These are {STATED}. Nothing is read off a picture."
     told = [
-        Section("published", "What the study states", ["Nothing is read off a picture."], pictures=shown),
-        Section("left-out", "What it does not state", points=[f"{one.title}: {one.why}" for one in left_out]),
+        Section("published", "What the study states", [words], pictures=shown),
+        Section(
+            "left-out",
+            "What it does not state",
+            points=[f"{one.title.removeprefix('Published: ')}: {one.why}" for one in left_out],
+        ),
     ]
-    return write_pages(study(), "The study's own figures", told, drawn, folder)
+    return write_pages(stated, title, told, drawn, folder)
 
 
 def write_pages(
@@ -105,8 +115,20 @@ def read_report(path: Path) -> Report:
     """
     file = path / "report.json" if path.is_dir() else path
     try:
-        return Report.model_validate_json(file.read_bytes())
+        content = file.read_bytes()
     except OSError as error:
         raise DataError(f"there is no report at {file}") from error
+    try:
+        return Report.model_validate_json(content)
     except ValidationError as error:
+        if _is_study(content):
+            raise DataError(f"{file} holds published numbers alone, no report to compare with: {STATED}") from error
         raise DataError(f"{file} is not a report: {pydantic_fault(error, Report)}") from error
+
+
+def _is_study(content: bytes) -> bool:
+    try:
+        Study.model_validate_json(content)
+    except ValidationError:
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from training.evaluation.conversations.calibration import AVERAGE
 from training.evaluation.reports.figures import bars, correlation, curves, depth, judges, merges, tradeoff
 from training.evaluation.reports.figures.drawing import Drawing, LeftOut
 from training.evaluation.reports.shapes import Report, Standing
@@ -245,7 +246,7 @@ def _judges(report: Report) -> Drawing | str:
         scale = row.average / row.total.value
         low, high = (None if end is None else end * scale for end in (row.total.low, row.total.high))
         criteria: dict[str, float] = {name: mean.value for name, mean in row.criteria.items()}
-        found.append(judges.Judged(row.model, criteria, row.average, low, high))
+        found.append(judges.Judged(row.model, criteria, row.average, low, high, row.corrected.get(AVERAGE)))
     return judges.judged(found)
 
 

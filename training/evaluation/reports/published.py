@@ -19,6 +19,8 @@ from training.evaluation.reports.figures.drawing import Drawing, LeftOut
 from training.evaluation.reports.figures.judges import Judged, judged
 
 _FILE = Path(__file__).with_name("published.yaml")
+STATED = "the study's stated numbers, without answers question by question: none can be compared or tested"
+"""What published numbers are, and what cannot be done with them."""
 _TITLES = {
     "accuracy": "the overall scores in the text",
     "improvement": "best gain over the instruct model",

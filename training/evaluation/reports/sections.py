@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from training.evaluation.conversations.tables import Table as ConversationTable
-from training.evaluation.conversations.tables import score_table
+from training.evaluation.conversations.tables import corrected_table, score_table
 from training.evaluation.reports import merge_sections
 from training.evaluation.reports.pages import Column, Section, Table
 from training.evaluation.reports.shapes import Board, Report, Standing
@@ -167,12 +167,12 @@ def _judges(report: Report) -> Section | None:
     told = report.judging
     if told is None:
         return None
-    tables = [score_table(told.scores), told.remarks, *([told.automatic] if told.automatic else [])]
+    tables = [score_table(told.scores), corrected_table(told.scores), told.remarks, told.automatic]
     return Section(
         "judges",
         "Conversations, judged",
         texts=told.notes,
-        tables=[_conversation_table(table) for table in tables if table.rows],
+        tables=[_conversation_table(table) for table in tables if table is not None and table.rows],
         pictures=report.shown("judges"),
     )
 

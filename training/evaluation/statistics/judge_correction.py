@@ -9,15 +9,22 @@ of disease adjusted for estimated sensitivity and specificity", 2014), as taken 
 **Scores from 1 to 10.** The same idea is inverse regression (Eisenhart, "The interpretation of certain regression
 methods", 1939): on labelled items the judge's score is regressed on the people's, judge = a + b people, and the
 judge's mean is read backwards, (mean - a) / b; with scores of 0 and 1, a = 1 - q0 and b = q0 + q1 - 1, and both are
-one formula. The interval is Fieller's ("Some problems in interval estimation", 1954). It is proper where the judge
-errs alike on labelled and other items of the same worth, however many good ones either has, and where its mean score
-rises about linearly with the people's; regressing people on judge, the other way round, would ask that both hold
-equally good items. Neither mends a judge that prefers one model's manner: label items of every model.
+one formula. The interval is Fieller's ("Some problems in interval estimation", 1954), the chance in the judge's mean
+and that in the line each at its own degrees of freedom (Zou and Donner, "Construction of confidence limits about
+effect measures", 2008): a mean of few scores is no surer for many labels. It is proper where the judge errs alike on
+labelled and other items of the same worth, however many good ones either has, and where its mean score rises about
+linearly with the people's; regressing people on judge, the other way round, would ask that both hold equally good
+items. Neither mends a judge that prefers one model's manner: label items of every model. People's scores are taken for
+the truth.
+
+A sum of several scores of an item is corrected as such, by people's sums: what a judge errs by in one score it errs by
+in the others too, so that neither adding up intervals nor adding up their squares gives the sum's.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -105,13 +112,24 @@ def _better_than_chance(q0: float, q1: float) -> None:
         )
 
 
-def corrected_score(scores: ArrayLike, labels: ArrayLike, scores_labelled: ArrayLike) -> CorrectedScore:
+def corrected_score(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    scores_labelled: ArrayLike,
+    *,
+    known: Sequence[float | None] = (),
+    of_one: bool = False,
+) -> CorrectedScore:
     """Correct a judge's mean score from 1 to 10.
 
     Args:
         scores: The judge's of every item.
         labels: People's scores of the labelled items.
-        scores_labelled: The judge's of the same.
+        scores_labelled: The judge's of the same, each over as many repeats as the scores.
+        known: People's score of each item of ``scores`` that is labelled itself, which then stands for the judge's, and
+            None of every other; by default no one has labelled any of them.
+        of_one: Whether all scores are of one item, judged again and again. The interval is then that of its own worth:
+            repeats do not show how far the judge is off on this item, the labelled items do.
 
     Raises:
         DataError: Rows are empty, out of 1 to 10 or differ in length; there are fewer than three labelled items or all
@@ -122,36 +140,57 @@ def corrected_score(scores: ArrayLike, labels: ArrayLike, scores_labelled: Array
         for row, name in ((scores, "scores"), (labels, "labels"), (scores_labelled, "scores of labelled items"))
     )
     same_length(truth, said, "labels and scores")
+    if known:
+        same_length(given, known, "scores and people's scores of the same")
     if len(truth) < 3 or not np.ptp(truth):
         raise DataError(f"{len(truth)} labelled items of {len(np.unique(truth))} scores: at least 3 of 2 are needed")
     from scipy.stats import linregress, t
 
     line = linregress(truth, said)
-    a, b, critical = float(line.intercept), float(line.slope), float(t.ppf(1 - ALPHA / 2, len(truth) - 2))
-    if not b > 0 or b <= critical * float(line.stderr):
+    a, b, error = float(line.intercept), float(line.slope), float(line.stderr)
+    critical = float(t.ppf(1 - ALPHA / 2, len(truth) - 2))
+    if not b > 0 or b <= critical * error:
         raise DataError(
-            f"the judge's scores do not follow the people's (slope {b:.2f} with a standard error of "
-            f"{float(line.stderr):.2f} over {len(truth)} labelled items): they cannot be corrected"
+            f"the judge's scores do not follow the people's (slope {b:.2f} with a standard error of {error:.2f} over "
+            f"{len(truth)} labelled items): they cannot be corrected"
         )
-    told = float(given.mean())
-    value = min(HIGHEST, max(LOWEST, (told - a) / b))
-    low, high = _fieller(given, truth, a, b, float(line.stderr), critical)
-    return CorrectedScore(told, Estimate(value, min(low, value), max(high, value)), a, b)
+    places = [place for place, one in enumerate(known) if one is not None]
+    read = given.copy()
+    read[places] = [a + b * one for one in known if one is not None]
+    value = min(HIGHEST, max(LOWEST, (float(read.mean()) - a) / b))
+    low, high = _fieller(read, truth, (a, b, critical * error), 1 - len(places) / len(given), of_one)
+    return CorrectedScore(float(given.mean()), Estimate(value, min(low, value), max(high, value)), a, b)
 
 
-def _fieller(given: Floats, truth: Floats, a: float, b: float, error: float, critical: float) -> tuple[float, float]:
-    """Where (mean - a - b x)^2 is within what chance gives, x measured from the mean label."""
-    if len(given) < 2:
+def _fieller(
+    read: Floats, truth: Floats, line: tuple[float, float, float], unknown: float, of_one: bool
+) -> tuple[float, float]:
+    """Where (mean - a - b x)^2 is within what chance gives, x measured from the mean label.
+
+    Args:
+        read: Scores, the line's value in place of those whose label is known.
+        truth: Labels.
+        line: Its a, its b, and half the interval of b.
+        unknown: The share of scores whose label is not known, and for which alone the line's error counts.
+        of_one: As for `corrected_score`.
+    """
+    if len(read) < 2 and not of_one:
         return LOWEST, HIGHEST
+    from scipy.stats import t
+
+    a, b, error = line
     centre = float(truth.mean())
-    apart = float(given.mean()) - a - b * centre
-    of_slope, square = error**2, critical**2
-    # the variance of the regression at the mean label is that of the slope times the mean square of labels about it
-    fixed = float(given.var(ddof=1)) / len(given) + of_slope * float(truth.var())
-    bend = b**2 - square * of_slope
-    root = math.sqrt(max(0.0, (apart * b) ** 2 - bend * (apart**2 - square * fixed)))
-    ends = (apart * b - root) / bend + centre, (apart * b + root) / bend + centre
-    return max(LOWEST, min(HIGHEST, ends[0])), min(HIGHEST, max(LOWEST, ends[1]))
+    apart = float(read.mean()) - a - b * centre
+    # the variance of the line at the mean label is that of the slope times the mean square of labels about it
+    height = error**2 * float(truth.var())
+    if of_one:
+        chance = unknown * len(truth) * height
+    else:
+        chance = float(t.ppf(1 - ALPHA / 2, len(read) - 1)) ** 2 * float(read.var(ddof=1)) / len(read)
+    fixed, bend = chance + unknown**2 * height, b**2 - (unknown * error) ** 2
+    root = math.sqrt(max(0.0, (apart * b) ** 2 - bend * (apart**2 - fixed)))
+    low, high = (min(HIGHEST, max(LOWEST, centre + (apart * b + way * root) / bend)) for way in (-1, 1))
+    return low, high
 
 
 def _binary(row: ArrayLike, what: str) -> Floats:
