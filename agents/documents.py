@@ -47,8 +47,10 @@ class Brief(Document):
     @field_validator("inspirations")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
-        kept = {same(name): name for name in reversed(names)}
-        return list(reversed(kept.values()))
+        kept: dict[str, str] = {}
+        for name in names:
+            kept.setdefault(same(name), name)
+        return list(kept.values())
 
 
 def same(name: str) -> str:

@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -207,10 +206,12 @@ def child(recipe: str, home: str, name: str) -> dict[str, Any]:
     """One merge, and the memory that it took above what its libraries take."""
     import torch  # noqa: F401
 
+    from training.loop.heap import forget_peak, peak
     from training.merging.config import MergeConfig
     from training.merging.reading import tensors_of
     from training.merging.run import merge
 
+    forget_peak()
     before = peak()
     record = merge(MergeConfig(name=name, yaml=recipe), Path(home))
     held = tensors_of(Path(home, "variants", name)).values()
@@ -221,10 +222,6 @@ def child(recipe: str, home: str, name: str) -> dict[str, Any]:
         "merge_seconds": round(record.seconds, 2),
         "linear": f"{record.linear} of {record.tensors}",
     }
-
-
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def noisy(base: Path, folder: Path, noise: float = 0.05) -> Path:
@@ -264,6 +261,7 @@ def files_differ(mine: Path, theirs: Path, base: Path, tuned: Path) -> int:
 
 def eight_billion(folder: Path) -> dict[str, Any]:
     """Two sharded models in the shape of Llama-3.1-8B: measured, merged, published; and the disk alone beside it."""
+    from training.loop.heap import forget_peak, peak
     from training.merging.config import MergeConfig
     from training.merging.engine import write
     from training.merging.plan import prepare
@@ -277,6 +275,7 @@ def eight_billion(folder: Path) -> dict[str, Any]:
     home.mkdir()
     import torch  # noqa: F401
 
+    forget_peak()
     before = peak()
     begun = time.perf_counter()
     made = prepare(config, home)

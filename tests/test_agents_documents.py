@@ -40,6 +40,10 @@ def test_a_valid_sentence_is_stable_and_ends(text: str) -> None:
     assert SENTENCE.validate_python(sentence) == sentence
 
 
+def test_a_name_that_comes_again_stays_where_it_came_first() -> None:
+    assert Brief(text="a panel", inspirations=["silk", "nacre", "Silk"]).inspirations == ["silk", "nacre"]
+
+
 @FEW
 @given(st.text(max_size=200), st.lists(st.text(max_size=130), max_size=8), st.text(max_size=210))
 def test_a_valid_brief_survives_json(text: str, inspirations: list[str], target: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
+import training
 from tests.fixtures_local import sentences
 from training.language import stage as stages
 from training.language.arguments import Adapter, Arguments
@@ -456,36 +458,6 @@ def test_what_is_freed_is_kept() -> None:
     assert few < 0.1 * faults("no")[1]
 
 
-def test_what_is_free_beyond_the_usual_is_handed_back() -> None:
-    code = (
-        "from pathlib import Path\n"
-        "from training.loop.heap import Spare, keep_freed\n"
-        "if not keep_freed():\n    raise SystemExit('no glibc')\n"
-        "def touched(size):\n"
-        "    block = bytearray(size)\n"
-        "    block[:: 4096] = b'x' * len(block[:: 4096])\n"
-        "    return block\n"
-        "def resident():\n"
-        "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 >> 20\n"
-        "spare = Spare()\n"
-        "first = spare.after_step()\n"
-        "blocks = [touched(8 << 20) for _ in range(80)]\n"
-        "full = resident()\n"
-        "in_use = spare.after_step()\n"
-        "pins = blocks[1::2]\n"  # free memory lies between what stays
-        "del blocks\n"
-        "before = resident()\n"
-        "print(first, in_use, spare.after_step(), full - before, before - resident())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if "no glibc" in done.stderr:
-        pytest.skip("the C library is not glibc")
-    assert done.returncode == 0, done.stderr
-    first, in_use, handed, kept, given = done.stdout.split()
-    assert (first, in_use, handed) == ("False", "False", "True")
-    assert int(kept) < 50 < 250 < int(given)
-
-
 def test_a_peak_is_counted_from_when_it_was_forgotten() -> None:
     code = (
         "from training.loop.heap import forget_peak, peak\n"
@@ -501,3 +473,15 @@ def test_a_peak_is_counted_from_when_it_was_forgotten() -> None:
     if between == before:
         pytest.skip("the kernel forgets no peak")
     assert between < before - 250 and between + 90 < after < before
+
+
+def test_few_kernels_are_kept_for_shapes_that_do_not_come_again() -> None:
+    code = (
+        "import os, sys\n"
+        "import training\n"
+        "print('torch' in sys.modules, *(os.environ[name] for name in training.KERNELS))\n"
+    )
+    kept = {name: value for name, value in os.environ.items() if name not in training.KERNELS}
+    for given, wanted in (({}, "64 64"), ({"LRU_CACHE_CAPACITY": "7"}, "7 64")):
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=kept | given)
+        assert out.stdout.split(maxsplit=1) == ["False", f"{wanted}\n"]

@@ -19,7 +19,6 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from training.language import ranks
-from training.loop.heap import Spare
 from workspace.errors import DataError, StorageError
 from workspace.files import disk
 from workspace.progress import Remark, Tell, TrainingStep
@@ -122,21 +121,14 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         self.tokens: Any = 0  # of this process, since it began; perhaps still on the GPU
         self.began: tuple[float, int] | None = None
         self.last: TrainingStep | None = None
-        self.spare: Spare | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write, show and measure as often as is asked for now: a checkpoint brings what was asked for then."""
         state.compute_steps(args, state.max_steps)
-        self.spare = None if torch.cuda.is_available() else Spare()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take the time of the first step."""
         self.began = self.began or (time.monotonic(), state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Hand back what has become free beyond what steps need."""
-        if self.spare is not None:
-            self.spare.after_step()
 
     def rates(self) -> dict[str, float]:
         """Tokens a second of all processes since they began, and the share of the GPUs' peak that this takes."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from training.loop.checkpoints import load_tensors, save_tensors
-from training.loop.heap import Spare, keep_freed
+from training.loop.heap import keep_freed
 
 
 class Trainee:
@@ -61,7 +61,6 @@ class Trainee:
             self._resume()
             self._refresh()
         self.saved = self.step if path.is_file() else None
-        self._spare = Spare()
 
     @torch.no_grad()
     def _resume(self) -> None:
@@ -112,7 +111,6 @@ class Trainee:
         decay = min(self.decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
-        self._spare.after_step()
 
     def use_average(self) -> None:
         """Put the moving average into the model; for a finished training, as the raw weights are gone after it."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from training.evaluation.results import MergeRecord, SearchedScore
 from training.loadable import check_loads
-from training.loop.heap import forget_peak, peak
+from training.loop.heap import peak
 from training.merging.by_mergekit import run
 from training.merging.engine import write
 from training.merging.parents import config_of, speaker, take_speech
@@ -54,7 +54,6 @@ def lay_out(
     """
     started = time.perf_counter()
     records: list[MergeRecord] = []
-    forget_peak()
 
     def lay(staged: Path) -> None:
         remarks = _merge(made, staged)

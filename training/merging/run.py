@@ -12,6 +12,7 @@ from models.catalogue.fetch import VARIANTS
 from models.catalogue.table import MODELS
 from training.evaluation.results import MergeRecord, SearchedScore
 from training.loadable import check_loads
+from training.loop.heap import forget_peak
 from training.merging.config import MergeConfig
 from training.merging.plan import MergePlan, Prepared, check_room, plan, prepare
 from training.merging.publishing import RECORD, lay_out
@@ -44,6 +45,7 @@ def merge(
     """
     with progress_to(tell):
         tell(StageStarted(doing="merging"))
+        forget_peak()
         made = prepare(config, home)
         folder = home / VARIANTS / config.name
         if (record := _there(made.plan, folder)) is not None:

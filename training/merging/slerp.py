@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.catalogue.fetch import fingerprint
+from training.loop.heap import forget_peak
 from training.merging.config import REFERENCE, MergeConfig, Shares
 from training.merging.depth import read_curve
 from training.merging.mergekit_yaml import document_of
@@ -70,6 +71,7 @@ def merge(tuned: Path, into: Path, slerp: Slerp, folder: Path, card: Mapping[str
         StorageError: The disk is too full.
     """
     check_parents(tuned, into)
+    forget_peak()
     config = _config(str(tuned), str(into), slerp, folder.name)
     places = {str(one): Place(one.name, one, fingerprint(one)) for one in (into, tuned)}
     made = prepare_found(config, document_of(config), places, folder, None)
