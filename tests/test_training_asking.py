@@ -181,6 +181,48 @@ def test_what_is_written_together_is_what_is_written_alone(model: str, request: 
         assert scorer.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip() == text
 
 
+def other_llama(kind: str, folder: Path, word_llama: Path) -> Path:
+    """A model that is no Llama, untrained, with the tokenizer of one."""
+    import torch
+    from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM, MistralConfig, MistralForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(word_llama)
+    shape = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    if kind == "mamba":
+        MambaForCausalLM(MambaConfig(**shape, state_size=4, time_step_rank=4)).save_pretrained(folder)
+    else:
+        config = MistralConfig(**shape, num_attention_heads=4, num_key_value_heads=2, sliding_window=12)
+        MistralForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["llama", "mamba", "mistral"])
+def test_answers_that_are_read_together_are_those_read_alone(
+    kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr("training.evaluation.asking.scoring.TOKENS", 64)  # some answers of a prompt share no row
+    folder = word_llama if kind == "llama" else other_llama(kind, tmp_path, word_llama)
+    scorer = Scorer.load(folder, dtype="float32")
+    long = scorer.chat("What holds the silk thread together, and what the leaf, when the wind pulls at both of them?")
+    answers = ["yes", "the silk thread", "a leaf that holds what the wind pulls", "", "silk", "the leaf and the silk"]
+    asked = [(scorer.chat("So?"), answers), (long, answers[:3]), (scorer.chat("So?"), answers[::-1]), ("The", answers)]
+    asked += [(long, ["the leaf"]), (long, [])]
+    heard: dict[int, list[float]] = {}
+    found = scorer.likelihoods(asked, heard.__setitem__)
+    assert [heard[place] for place in range(len(asked))] == found
+    assert scorer._branches == (kind != "mamba"), "answers share rows wherever the model keeps them apart"
+    for (prompt, offered), all_of in zip(asked, found, strict=True):
+        stem, tails = scorer.parted(prompt, offered)
+        for tail, score in zip(tails, all_of, strict=True):
+            chances = scorer.model(torch.tensor([stem + tail])).logits[0].log_softmax(-1)
+            told = sum(float(chances[len(stem) - 1 + step, word]) for step, word in enumerate(tail))
+            assert score == pytest.approx(told, abs=2e-4)
+
+
 def test_a_prompt_and_its_answers_lose_no_letter(word_llama: Path) -> None:
     scorer = Scorer.load(word_llama)
     melted = 0

@@ -38,6 +38,7 @@ from training.language.tokens.positions import check_positions
 from training.language.tokens.tokenizer import check_config, pad_remark, prepare
 from training.language.trainer_arguments import low_rank, preferring, shared, widen
 from training.loop.heap import keep_freed
+from training.loop.on_cpu import hasten
 from training.variants import write_variant
 from workspace.errors import DataError, check_loaded, one_line
 from workspace.progress import Remark, RowsPrepared, Tell, silent, waiting, weighed
@@ -268,10 +269,12 @@ def _trainer(task: Task, tokenizer: Any, data: Any, out: Path, tell: Tell, held_
         kind, args = of_tokens(ORPOTrainer), ORPOConfig(**common, beta=task.args.beta)
     # After the arguments: they say how weights are spread over the processes.
     model = load_model(task)
+    plain = task.kind in ("cpt", "sft") and not torch.cuda.is_available()
+    if plain:
+        hasten(model)
     if task.kind in ("cpt", "sft"):
         args.packing = _packs(task, model, tell)
     keeper = Keeper(out, tell, _effort(task))
-    plain = task.kind in ("cpt", "sft") and not torch.cuda.is_available()
     try:
         with _unkept(task.kind == "orpo"):
             trainer = guarded(kind, keeper, plain)(

@@ -1,8 +1,9 @@
 """A causal model in this process that is asked how likely answers are, or to write them, many questions at once.
 
-Nothing is sampled: the same model says the same. A prompt is read once for all of its answers, and prompts of nearly
-one length are read together; the output layer is computed in single precision, as logits of half precision tie. Texts
-become tokens as lm-evaluation-harness makes them of theirs. Knows texts; not what they are about.
+Nothing is sampled: the same model says the same. A prompt is read once for all of its answers, and what all prompts
+begin with once for all of them; rows of nearly one length are read together. The output layer is computed in single
+precision, as logits of half precision tie, and only where a token is told. Texts become tokens as
+lm-evaluation-harness makes them of theirs. Knows texts; not what they are about.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from training.evaluation.asking.branches import Row, keeps_apart, mask, sheet
 from training.gpus import GB, machine
 from workspace.errors import DataError, check_loaded, one_line, reading
 
-TOKENS = 3072
+TOKENS = 2048
 """About how many tokens, padding included, are read at a time."""
 WRITERS = 32
 """Answers that are written at a time, at most."""
+SHARED = 8
+"""Tokens that all prompts must begin with to have them read but once."""
 _ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 
 Done = Callable[[int, Any], None]
@@ -28,6 +33,25 @@ Done = Callable[[int, Any], None]
 
 def _nothing(place: int, found: Any) -> None:
     """Leave what is found to the end."""
+
+
+@dataclass
+class _Asked:
+    """From which tokens the output layer tells the next one; from all while nothing is picked."""
+
+    picked: tuple[Any, Any] | None = None
+
+    def of(self, states: Any) -> Any:
+        """The states, (rows, tokens, width), that the output layer computes: (1, picked, width), or all."""
+        return states if self.picked is None else states[self.picked][None]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all prompts begin with: how many tokens, and what the model keeps of them."""
+
+    tokens: int = 0
+    cache: Any = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +63,7 @@ class Scorer:
     device: str
     lead: list[int] = field(default_factory=list)
     """What the tokenizer puts before a text that does not begin so itself."""
+    asked: _Asked = field(default_factory=lambda: _Asked())
 
     @classmethod
     def load(
@@ -78,9 +103,10 @@ class Scorer:
 
             model = fold_adapter(model, adapter)
         head = copy.deepcopy(model.get_output_embeddings()).float()
-        head.register_forward_pre_hook(lambda _, given: (given[0].float(), *given[1:]))
+        asked = _Asked()
+        head.register_forward_pre_hook(lambda _, given: (asked.of(given[0]).float(), *given[1:]))
         model.set_output_embeddings(head)
-        return cls(model.to(device).eval().requires_grad_(False), tokenizer, device, _lead(tokenizer))
+        return cls(model.to(device).eval().requires_grad_(False), tokenizer, device, _lead(tokenizer), asked)
 
     @property
     def reach(self) -> int | None:
@@ -135,13 +161,27 @@ class Scorer:
         made = [self.parted(prompt, answers) for prompt, answers in asked]
         for (prompt, _), (stem, tails) in zip(asked, made, strict=True):
             self.check_room(prompt, len(stem) + max(map(len, tails), default=0))
-        sizes = [len(stem) + sum(map(len, tails)) for stem, tails in made]
-        found: list[list[float]] = [[] for _ in asked]
-        for places in _batches(sizes):
-            scores = self._read([made[place][0] for place in places], [made[place][1] for place in places])
-            for place, row in zip(places, scores, strict=True):
-                found[place] = row
-                done(place, row)
+        found = [[0.0 for _ in answers] for _, answers in asked]
+        left = [sum(map(bool, tails)) for _, tails in made]
+        for place in (place for place, many in enumerate(left) if not many):
+            done(place, found[place])
+        same: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        for place, (stem, tails) in enumerate(made):
+            same.setdefault(tuple(stem), []).extend((place, one) for one, tail in enumerate(tails) if tail)
+        shared = self._shared([stem for stem, owners in same.items() if owners])
+        rows: list[Row] = []
+        owners: list[list[tuple[int, int]]] = []
+        for prompt_tokens, all_of in same.items():
+            for own in self._split([len(made[place][1][one]) for place, one in all_of], len(prompt_tokens)):
+                owners.append([all_of[number] for number in own])
+                rows.append(Row(prompt_tokens[shared.tokens :], [made[place][1][one] for place, one in owners[-1]]))
+        for batch in _batches([row.size for row in rows], [len(row.answers) > 1 for row in rows]):
+            scores = iter(self._read([rows[number] for number in batch], shared))
+            for place, one in (owner for number in batch for owner in owners[number]):
+                found[place][one] = next(scores)
+                left[place] -= 1
+                if not left[place]:
+                    done(place, found[place])
         return found
 
     def write(self, prompts: Sequence[str], most: int, done: Done = _nothing) -> list[str]:
@@ -184,26 +224,63 @@ class Scorer:
             found.update(ids if isinstance(ids, list) else [ids])
         return {one for one in found if isinstance(one, int)}
 
-    def _read(self, stems: Sequence[list[int]], tails: Sequence[list[list[int]]]) -> list[list[float]]:
+    @cached_property
+    def _branches(self) -> bool:
+        """Whether answers to one prompt may share a row; found by trying."""
+        return keeps_apart(lambda row: self._read([row], _Shared()), self.model.config.get_text_config().vocab_size)
+
+    def _split(self, sizes: Sequence[int], stem: int) -> list[list[int]]:
+        """Which answers to a prompt share a row, by their places; sizes in tokens."""
+        window = getattr(self.model.config.get_text_config(), "sliding_window", None)
+        most = TOKENS // 4 if self._branches and (not window or stem + max(sizes, default=0) < window) else 0
+        made: list[list[int]] = []
+        total = most
+        for place, size in enumerate(sizes):
+            if total + size - 1 > most or not made:
+                made.append([])
+                total = 0
+            made[-1].append(place)
+            total += size - 1
+        return made if most else [[place] for place in range(len(sizes))]
+
+    def _shared(self, stems: Sequence[tuple[int, ...]]) -> _Shared:
+        """What all prompts begin with, read once; nothing where it is short, or the model keeps more than attention."""
+        import torch
+        from transformers.cache_utils import DynamicLayer
+
+        if len(stems) < 2 or not self._branches:
+            return _Shared()
+        first, last, most = min(stems), max(stems), min(map(len, stems)) - 1
+        count = next((place for place in range(most) if first[place] != last[place]), most)
+        if count < SHARED:
+            return _Shared()
+        with torch.inference_mode():
+            ids = torch.tensor([first[:count]]).to(self.device)
+            cache = self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+        plain = all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
+        return _Shared(count, cache) if plain else _Shared()
+
+    def _read(self, rows: Sequence[Row], shared: _Shared) -> list[float]:
+        """The log-likelihood of each answer of each row: of rows that all have one answer, or several."""
         import torch
 
-        ids, seen = _padded(stems, 0)
-        rows = [(row, tail) for row, answers in enumerate(tails) for tail in answers]
-        owners = torch.tensor([row for row, _ in rows])
-        most = max((len(tail) for _, tail in rows), default=0)
-        if not most:
-            return [[0.0 for _ in answers] for answers in tails]
-        more, real = torch.zeros((len(rows), most), dtype=torch.long), torch.zeros((len(rows), most), dtype=torch.bool)
-        for place, (_, tail) in enumerate(rows):
-            more[place, : len(tail)], real[place, : len(tail)] = torch.tensor(tail), True
-        with torch.inference_mode():
-            chances = self._chances(ids, seen, owners, more, real)
-            picked = chances.gather(-1, more[..., None].to(chances.device))[..., 0].cpu()
-        sums = picked.where(real, torch.zeros(())).sum(1).tolist()
-        made: list[list[float]] = [[] for _ in stems]
-        for (row, _), total in zip(rows, sums, strict=True):
-            made[row].append(float(total))
-        return made
+        laid = sheet(rows, shared.tokens)
+        given: dict[str, Any] = {}
+        if any(len(row.answers) > 1 for row in rows):
+            given["attention_mask"] = mask(laid.seen, self.model.get_input_embeddings().weight)
+            given["position_ids"] = laid.positions.to(self.device)
+        if shared.tokens:
+            given["past_key_values"] = copy.deepcopy(shared.cache)
+            given["past_key_values"].batch_repeat_interleave(len(rows))
+        self.asked.picked = laid.rows.to(self.device), laid.columns.to(self.device)
+        try:
+            with torch.inference_mode():
+                logits = self.model(input_ids=laid.ids.to(self.device), use_cache=bool(shared.tokens), **given).logits
+                chances = logits[0].float().log_softmax(-1)
+                told = chances.gather(-1, laid.words[:, None].to(self.device))[:, 0].cpu()
+        finally:
+            self.asked.picked = None
+        return laid.totals(told)
 
     def _stem(self, ids: Any, seen: Any) -> Any:
         """Read padded prompts, (rows, longest): the logits after each, and the cache."""
@@ -216,32 +293,11 @@ class Scorer:
             logits_to_keep=1,
         )
 
-    def _chances(self, ids: Any, seen: Any, owners: Any, more: Any, real: Any) -> Any:
-        """Log-chances of every next token where the answers stand: (answers, longest, words)."""
-        import torch
-
-        there = self.device
-        stem = self._stem(ids, seen)
-        logits = stem.logits[owners.to(there)]
-        if more.shape[1] > 1:
-            cache = stem.past_key_values
-            cache.batch_select_indices(owners.to(there))
-            mask = torch.cat([seen[owners], real[:, :-1].long()], dim=1)
-            after = seen.sum(1)[owners][:, None] + torch.arange(more.shape[1] - 1)[None]
-            rest = self.model(
-                input_ids=more[:, :-1].to(there),
-                attention_mask=mask.to(there),
-                position_ids=after.to(there),
-                past_key_values=cache,
-            )
-            logits = torch.cat([logits, rest.logits], dim=1)
-        return logits.float().log_softmax(-1)
-
     def _written(self, stems: Sequence[list[int]], most: int) -> list[list[int]]:
         """The likeliest tokens after each prompt, up to a stop or ``most``."""
         import torch
 
-        ids, seen = _padded(stems, 0)
+        ids, seen = _padded(stems)
         stops, made = self._stops(), [list[int]() for _ in stems]
         over = [False] * len(stems)
         with torch.inference_mode():
@@ -303,12 +359,12 @@ def _lead(tokenizer: Any) -> list[int]:
     return list(begins) if begins and begins[0] == tokenizer.bos_token_id else []
 
 
-def _padded(stems: Sequence[list[int]], pad: int) -> tuple[Any, Any]:
+def _padded(stems: Sequence[list[int]]) -> tuple[Any, Any]:
     """Prompts as one tensor and where they stand in it, padded on the left: all end where answers begin."""
     import torch
 
     longest = max(map(len, stems))
-    ids = torch.full((len(stems), longest), pad, dtype=torch.long)
+    ids = torch.zeros((len(stems), longest), dtype=torch.long)
     seen = torch.zeros_like(ids)
     for row, stem in enumerate(stems):
         ids[row, longest - len(stem) :] = torch.tensor(stem)
@@ -316,12 +372,16 @@ def _padded(stems: Sequence[list[int]], pad: int) -> tuple[Any, Any]:
     return ids, seen
 
 
-def _batches(sizes: Sequence[int]) -> list[list[int]]:
-    """Places of prompts of nearly one length, longest first, that are read together."""
+def _batches(sizes: Sequence[int], kinds: Sequence[bool] = ()) -> list[list[int]]:
+    """Places of rows of one kind and nearly one length, longest first, that are read together."""
     made: list[list[int]] = []
-    for place in sorted(range(len(sizes)), key=lambda one: -sizes[one]):
-        if made and (len(made[-1]) + 1) * sizes[made[-1][0]] <= TOKENS:
-            made[-1].append(place)
-        else:
-            made.append([place])
+    for kind in sorted(set(kinds)) or [False]:
+        last: list[int] = []
+        places = [place for place in range(len(sizes)) if not kinds or kinds[place] == kind]
+        for place in sorted(places, key=lambda one: -sizes[one]):
+            if last and (len(last) + 1) * sizes[last[0]] <= TOKENS:
+                last.append(place)
+            else:
+                last = [place]
+                made.append(last)
     return made
