@@ -174,9 +174,11 @@ def test_what_long_names_share_is_left_out_first() -> None:
         "demo-cpt-sft-orpo-slerp-reference",
         "demo-cpt-sft-norm-slerp-reference",
     ]
-    assert shortened([*long, "demo-soup"], 26) == [
+    assert shortened([*long, "demo-soup", "demo-cpt-sft", "demo-cpt-sft-slerp-linear"], 26) == [
         "…dpo-slerp-reference",
         "…orpo-slerp-reference",
         "…norm-slerp-reference",
         "demo-soup",
+        "demo-cpt-sft",
+        "…slerp-linear",
     ]

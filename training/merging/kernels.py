@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LINEAR = 0.9995
 """Where |cos| is above it, mergekit's SLERP is linear interpolation (``dot_threshold`` of version 0.1.5)."""
-_PIECE, _COLUMN = 1 << 16, 1 << 10
+_PIECE, _COLUMN = 1 << 18, 1 << 10
 _SMALL = 1e-8  # norms up to here count as 1 in mergekit
 _OPPOSITE = -1 + 1e-6
 

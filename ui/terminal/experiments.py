@@ -37,7 +37,7 @@ COMMANDS = {
         "The same command goes on where it was stopped; no question is asked twice. studio train report compares.",
         "training:run",
         subject="MODEL...",
-        about="Names or folders; with --server the names that it knows.",
+        about="Names or folders, or BASE+ADAPTER; with --server the names that it knows.",
         many=True,
     ),
     "judge": Command(

@@ -75,7 +75,8 @@ KINDS = {
 def shortened(names: Sequence[str], most: int = MOST_LETTERS) -> list[str]:
     """Names short enough for an axis, and a number where two would look the same.
 
-    An ellipsis stands for the words with which all that are too long begin, then for what is in the middle.
+    An ellipsis stands for the words with which all that are too long begin, in every name that begins so, then for
+    what is in the middle.
     """
     found: list[str] = []
     whole = [" ".join(name.split()) for name in names]
@@ -83,7 +84,7 @@ def shortened(names: Sequence[str], most: int = MOST_LETTERS) -> list[str]:
     common = commonprefix(list(long)) if len(long) > 1 else ""  # noqa: RUF071 - no paths
     begin = common.rfind("-") + 1
     for text in whole:
-        if text in long and begin > 1:
+        if begin > 1 and len(text) > begin and text.startswith(common[:begin]):
             text = f"…{text[begin:]}"
         if len(text) > most:
             head = (most - 1) * 2 // 5
