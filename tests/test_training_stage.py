@@ -88,6 +88,26 @@ def test_every_stage_learns_and_publishes_a_variant(kind: str, word_llama: Path,
     assert "tiny-" in (folder / "README.md").read_text() and (folder / "manifest.json").is_file()
 
 
+def test_a_cpu_without_bfloat16_computes_in_single_precision_and_says_so(
+    word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a GPU computes")
+    seen: dict[bool, tuple[list[float], str, Any]] = {}
+    for able in (True, False):
+        monkeypatch.setattr(stages, "multiplies_bfloat16", lambda able=able: able)
+        told: list[Progress] = []
+        one = task("cpt", word_llama, bf16=True, max_steps=2)
+        folder = main(one, rows("cpt"), tmp_path / f"out-{able}", tmp_path / f"variant-{able}", told.append)
+        said = " ".join(event.text for event in told if event.type == "remark")
+        card = json.loads((folder / "variant.json").read_text())
+        seen[able] = losses(tmp_path / f"out-{able}"), said, card.get("precision")
+    assert "single precision" in seen[False][1] and "single" in seen[False][2]
+    assert "single precision" not in seen[True][1] and seen[True][2] is None
+    assert seen[True][0] != seen[False][0], "they are computed otherwise"
+    assert seen[True][0] == pytest.approx(seen[False][0], rel=0.02)
+
+
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
 def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not_been(
     kind: str, word_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -95,7 +95,9 @@ class Arguments(Part):
     )
     gradient_checkpointing: bool = Field(False, description="Compute activations twice to save memory")
     bf16: bool | None = Field(
-        None, description="Compute in bfloat16 beside weights in single precision; true if not given, unless fp16 is"
+        None,
+        description="Compute in bfloat16 beside weights in single precision; true if not given, unless fp16 is. A CPU "
+        "without instructions for it computes in single precision, and says so",
     )
     fp16: bool = Field(False, description="Compute in half precision: for GPUs without bfloat16, such as T4 and V100")
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(

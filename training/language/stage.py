@@ -12,7 +12,7 @@ import gc
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PrinterCallback
 
+from models.decoder.quick_linear import multiplies_bfloat16
 from training.folding import plan_folding
 from training.gpus import peak
 from training.language import ranks
@@ -94,6 +95,7 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
     if not torch.cuda.is_available():
         keep_freed()
     tell = tell if ranks.first() else silent
+    task = _on_this_cpu(task, tell)
     tokenizer = load_tokenizer(task)
     for text in (check_base(task, tokenizer), pad_remark(tokenizer)):
         if text:
@@ -128,6 +130,15 @@ def main(task: Task, rows: Sequence[Row], out: Path, folder: Path, tell: Tell = 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return folder
+
+
+def _on_this_cpu(task: Task, tell: Tell) -> Task:
+    """The task in single precision where a CPU has no instructions for bfloat16: quicker there, and exacter."""
+    if torch.cuda.is_available() or not task.args.bf16 or task.adapter is not None or multiplies_bfloat16():
+        return task
+    tell(Remark(text="this CPU has no instructions for bfloat16: computed in single precision, which is quicker here"))
+    card = {**(task.card or {}), "precision": "single: the CPU has no instructions for bfloat16"}
+    return replace(task, args=task.args.model_copy(update={"bf16": False}), card=card)
 
 
 def _quiet() -> None:
