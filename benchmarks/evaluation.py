@@ -85,12 +85,14 @@ def agreement(questions: Sequence[Any], one: Any, other: Any) -> dict[str, Any]:
     }
 
 
-def written(model: str, name: str, limit: int | None, server: str | None, home: Path) -> tuple[float, list[str]]:
+def written(
+    model: str, name: str, limit: int | None, home: Path, server: str | None = None, key: str | None = None
+) -> tuple[float, list[str]]:
     """Seconds, and the letters that were read, of the written protocol, in this process or on a server."""
     from training.evaluation.asking.config import EvaluateConfig
     from training.evaluation.asking.evaluate import evaluate
 
-    config = EvaluateConfig(tasks=(name,), protocol="written", limit=limit, server=server)
+    config = EvaluateConfig(tasks=(name,), protocol="written", limit=limit, server=server, api_key_env=key)
     [found] = evaluate(model, config, home)
     return found.seconds, [answer.given for answer in found.answers]
 
@@ -107,9 +109,10 @@ def harness_writes(lm: Any, manager: Any, name: str, limit: int | None) -> float
 
 def through_server(options: argparse.Namespace, lm: Any, manager: Any, folder: Path, home: Path) -> dict[str, Any]:
     """The written protocol here, by the harness, and on a server."""
-    own, here = written(str(folder), options.task, options.limit, None, home)
+    own, here = written(str(folder), options.task, options.limit, home)
     harness = harness_writes(lm, manager, options.task, options.limit)
-    served, there = written(options.served_model or options.model, options.task, options.limit, options.server, home)
+    name, key = options.served_model or options.model, options.api_key_env
+    served, there = written(name, options.task, options.limit, home, options.server, key)
     return {
         "written_s": round(own, 2),
         "harness_written_s": round(harness, 2),
@@ -167,6 +170,7 @@ if __name__ == "__main__":
     parser.add_argument("--dtype", default="auto", choices=["auto", "bfloat16", "float32"])
     parser.add_argument("--server", help="OpenAI-compatible base URL")
     parser.add_argument("--served-model", help="the name that the server knows")
+    parser.add_argument("--api-key-env", help="environment variable that holds the server's key")
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     print(json.dumps(main(parser.parse_args()), indent=1))
