@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from transformers.loss.loss_utils import ForCausalLMLoss
 
-from training.loop.on_cpu import ATTENTION, causal_loss, hasten
+from training.loop.on_cpu import ATTENTION, _rows, causal_loss, hasten
 
 SHAPE = {
     "vocab_size": 48, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -37,12 +37,22 @@ def test_cross_entropy_is_transformers_own(monkeypatch: pytest.MonkeyPatch) -> N
             torch.testing.assert_close(ours.grad, theirs.grad, atol=near, rtol=near)
 
 
-def test_rows_that_share_a_sequence_attend_each_to_itself() -> None:
+def test_rows_that_share_a_sequence_attend_each_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(2)
-    for model in (
-        LlamaForCausalLM(LlamaConfig(**SHAPE)),
-        MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=6)),  # one row is longer than the window
+    parted: list[int] = []
+
+    def counted(*given: Any) -> list[tuple[int, int]]:
+        rows = _rows(*given)
+        parted.append(len(rows))
+        return rows
+
+    monkeypatch.setattr("training.loop.on_cpu._rows", counted)
+    for model, rows in (
+        (LlamaForCausalLM(LlamaConfig(**SHAPE)), 3),
+        (MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=16)), 3),
+        (MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=6)), 0),  # one row is longer than the window
     ):
+        parted.clear()
         hastened = copy.deepcopy(model)
         hasten(hastened)
         assert hastened.config._attn_implementation == ATTENTION
@@ -54,6 +64,7 @@ def test_rows_that_share_a_sequence_attend_each_to_itself() -> None:
             torch.testing.assert_close(ours.loss, theirs.loss, atol=1e-5, rtol=1e-5)
             theirs.loss.backward()
             ours.loss.backward()
+        assert parted == [rows] * 2 + [0] * 4, "two layers, of the packed rows alone"
         for one, other in zip(hastened.parameters(), model.parameters(), strict=True):
             torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4)
 

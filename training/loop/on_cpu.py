@@ -39,7 +39,7 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
     """Attention by row where rows share a sequence, else as transformers computes it."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    rows = _rows(query, key, given)
+    rows = _rows(query, attention_mask, given)
     if len(rows) < 2:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **given)[0], None
     given = {**given, "is_causal": True}
@@ -50,21 +50,22 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
     return torch.cat(parts, dim=1), None
 
 
-def _rows(query: Any, key: Any, given: dict[str, Any]) -> list[tuple[int, int]]:
-    """Where each row of a sequence begins and ends, of queries (1, heads, tokens, width); none if there is but one."""
-    places = given.get("position_ids")
-    longest = query.shape[2]
-    if places is None or query.shape[0] != 1 or places.shape != (1, longest) or key.shape[2] != longest:
+def _rows(query: Any, mask: Any, given: dict[str, Any]) -> list[tuple[int, int]]:
+    """Where each row of a sequence begins and ends, of queries (1, heads, tokens, width).
+
+    None where the mask, (1, 1, tokens, tokens), lets tokens see more or less than all before them in their row: another
+    kind of attention, a window that a row is longer than, or padding.
+    """
+    places, longest = given.get("position_ids"), query.shape[2]
+    if places is None or mask is None or given.get("position_bias") is not None:
+        return []
+    if places.shape != (1, longest) or mask.shape != (1, 1, longest, longest) or mask.dtype != torch.bool:
         return []
     starts = (places[0] == 0).nonzero()[:, 0].tolist()
-    if not starts or starts[0] != 0:
-        return []
-    ends = [*starts[1:], longest]
-    window = given.get("sliding_window")
-    whole = all(int(places[0, end - 1]) == end - start - 1 for start, end in zip(starts, ends, strict=True))
-    if not whole or (window and any(end - start > window for start, end in zip(starts, ends, strict=True))):
-        return []
-    return list(zip(starts, ends, strict=True))
+    rows = list(zip([0, *starts[1:]], [*starts[1:], longest], strict=True))
+    seen = sum((end - start) * (end - start + 1) // 2 for start, end in rows)
+    whole = all(mask[0, 0, end - 1, start:end].all() for start, end in rows)
+    return rows if whole and int(mask.sum()) == seen else []
 
 
 def causal_loss(

@@ -6,14 +6,18 @@ trying; of others each answer is a row of its own. Knows tokens; not what they m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from workspace.errors import one_line
+
 if TYPE_CHECKING:
     import torch
 
+_LOG = logging.getLogger("studio.training")
 _EXACT = 1e-4
 """How much a score may change with the answer beside it, in the same shapes: rounding alone."""
 _NEAR = 0.25
@@ -128,6 +132,10 @@ def keeps_apart(told: Callable[[Row], list[float]], words: int) -> bool:
     try:
         found, again = (told(Row(stem, (one, second)))[1] for one in (first, other))
         alone = told(Row(stem, (second,)))[0]
-    except Exception:  # whatever its code trips over, it does not take such rows
+    except Exception as fault:  # whatever its code trips over, it does not take such rows
+        _LOG.warning("answers are read one by one, which takes longer: %s", one_line(fault))
         return False
-    return abs(found - again) <= _EXACT * max(1.0, abs(found)) and abs(found - alone) <= _NEAR * len(second)
+    apart = abs(found - again) <= _EXACT * max(1.0, abs(found)) and abs(found - alone) <= _NEAR * len(second)
+    if not apart:
+        _LOG.warning("answers are read one by one, which takes longer: the model does not keep them apart in one row")
+    return apart

@@ -159,8 +159,9 @@ class Scorer:
             DataError: A prompt with its longest answer is longer than the model reads.
         """
         made = [self.parted(prompt, answers) for prompt, answers in asked]
-        for (prompt, _), (stem, tails) in zip(asked, made, strict=True):
-            self.check_room(prompt, len(stem) + max(map(len, tails), default=0))
+        sizes = [len(stem) + max(map(len, tails), default=0) for stem, tails in made]
+        for (prompt, _), size in zip(asked, sizes, strict=True):
+            self.check_room(prompt, size)
         found = [[0.0 for _ in answers] for _, answers in asked]
         left = [sum(map(bool, tails)) for _, tails in made]
         for place in (place for place, many in enumerate(left) if not many):
@@ -168,7 +169,7 @@ class Scorer:
         same: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         for place, (stem, tails) in enumerate(made):
             same.setdefault(tuple(stem), []).extend((place, one) for one, tail in enumerate(tails) if tail)
-        shared = self._shared([stem for stem, owners in same.items() if owners])
+        shared = self._shared(list(same), max(sizes, default=0))
         rows: list[Row] = []
         owners: list[list[tuple[int, int]]] = []
         for prompt_tokens, all_of in same.items():
@@ -225,14 +226,22 @@ class Scorer:
         return {one for one in found if isinstance(one, int)}
 
     @cached_property
+    def _reach(self) -> float:
+        """Up to how many tokens attention is over all of them."""
+        from models.decoder.fast_path import reach_of
+
+        return reach_of(self.model)
+
+    @cached_property
     def _branches(self) -> bool:
-        """Whether answers to one prompt may share a row; found by trying."""
-        return keeps_apart(lambda row: self._read([row], _Shared()), self.model.config.get_text_config().vocab_size)
+        """Whether answers to one prompt may share a row: the model takes positions, and is found to by trying."""
+        return self._reach > 0 and keeps_apart(
+            lambda row: self._read([row], _Shared()), self.model.config.get_text_config().vocab_size
+        )
 
     def _split(self, sizes: Sequence[int], stem: int) -> list[list[int]]:
         """Which answers to a prompt share a row, by their places; sizes in tokens."""
-        window = getattr(self.model.config.get_text_config(), "sliding_window", None)
-        most = TOKENS // 4 if self._branches and (not window or stem + max(sizes, default=0) < window) else 0
+        most = TOKENS // 4 if self._branches and stem + max(sizes, default=0) < self._reach else 0
         made: list[list[int]] = []
         total = most
         for place, size in enumerate(sizes):
@@ -243,12 +252,18 @@ class Scorer:
             total += size - 1
         return made if most else [[place] for place in range(len(sizes))]
 
-    def _shared(self, stems: Sequence[tuple[int, ...]]) -> _Shared:
-        """What all prompts begin with, read once; nothing where it is short, or the model keeps more than attention."""
-        import torch
-        from transformers.cache_utils import DynamicLayer
+    def _shared(self, stems: Sequence[tuple[int, ...]], longest: int) -> _Shared:
+        """What all prompts begin with, read once; nothing where it is short, or the model does not keep every key.
 
-        if len(stems) < 2 or not self._branches:
+        Args:
+            stems: The prompts.
+            longest: Tokens of the longest prompt with an answer.
+        """
+        import torch
+
+        from models.decoder.fast_path import Way, way_of
+
+        if len(stems) < 2 or not self._branches or way_of(self.model, longest) is not Way.PLAIN:
             return _Shared()
         first, last, most = min(stems), max(stems), min(map(len, stems)) - 1
         count = next((place for place in range(most) if first[place] != last[place]), most)
@@ -256,9 +271,7 @@ class Scorer:
             return _Shared()
         with torch.inference_mode():
             ids = torch.tensor([first[:count]]).to(self.device)
-            cache = self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-        plain = all(type(layer) is DynamicLayer for layer in getattr(cache, "layers", [None]))
-        return _Shared(count, cache) if plain else _Shared()
+            return _Shared(count, self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values)
 
     def _read(self, rows: Sequence[Row], shared: _Shared) -> list[float]:
         """The log-likelihood of each answer of each row: of rows that all have one answer, or several."""
