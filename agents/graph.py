@@ -24,7 +24,7 @@ STEPS = 400
 
 
 class Team:
-    """The nodes, bound to one run's kit."""
+    """The nodes, bound to one run's kit; when that run is over, to another's."""
 
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
@@ -92,8 +92,14 @@ class Team:
 def build_graph(
     kit: Kit, checkpointer: BaseCheckpointSaver[str] | None = None
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The team's graph for one run. Every node names what may follow it in its return type."""
-    team = Team(kit)
+    """The team's graph for one run."""
+    return graph_of(Team(kit), checkpointer)
+
+
+def graph_of(
+    team: Team, checkpointer: BaseCheckpointSaver[str] | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """A team's graph, for one run after another. Every node names what may follow it in its return type."""
     graph = StateGraph(DesignState)
     for node in (
         team.scientist,

@@ -11,13 +11,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+FAULTS = ("429", "500", "half", "length", "hang")
+"""How a server goes wrong: busy, out of order, breaks off midway, ends at its limit of tokens, says nothing."""
 
 COLOURS = ("amber", "cobalt", "ivory", "jade", "ochre", "pearl", "ruby", "slate")
 
@@ -110,11 +115,42 @@ def answer(request: dict[str, Any]) -> str:
     return prose(request)
 
 
+def usage(request: dict[str, Any], text: str) -> dict[str, int]:
+    """Tokens as words: those of the conversation, and those of the answer."""
+    read = sum(len(text_of(message).split()) for message in request["messages"])
+    wrote = len(text.split())
+    return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+
+
+class Faults:
+    """Which requests go wrong, and how often any did.
+
+    Args:
+        share: How many of them.
+        seed: Of the choice.
+        hang: Seconds for which one that says nothing holds its connection.
+    """
+
+    def __init__(self, share: float, seed: int = 1, hang: float = 30.0) -> None:
+        self.share, self.hang, self.over = share, hang, threading.Event()
+        self.seen: Counter[str] = Counter()
+        self._draw, self._lock = random.Random(seed), threading.Lock()
+
+    def next(self) -> str:
+        """The fault of the next request; empty for none."""
+        with self._lock:
+            kind = self._draw.choice(FAULTS) if self._draw.random() < self.share else ""
+            self.seen[kind or "well"] += 1
+            return kind
+
+
 class Handler(BaseHTTPRequestHandler):
     """One chat completion a request."""
 
     protocol_version = "HTTP/1.1"
     delay = 0.0
+    faults: Faults | None = None
+    heard: Callable[[dict[str, Any]], object] | None = None
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -126,64 +162,100 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a chat."""
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.heard is not None:
+            self.heard(request)
+        fault = self.faults.next() if self.faults is not None else ""
+        if fault in ("429", "500"):
+            words = {"429": "busy; try again", "500": "out of order"}[fault]
+            self._send(int(fault), json.dumps({"error": {"message": words}}).encode())
+            return
+        if fault == "hang" and self.faults is not None:
+            self.faults.over.wait(self.faults.hang)
+            self.close_connection = True
+            return
         text = answer(request)
+        finish = "length" if fault == "length" else "stop"
+        text = text[: len(text) // 2] if fault == "length" else text
         if request.get("stream"):
-            self._stream(request, text)
+            self._stream(request, text, finish, broken=fault == "half")
             return
         time.sleep(self.delay * len(text.split()))
         message = {"role": "assistant", "content": text}
-        self._json(
-            self._head(request, "chat.completion")
-            | {
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 1, "completion_tokens": len(text.split()), "total_tokens": 1},
-            }
-        )
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        told = {"choices": [choice], "usage": usage(request, text)}
+        self._json(self._head(request, "chat.completion") | told, broken=fault == "half")
 
     def _head(self, request: dict[str, Any], kind: str) -> dict[str, Any]:
         return {"id": "scripted", "object": kind, "created": 0, "model": request.get("model", "scripted")}
 
-    def _json(self, data: dict[str, Any]) -> None:
-        body = json.dumps(data).encode()
+    def _json(self, data: dict[str, Any], *, broken: bool = False) -> None:
+        self._send(200, json.dumps(data).encode(), broken=broken)
+
+    def _send(self, status: int, body: bytes, *, broken: bool = False) -> None:
+        self.close_connection = self.close_connection or broken
         with suppress(BrokenPipeError, ConnectionResetError):  # the caller was killed
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if broken else body)
 
-    def _stream(self, request: dict[str, Any], text: str) -> None:
+    def _stream(self, request: dict[str, Any], text: str, finish: str, *, broken: bool) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
         head = self._head(request, "chat.completion.chunk")
         words: list[str | None] = [*re.findall(r"\S+\s*", text), None]
-        try:
-            for word in words:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for word in words[: len(words) // 2] if broken else words:
                 delta = {} if word is None else {"role": "assistant", "content": word}
-                reason = "stop" if word is None else None
-                choice = {"index": 0, "delta": delta, "finish_reason": reason}
-                self.wfile.write(f"data: {json.dumps(head | {'choices': [choice]})}\n\n".encode())
-                self.wfile.flush()
+                choice = {"index": 0, "delta": delta, "finish_reason": finish if word is None else None}
+                self._event(head | {"choices": [choice]})
                 time.sleep(self.delay)
-            self.wfile.write(b"data: [DONE]\n\n")
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+            if not broken and (request.get("stream_options") or {}).get("include_usage"):
+                self._event(head | {"choices": [], "usage": usage(request, text)})
+            if not broken:
+                self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
+
+    def _event(self, data: dict[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
+        self.wfile.flush()
+
+
+class Server(ThreadingHTTPServer):
+    """A server that many may call at once."""
+
+    daemon_threads = True
+    request_queue_size = 256
 
 
 @contextmanager
-def serving(delay: float = 0.0, port: int = 0) -> Iterator[str]:
-    """Serve in a thread; gives the base URL, which ends in ``/v1``. ``delay`` is seconds a word."""
-    handler = type("Delayed", (Handler,), {"delay": delay})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+def serving(
+    delay: float = 0.0,
+    port: int = 0,
+    faults: Faults | None = None,
+    heard: Callable[[dict[str, Any]], object] | None = None,
+) -> Iterator[str]:
+    """Serve in a thread; gives the base URL, which ends in ``/v1``.
+
+    Args:
+        delay: Seconds a word.
+        port: Where; any that is free for 0.
+        faults: What goes wrong.
+        heard: Called with every request before it is answered.
+    """
+    told = None if heard is None else staticmethod(heard)
+    handler = type("Delayed", (Handler,), {"delay": delay, "faults": faults, "heard": told})
+    server = Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"
     finally:
+        if faults is not None:
+            faults.over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.documents import Brief, Critique, ImagePrompt, MaterialDesign
     from agents.programs import Program
+    from studio.batches import batch
     from studio.designs import design, export, list_runs, open_run, replay, resume, stream, submit, watch
     from studio.doctor import examine
     from studio.evaluation import train_evaluate
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from studio.reporting import train_report
     from studio.runs.record import Design, ImageInfo, RunSummary
     from studio.runs.repeat import Replay
+    from studio.serving import Serving, serve
     from studio.training import train_corpus, train_distil, train_image_lora, train_recipe
 
 __version__ = "0.1.0"
@@ -56,6 +58,8 @@ VERBS = {
     "train_evaluate": "studio.evaluation",
     "train_judge": "studio.judging",
     "train_report": "studio.reporting",
+    "batch": "studio.batches",
+    "serve": "studio.serving",
     "list_models": "studio.library",
     "fetch_models": "studio.library",
     "verify_models": "studio.library",
@@ -73,7 +77,7 @@ VERBS = {
 
 JOBS = (
     "design", "train_corpus", "train_distil", "train_image_lora", "train_recipe", "train_merge", "train_evaluate",
-    "train_judge", "fetch_models",
+    "train_judge", "fetch_models", "batch",
 )  # fmt: skip
 """The verbs that can be queued: the kinds of job."""
 
@@ -88,6 +92,7 @@ _TYPES = {
     "RunSummary": "studio.runs.record",
     "Replay": "studio.runs.repeat",
     "JobSummary": "studio.queue.submit",
+    "Serving": "studio.serving",
 }
 
 __all__ = [
@@ -103,6 +108,8 @@ __all__ = [
     "Program",
     "Replay",
     "RunSummary",
+    "Serving",
+    "batch",
     "design",
     "examine",
     "export",
@@ -118,6 +125,7 @@ __all__ = [
     "replay",
     "resume",
     "retry_job",
+    "serve",
     "stop_job",
     "stream",
     "submit",

@@ -1,4 +1,4 @@
-"""What this installation is and what it lacks: settings and their origins, versions, devices, disk, models, servers.
+"""What this installation is and what it lacks: settings, versions, devices, disk, models, servers, engines.
 
 Knows how to look; mends nothing, but says the command that does.
 """
@@ -43,6 +43,8 @@ class Report:
     used_bytes: int
     models: list[tuple[str, str, str]]
     servers: list[tuple[str, str, str]] = field(default_factory=list)
+    engines: list[tuple[str, str, str]] = field(default_factory=list)
+    serving: list[tuple[str, str, str]] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -56,6 +58,8 @@ class Report:
             "used_bytes": self.used_bytes,
             "models": [{"model": model, "for": purpose, "state": state} for model, purpose, state in self.models],
             "servers": [{"server": server, "for": purpose, "state": state} for server, purpose, state in self.servers],
+            "engines": [{"engine": engine, "state": state, "note": note} for engine, state, note in self.engines],
+            "serving": [{"name": name, "address": where, "model": model} for name, where, model in self.serving],
             "missing": [{"what": item.what, "command": item.command} for item in self.missing],
         }
 
@@ -89,6 +93,11 @@ def examine(options: ExamineCall) -> Report:
     ]
     with waiting(f"measuring {settings.home}"):
         used = _size(settings.home)
+    with waiting("looking at the engines that serve models"):
+        from models.serving import engines, records
+
+        there = engines.table()
+        serving = [(one.name, one.address, one.model) for one in records.running(settings.home)]
     return Report(
         settings=_settings(settings),
         versions=found,
@@ -98,6 +107,8 @@ def examine(options: ExamineCall) -> Report:
         used_bytes=used,
         models=_models(settings, missing),
         servers=_servers(settings, missing),
+        engines=there,
+        serving=serving,
         missing=missing,
     )
 

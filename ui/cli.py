@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import studio
-from ui.terminal import design, installation, jobs, training
+from ui.terminal import batches, design, installation, jobs, serving, training
 from ui.terminal.console import (
     ClosedOutput,
     OutputFault,
@@ -50,7 +50,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    cls=table(design.COMMANDS | installation.COMMANDS),
+    cls=table(design.COMMANDS | batches.COMMANDS | installation.COMMANDS | serving.COMMANDS),
 )
 
 
@@ -171,7 +171,7 @@ def _run(arguments: list[str] | None) -> int:
         return _fail(UsageError(error.format_message().rstrip("."), hint="see --help"))
     except (Abort, KeyboardInterrupt):
         begun = (sys.argv[1:] if arguments is None else arguments)[:1]
-        again = begun in (["train"], ["models"])
+        again = begun in (["train"], ["models"], ["batch"])
         return _fail(Interrupted("stopped", hint="the same command goes on" if again else None))
     return code if isinstance(code, int) else 0
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from workspace.progress import (
+    BatchProgress,
     DocumentRead,
     Downloaded,
     PassageDistilled,
@@ -206,6 +207,7 @@ Event = Annotated[
     | DocumentRead
     | PassageDistilled
     | QuestionsAnswered
+    | BatchProgress
     | Downloaded
     | Remark,
     Field(discriminator="type"),

@@ -120,6 +120,24 @@ class QuestionsAnswered(_Progress):
     of: int
 
 
+class BatchProgress(_Progress):
+    """How a batch stands: so many items done, being made, failed, waiting, of so many.
+
+    ``tokens_s`` (written) and ``pictures_s`` are those of the last minute, ``left_s`` are seconds; what is not known is
+    ``None``.
+    """
+
+    type: Literal["batch_progress"] = "batch_progress"
+    done: int
+    running: int
+    failed: int
+    waiting: int
+    of: int
+    tokens_s: float | None = None
+    pictures_s: float | None = None
+    left_s: float | None = None
+
+
 class Downloaded(_Progress):
     """So many bytes of a file have come; ``of`` is 0 where its length is not known."""
 
@@ -145,6 +163,7 @@ Progress = Annotated[
     | DocumentRead
     | PassageDistilled
     | QuestionsAnswered
+    | BatchProgress
     | Downloaded
     | Remark,
     Field(discriminator="type"),
@@ -180,6 +199,11 @@ def progress_to(tell: Callable[[Any], object]) -> Iterator[None]:
         yield
     finally:
         _LISTENER.reset(token)
+
+
+def say(event: Progress) -> None:
+    """Tell an event to whom `progress_to` names."""
+    _LISTENER.get()(event)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from models.filling.text_kinds import MOST_SOURCES
 from workspace.events import DesignReady
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def design_schema(names: tuple[str, ...]) -> type[MaterialDesign]:
     """`MaterialDesign` that must name these inspirations; the message of a miss goes back to the model."""
 

@@ -186,6 +186,10 @@ class Piece:
     refusal: str = ""
     finish: str = ""
     reasoning_tokens: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    chosen: bool = False
+    """Whether it is of an answer's choice, and does not tell the usage alone."""
 
     @property
     def is_cut(self) -> bool:
@@ -198,7 +202,9 @@ class Piece:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.tool = self.tool or other.tool
         self.finish = other.finish or self.finish
-        self.reasoning_tokens = max(self.reasoning_tokens, other.reasoning_tokens)
+        self.chosen = self.chosen or other.chosen
+        for name in ("reasoning_tokens", "tokens_in", "tokens_out"):  # some tell in every part how many so far
+            setattr(self, name, max(getattr(self, name), getattr(other, name)))
 
     @property
     def is_withheld(self) -> bool:
@@ -287,7 +293,7 @@ def _events(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _read(text: str) -> Iterator[Piece]:
-    """The pieces in one JSON object: none in one that only tells the usage or how the prompt was filtered.
+    """The pieces in one JSON object: none in one that only tells how the prompt was filtered.
 
     Raises:
         Refused: It tells a fault instead.
@@ -307,18 +313,36 @@ def _read(text: str) -> Iterator[Piece]:
     choices = found.get("choices")
     if found.get("error") or (not isinstance(choices, list) and reason(text)):
         raise Refused(200, text)
-    if not isinstance(choices, list):
-        return
-    for choice in choices[:1]:
+    usage = _usage(found)
+    for choice in choices[:1] if isinstance(choices, list) else ():
         piece = _piece(choice)
-        details = (found.get("usage") or {}).get("completion_tokens_details") or {}
-        piece.reasoning_tokens = int(details.get("reasoning_tokens") or 0)
+        piece.add(usage)
         yield piece
+    if not choices and (usage.tokens_in or usage.tokens_out):
+        yield usage
+
+
+def _usage(found: dict[str, Any]) -> Piece:
+    """What an answer says of the tokens that it took, by either protocol's names."""
+    held = found.get("usage")
+    told = held if isinstance(held, dict) else {}
+    details = told.get("completion_tokens_details")
+    return Piece(
+        tokens_in=_count(told, "prompt_tokens", "input_tokens"),
+        tokens_out=_count(told, "completion_tokens", "output_tokens"),
+        reasoning_tokens=_count(details if isinstance(details, dict) else {}, "reasoning_tokens"),
+    )
+
+
+def _count(told: dict[str, Any], *names: str) -> int:
+    """The first of these that is a number of tokens; none is 0."""
+    found = (told.get(name) for name in names)
+    return next((int(one) for one in found if isinstance(one, int | float) and 0 < one < 1e12), 0)
 
 
 def _piece(choice: Any) -> Piece:
     message = choice.get("message") or choice.get("delta")
-    piece = Piece(finish=str(choice.get("finish_reason") or ""))
+    piece = Piece(finish=str(choice.get("finish_reason") or ""), chosen=True)
     if not isinstance(message, dict):
         if not piece.finish and "text" not in choice and "delta" not in choice:
             raise ValueError("its choice holds no message")

@@ -20,6 +20,9 @@ Key = tuple[str, str]
 """A server and the model that is asked there."""
 
 LIMITS = ("max_tokens", "max_completion_tokens")
+USAGE = {"include_usage": True}
+"""``stream_options`` of a request: the last part of a stream tells the tokens."""
+
 _LOG = logging.getLogger("studio.models")
 _OUT_OF_RANGE = re.compile(
     r"(?i)between|greater|less than|too (?:large|small|high|low|long|big|many)|at (?:most|least)|range|maxim|minim|"
@@ -86,11 +89,11 @@ def _json_object(body: Body) -> Body:
 
 
 def _whole(body: Body) -> Body:
-    return body | {"stream": False} if body.get("stream") else body
+    return _without("stream_options")(body) | {"stream": False} if body.get("stream") else body
 
 
 def _streamed(body: Body) -> Body:
-    return body if body.get("stream") else body | {"stream": True}
+    return body if body.get("stream") else body | {"stream": True, "stream_options": USAGE}
 
 
 def _names(pattern: str) -> re.Pattern[str]:
@@ -117,6 +120,7 @@ _ONLY_STREAM = _names(
 
 TABLE = (
     Dialect("streaming, always", _ONLY_STREAM, _streamed, plain=True),
+    Dialect("no usage beside a stream", _names(r"stream[ _-]?options|include[ _-]?usage"), _without("stream_options")),
     Dialect("no seed", _names(r"\bseed\b|random_seed"), _without("seed")),
     Dialect("no top_p", _names(r"\btop_?p\b"), _without("top_p"), bounded=True),
     Dialect("no temperature", _names(r"\btemperature\b"), _without("temperature"), bounded=True),

@@ -7,7 +7,7 @@ how their answers are read in ``answers``, who gets which key in ``addresses``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,10 @@ import httpx2
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
-from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from models.chat import dialects, exchange
 from models.chat.addresses import OPENAI, Address, address
@@ -39,12 +40,14 @@ _unannounced: dict[dialects.Key, bool] = {}
 class RemoteChat(BaseChatModel):
     """A model on a server, whose faults are `ServiceError` and whose documents are asked for by JSON schema.
 
-    A call takes ``seed``. The first answer of a model that nobody has heard yet is given only when it is whole: it may
-    begin with reasoning that nothing announces.
+    A call takes ``seed``. ``on_usage`` is told of every whole answer how many tokens were read and written for it,
+    where the server says so. The first answer of a model that nobody has heard yet is given only when it is whole: it
+    may begin with reasoning that nothing announces.
     """
 
     call: RoleCall
     seed: int | None = None
+    on_usage: Callable[[int, int], object] | None = Field(None, exclude=True, repr=False)
     _where: Address = PrivateAttr()
 
     @property
@@ -71,9 +74,10 @@ class RemoteChat(BaseChatModel):
         with self._faults():
             for piece in self._pieces(messages, kwargs.get("seed"), stream=False):
                 answer.add(piece)
+        usage = self._usage(answer)
         answer.text = speech.heard(answer.text, last=True).strip()
         self._check(answer, speech)
-        message = AIMessage(answer.text, response_metadata=self._metadata(answer))
+        message = AIMessage(answer.text, response_metadata=self._metadata(answer), usage_metadata=usage)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -90,12 +94,15 @@ class RemoteChat(BaseChatModel):
                 answer.add(Piece(**{**vars(piece), "text": text}))
                 if text:
                     yield _chunk(text, run_manager)
+        usage = self._usage(answer)
         rest = speech.heard("", last=True)
         answer.text += rest
         self._check(answer, speech)
         if rest:
             yield _chunk(rest, run_manager)
-        last = AIMessageChunk(content="", response_metadata=self._metadata(answer), chunk_position="last")
+        last = AIMessageChunk(
+            content="", response_metadata=self._metadata(answer), usage_metadata=usage, chunk_position="last"
+        )
         yield ChatGenerationChunk(message=last, generation_info={"finish_reason": answer.finish})
 
     def with_structured_output(  # type: ignore[override]
@@ -130,6 +137,7 @@ class RemoteChat(BaseChatModel):
         with self._faults():
             for piece in self._pieces(_with_fields(messages, schema), seed, stream=False, schema=schema):
                 answer.add(piece)
+        usage = self._usage(answer)
         whole, answer.text = answer.text, speech.heard(answer.text, last=True).strip()
         limit = self.call.sampling.max_tokens
         fault = answer.fault(limit, thought=speech.thought)
@@ -141,9 +149,10 @@ class RemoteChat(BaseChatModel):
         elsewhere = [answer.arguments, *([] if answer.is_cut else [answer.reasoning, whole if speech.thought else ""])]
         found = [] if any(objects(answer.text)) else [one for place in elsewhere for one in [*objects(place)][-1:]]
         if not found or answer.is_withheld:
-            return AIMessage("" if answer.is_withheld else answer.text, response_metadata=said)
+            text = "" if answer.is_withheld else answer.text
+            return AIMessage(text, response_metadata=said, usage_metadata=usage)
         said = {name: held for name, held in said.items() if name != "none" and (name != "fault" or answer.is_cut)}
-        return AIMessage(json.dumps(found[0]), response_metadata=said)
+        return AIMessage(json.dumps(found[0]), response_metadata=said, usage_metadata=usage)
 
     def _pieces(
         self,
@@ -171,7 +180,7 @@ class RemoteChat(BaseChatModel):
                     self._where, "/chat/completions", said, patience, deadline, lambda fault: meant(fault) is not None
                 ) as chunks:
                     for piece in pieces(chunks):
-                        heard = True
+                        heard = heard or piece.chosen
                         yield piece
             except Refused as refused:
                 more = None if heard else meant(refused)
@@ -194,6 +203,7 @@ class RemoteChat(BaseChatModel):
             "model": self.call.chat.model,
             "messages": neighbours_joined([_turn(message) for message in messages]),
             "stream": stream,
+            "stream_options": dialects.USAGE if stream else None,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             limit: sampling.max_tokens,
@@ -214,6 +224,15 @@ class RemoteChat(BaseChatModel):
     def _metadata(self, answer: Piece) -> dict[str, Any]:
         finish = "length" if answer.is_cut else answer.finish
         return {"finish_reason": finish, "model_name": self.call.chat.model}
+
+    def _usage(self, answer: Piece) -> UsageMetadata | None:
+        """The tokens that a whole answer took, which are told on; nothing where its server does not say."""
+        read, wrote = answer.tokens_in, answer.tokens_out
+        if not read and not wrote:
+            return None
+        if self.on_usage is not None:
+            self.on_usage(read, wrote)
+        return UsageMetadata(input_tokens=read, output_tokens=wrote, total_tokens=read + wrote)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,26 @@ if TYPE_CHECKING:
     from workspace.ledger import Ledger, RunRow
     from workspace.settings import Settings
 
+Rank = Callable[[str, Sequence[str]], Sequence[float]]
+
 RANKER = "all-minilm-l6-v2"
+_READING = threading.Lock()
+"""Small encoders and their tokenizers read for one thread at a time."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all runs of the same settings share: what paints, and what says how near texts are in meaning."""
+
+    painter: Painter
+    rank: Rank | None
+
+
+def tools_of(settings: Settings) -> Tools:
+    """Find what runs of these settings need beside their chat models; weights are read when they are first used."""
+    from pipelines.pictures.painter import Painter
+
+    return Tools(Painter.load(settings.painter, settings.home), ranker(settings.home))
 
 
 class KitPainter:
@@ -45,7 +67,8 @@ class KitPainter:
 
     def looks(self, words: str) -> Sequence[str] | None:
         """The family that words mean to the painter, by name; none it does not know, ``None`` if it reads all."""
-        reading = self._painter.meant(words)
+        with _READING:
+            reading = self._painter.meant(words)
         if reading is None:
             return None
         if len(reading.structures) != 1 or reading.unknown:
@@ -57,8 +80,11 @@ class KitPainter:
         return self._painter.paint(specs, on_step, lambda text: self._emit(Notice(text=text)))
 
 
-def ranker(home: Path) -> Callable[[str, Sequence[str]], Sequence[float]] | None:
-    """How near texts are in meaning, by sentence embeddings; ``None`` where that model is not there."""
+def ranker(home: Path) -> Rank | None:
+    """How near texts are in meaning, by sentence embeddings; ``None`` where that model is not there.
+
+    Several threads may ask. Choices that are often the same are embedded once.
+    """
     from models.catalogue.fetch import locate
 
     try:
@@ -67,14 +93,18 @@ def ranker(home: Path) -> Callable[[str, Sequence[str]], Sequence[float]] | None
         return None
     loaded: list[Any] = []
 
-    def rank(text: str, choices: Sequence[str]) -> Sequence[float]:
+    @lru_cache(maxsize=64)
+    def vectors(texts: tuple[str, ...]) -> Any:
         from models.encoders.embeddings import Embedder
 
         if not loaded:
             quiet()
             loaded.append(Embedder(folder))
-        vectors = loaded[0].encode([text, *choices])
-        return [float(value) for value in vectors[1:] @ vectors[0]]
+        return loaded[0].encode(list(texts))
+
+    def rank(text: str, choices: Sequence[str]) -> Sequence[float]:
+        with _READING:
+            return [float(value) for value in vectors(tuple(choices)) @ vectors((text,))[0]]
 
     return rank
 
@@ -118,13 +148,14 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
-def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path) -> Kit:
-    """Build the kit of one run."""
+def assemble(
+    row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path, tools: Tools | None = None
+) -> Kit:
+    """Build the kit of one run; ``tools`` are those of its settings, where they are at hand."""
     from agents.kit import Kit
     from agents.programs import Program
     from models.chat.choose import chat_model
     from models.chat.structured import structured
-    from pipelines.pictures.painter import Painter
     from workspace.settings import resolved
 
     def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
@@ -133,19 +164,19 @@ def assemble(row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, fol
     def emit(event: Event) -> None:
         log.emit(event)
 
-    flow = settings.flow
+    flow, tools = settings.flow, tools or tools_of(settings)
     return Kit(
         program=Program.model_validate(row.settings["program"]),
         seed=row.seed,
         chat=lambda role, seed: chat_model(resolved(settings, role), settings.home, seed=seed),
         structured=structured,
-        painter=KitPainter(Painter.load(settings.painter, settings.home), emit),
+        painter=KitPainter(tools.painter, emit),
         once=once,
         emit=emit,
         publish_picture=publisher(row.run_id, folder, ledger),
         read_picture=lambda picture: (folder / picture["path"]).read_bytes(),
         measure=figures,
-        rank=ranker(settings.home),
+        rank=tools.rank,
         images=flow.images,
         rounds=flow.rounds,
         review=flow.review,

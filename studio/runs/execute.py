@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from studio.queue.claims import job_claimed, ledger_of
 from studio.queue.post import Listener, Post, at_work, in_turn, stopped
 from studio.runs.assemble import assemble
-from studio.runs.folder import write_documents, write_manifest
+from studio.runs.folder import roles_used, write_documents, write_manifest
 from studio.runs.record import Design, open_folder, open_run, row_of, seconds_of
 from studio.runs.request import DesignOptions, Prepared, prepare, recorded, renewed
 from workspace.errors import Unfinished, UsageError
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from agents.documents import Brief
     from agents.kit import Kit
     from agents.state import DesignState
+    from workspace.event_log import EventLog
     from workspace.jobs import JobRow
-    from workspace.ledger import RunRow
+    from workspace.ledger import Ledger, RunRow
     from workspace.settings import QueueSettings, Settings
 
 Json = dict[str, Any]
@@ -125,8 +126,7 @@ def _invoke(work: Work, answers: Mapping[str, Any] | None) -> None:
     with closing(checkpoints(work.settings.home / "checkpoints.db")) as saver:
         config: RunnableConfig = {"configurable": {"thread_id": work.row.run_id}}
         resumed = saver.get_tuple(config) is not None
-        profile = work.row.settings["settings"]["profile"]
-        work.post.log.emit(RunStarted(brief=work.row.brief, profile=profile, resumed=resumed))
+        begin(work.row, work.post.log, resumed=resumed)
         _through_graph(work, saver, config, answers, resumed)
 
 
@@ -147,7 +147,38 @@ def _through_graph(
     if found.interrupts:
         stopped(work.post, "waiting", WAITS, Unfinished.exit_code)
     else:
-        _finish(work, state)
+        roles = roles_used(work.settings)
+        end(work.row, work.folder, work.post.ledger, work.post.log, state, roles, f"studio resume {work.row.run_id}")
+        work.post.ledger.jobs.set_state(work.row.run_id, "finished")
+
+
+def begin(row: RunRow, log: EventLog, *, resumed: bool) -> None:
+    """Say that a run begins, or goes on."""
+    log.emit(RunStarted(brief=row.brief, profile=row.settings["settings"]["profile"], resumed=resumed))
+
+
+def end(row: RunRow, folder: Path, ledger: Ledger, log: EventLog, state: Json, roles: Json, again: str) -> float:
+    """Say that a run whose documents are published is finished, and publish its manifest; return its seconds.
+
+    Args:
+        row: What was asked.
+        folder: The run's.
+        ledger: What it did.
+        log: Its events; closed.
+        state: The graph's last.
+        roles: Which models answered, see `studio.runs.folder.roles_used`.
+        again: How it is gone on with.
+
+    Raises:
+        Unfinished: It came to no design or no pictures.
+    """
+    if not state.get("design") or not (state.get("pictures") or state.get("decisions")):
+        raise Unfinished(f"run {row.run_id} ended without a design and pictures", hint=again)
+    seconds = seconds_of(read_good(folder / "events.jsonl")[0])
+    log.emit(RunFinished(folder=str(folder), seconds=round(seconds, 3)))
+    log.close()
+    write_manifest(folder, row, ledger, roles, state, seconds)
+    return seconds
 
 
 def _entry(
@@ -186,14 +217,3 @@ def _answer(work: Work, kit: Kit, state: DesignState, question: Any, answers: Ma
 
     answer, _ = work.post.ledger.once(run_id, key, lambda: dict(answers or {}), kind="answer")
     return Command(resume=answer)
-
-
-def _finish(work: Work, state: Json) -> None:
-    run_id = work.row.run_id
-    if not state.get("design") or not (state.get("pictures") or state.get("decisions")):
-        raise Unfinished(f"run {run_id} ended without a design and pictures", hint=f"studio resume {run_id}")
-    seconds = seconds_of(read_good(work.folder / "events.jsonl")[0])
-    work.post.log.emit(RunFinished(folder=str(work.folder), seconds=round(seconds, 3)))
-    work.post.log.close()
-    write_manifest(work.folder, work.row, work.settings, work.post.ledger, state, seconds)
-    work.post.ledger.jobs.set_state(run_id, "finished")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def write_documents(folder: Path, state: Json) -> None:
     publish_all(folder, contents)
 
 
+@cache
 def versions() -> dict[str, str]:
     """The versions of what makes a design."""
     found = {"python": platform.python_version()}
@@ -63,23 +65,32 @@ def shown(settings: Json) -> Json:
     }
 
 
-def models_used(settings: Settings, specs: list[Json]) -> Json:
-    """Which models made a run, with fingerprints: each role's chat model, and the painter as its pictures say."""
+def roles_used(settings: Settings) -> Json:
+    """Which chat model answers for each role, with its fingerprint."""
     from models.chat.choose import describe
     from workspace.settings import ROLES, resolved
 
-    used: Json = {}
-    for role in ROLES:
-        if role != "critic" or settings.sees:
-            used[role] = describe(resolved(settings, role), settings.home)
-    if specs:
-        names = ("model", "model_fingerprint", "adapter", "adapter_scale", "adapter_fingerprint")
-        used["painter"] = {name: specs[0].get(name) for name in names}
-    return used
+    roles = [role for role in ROLES if role != "critic" or settings.sees]
+    return {role: describe(resolved(settings, role), settings.home) for role in roles}
 
 
-def write_manifest(folder: Path, row: RunRow, settings: Settings, ledger: Ledger, state: Json, seconds: float) -> None:
-    """Publish the manifest, the last file: what was made, from what, by what, and every file's hash."""
+def painter_used(specs: list[Json]) -> Json:
+    """Which painter made a run's pictures, as they say."""
+    names = ("model", "model_fingerprint", "adapter", "adapter_scale", "adapter_fingerprint")
+    return {"painter": {name: specs[0].get(name) for name in names}} if specs else {}
+
+
+def write_manifest(folder: Path, row: RunRow, ledger: Ledger, roles: Json, state: Json, seconds: float) -> None:
+    """Publish the manifest, the last file: what was made, from what, by what, and every file's hash.
+
+    Args:
+        folder: The run's.
+        row: What was asked.
+        ledger: What the run did.
+        roles: Which models answered, see `roles_used`.
+        state: The graph's last.
+        seconds: How long it took.
+    """
     pictures = [artifact for artifact in ledger.artifacts(row.run_id) if artifact.kind == "picture"]
     steps = ledger.keys(row.run_id)
     answers: list[Json] = [
@@ -103,7 +114,7 @@ def write_manifest(folder: Path, row: RunRow, settings: Settings, ledger: Ledger
                 "ask": row.settings.get("ask", False),
                 "program": row.settings["program"],
                 "settings": shown(row.settings["settings"]),
-                "models": models_used(settings, [artifact.meta["spec"] for artifact in pictures]),
+                "models": roles | painter_used([artifact.meta["spec"] for artifact in pictures]),
                 "versions": versions(),
                 "files": hashes(folder),
             }

@@ -108,18 +108,24 @@ def json_bytes(data: Any) -> bytes:
 def open_folder(home: Path, row: RunRow) -> Path:
     """Make a run's folder with ``brief.json`` in it, if that is not there yet."""
     folder = folder_of(home, row.run_id)
-    if not (folder / "brief.json").is_file():
-        settings = row.settings["settings"]
-        wanted = row.brief | {
-            "program": row.settings["program"]["name"],
-            "profile": settings["profile"],
-            "seed": row.seed,
-            "images": settings["flow"]["images"],
-            "rounds": settings["flow"]["rounds"],
-            "size": settings["painter"]["size"],
-        }
-        publish(folder / "brief.json", json_bytes(wanted))
+    write_brief(folder, row)
     return folder
+
+
+def write_brief(folder: Path, row: RunRow) -> None:
+    """Publish a run's ``brief.json``, if that is not there yet."""
+    if (folder / "brief.json").is_file():
+        return
+    settings = row.settings["settings"]
+    wanted = row.brief | {
+        "program": row.settings["program"]["name"],
+        "profile": settings["profile"],
+        "seed": row.seed,
+        "images": settings["flow"]["images"],
+        "rounds": settings["flow"]["rounds"],
+        "size": settings["painter"]["size"],
+    }
+    publish(folder / "brief.json", json_bytes(wanted))
 
 
 def row_of(home: Path, run_id: str) -> RunRow:

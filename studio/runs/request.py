@@ -64,7 +64,8 @@ class Prepared:
     settings: Settings
 
 
-def _with_options(options: DesignOptions, given: Settings | None) -> Settings:
+def with_options(options: DesignOptions, given: Settings | None) -> Settings:
+    """The settings given, or those that are found, with what the options say."""
     from workspace.settings import load_settings
 
     changes = overrides(options)
@@ -96,9 +97,13 @@ def connection(settings: Settings) -> dict[str, Any]:
     return {
         key: value
         for key, value in dotted(settings.model_dump(mode="json", include={"chat", "vision", "roles", "sampling"}))
-        if key.rpartition(".")[2] in _CONNECTION
-        and not settings.origins.get(key, "default").startswith(("default", "profile "))
+        if is_connection(key) and not settings.origins.get(key, "default").startswith(("default", "profile "))
     }
+
+
+def is_connection(key: str) -> bool:
+    """Whether a setting says how a server is reached, and not what it is asked."""
+    return key.rpartition(".")[2] in _CONNECTION
 
 
 def dotted(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -130,19 +135,37 @@ def _part(data: dict[str, Any], section: str) -> dict[str, Any]:
     return data
 
 
-def _rooted(data: dict[str, Any]) -> dict[str, Any]:
-    """Make the paths of local model folders absolute: a run may be resumed from another folder."""
+def rooted(settings: Settings) -> Settings:
+    """The settings with absolute paths of local model folders: a run may be resumed from another folder."""
     from models.catalogue.table import MODELS
 
+    data = settings.model_dump(mode="json", exclude={"home"})
     for section in (data["chat"], data["vision"], data["painter"], *data["roles"].values()):
         for key in ("model", "adapter"):
             name = section.get(key)
             if name and name not in MODELS and not section.get("server") and Path(name).expanduser().exists():
                 section[key] = str(Path(name).expanduser().absolute())
-    return data
+    return recorded(data, settings.home)
 
 
-def _document(brief: str | Brief, options: DesignOptions, program: Program) -> Brief:
+def record_of(
+    settings: Settings, program: Program, *, ask: bool = False, replay_of: str | None = None
+) -> dict[str, Any]:
+    """What a run's row holds of how it is made, as plain JSON."""
+    return {
+        "settings": settings.model_dump(mode="json", exclude=NOT_RECORDED),
+        "program": program.model_dump(mode="json"),
+        "ask": ask,
+        "replay_of": replay_of,
+    }
+
+
+def document(brief: str | Brief, options: DesignOptions, program: Program) -> Brief:
+    """The brief as a document, with its inspirations and what the program shows.
+
+    Raises:
+        UsageError: It is empty, no text, or out of its bounds.
+    """
     from agents.documents import Brief
 
     if not isinstance(brief, str):
@@ -173,10 +196,9 @@ def prepare(
     """
     from agents.programs import load_program
 
-    using = _with_options(options, settings)
+    using = with_options(options, settings)
     program = load_program(using.flow.program)
-    document = _document(brief, options, program)
-    return enter(document, program, using, options.seed, ask=options.ask, hold=hold)
+    return enter(document(brief, options, program), program, using, options.seed, ask=options.ask, hold=hold)
 
 
 def enter(
@@ -193,17 +215,12 @@ def enter(
     from studio.runs.preflight import check_models
     from studio.runs.record import folder_of, open_folder
 
-    settings = recorded(_rooted(settings.model_dump(mode="json", exclude={"home"})), settings.home)
+    settings = rooted(settings)
     check_models(settings)
     check_room(settings.home, settings.queue)
     drawn = secrets.randbelow(SEED_LIMIT) if seed is None else seed
     run_id = new_id(brief.text, "design")
-    record = {
-        "settings": settings.model_dump(mode="json", exclude=NOT_RECORDED),
-        "program": program.model_dump(mode="json"),
-        "ask": ask,
-        "replay_of": replay_of,
-    }
+    record = record_of(settings, program, ask=ask, replay_of=replay_of)
     folder = folder_of(settings.home, run_id)
     if hold is not None:
         hold.enter_context(job_claimed(settings.home, run_id))

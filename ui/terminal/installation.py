@@ -116,6 +116,9 @@ def doctor(asked: Asked) -> None:
         out.print(table(("model", "for", "where or why not"), report.models, title="\nModels"))
         if report.servers:
             out.print(table(("server", "for", "how it stands"), report.servers, title="\nServers"))
+        out.print(table(("engine", "version", "for studio serve"), report.engines, title="\nEngines"))
+        if report.serving:
+            out.print(table(("served here", "address", "model"), report.serving, title="\nServing"))
         words = f"\n{report.home}: {size(report.used_bytes)} used, {size(report.free_bytes)} free"
         out.print(Text(words), soft_wrap=True)
         for item in report.missing:

@@ -118,6 +118,8 @@ class Doing:
                 self._step = f"fetching {event.file}"
             case "questions_answered":
                 self._step = f"questions to {event.model}"
+            case "batch_progress":
+                self._step = "making designs"
             case "queued":
                 self._step = sentence(event).removesuffix(" ...")
             case "run_started" | "job_started" | "step_finished" | "stage_finished":

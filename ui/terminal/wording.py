@@ -90,6 +90,12 @@ def counted(event: Event) -> tuple[str, int, int, str] | None:
             return event.stage or "passage", event.passages, event.of, "  ".join(words)
         case "questions_answered":
             return f"questions to {event.model}", event.answered, event.of, ""
+        case "batch_progress":
+            words = [f"{event.running} at work", *([f"{event.failed:,} failed"] if event.failed else [])]
+            rates = ((event.tokens_s, "tokens/s"), (event.pictures_s, "pictures/s"))
+            words += [f"{rate:,.{0 if rate >= 10 else 2}f} {unit}" for rate, unit in rates if rate is not None]
+            words += [] if event.left_s is None else [f"{span(event.left_s)} left"]
+            return "designs", event.done + event.failed, event.of, "  ".join(words)
         case "downloaded":
             from workspace.progress import amount
 
