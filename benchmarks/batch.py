@@ -126,8 +126,8 @@ def overhead(folder: Path, home: Path, count: int, in_flight: int) -> dict[str, 
 
 def resume(folder: Path, count: int) -> dict[str, Any]:
     """How long it takes to see that so many items are done."""
-    from studio.batch.briefs import read_items
-    from studio.batch.store import open_store
+    from studio.batching.briefs import read_items
+    from studio.batching.store import open_store
 
     file = briefs(folder / "done.jsonl", count)
     with open_store(folder / "done", 1) as store:
@@ -190,8 +190,8 @@ def start_child(file: Path, out: Path, home: Path, url: str, in_flight: int) -> 
 
 def left_by(out: Path) -> dict[str, Any]:
     """What a batch has made, for comparing: documents and pictures of each item, and how often what was done."""
-    from studio.batch.results import results
-    from studio.batch.store import read_store
+    from studio.batching.results import results
+    from studio.batching.store import read_store
     from workspace.files import verify
     from workspace.ledger import Ledger
 
@@ -208,7 +208,8 @@ def left_by(out: Path) -> dict[str, Any]:
 
 def kill(folder: Path, home: Path, items: int, kills: int, in_flight: int, seed: int = 1) -> dict[str, Any]:
     """Kill the process that works on a batch at random moments, begin it again each time, and compare what comes."""
-    draw, asked = random.Random(seed), []
+    asked: list[dict[str, Any]] = []
+    draw = random.Random(seed)
     file = briefs(folder / "killed.jsonl", items)
     places = [folder / f"killed-{number}" for number in range(-(-kills // A_BATCH))]
     with serving(0.002, heard=asked.append) as url:

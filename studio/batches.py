@@ -20,11 +20,11 @@ from workspace.errors import DataError, Interrupted, StudioError, Unfinished
 from workspace.progress import Remark, Tell, say, waiting
 
 if TYPE_CHECKING:
-    from studio.batch.drive import Limits
-    from studio.batch.plan import Estimate
-    from studio.batch.results import Failure, Reason, Result
-    from studio.batch.shapes import BatchManifest, Counts, Fault, Item
-    from studio.batch.store import BatchStore
+    from studio.batching.drive import Limits
+    from studio.batching.plan import Estimate
+    from studio.batching.results import Failure, Reason, Result
+    from studio.batching.shapes import BatchManifest, Counts, Fault, Item
+    from studio.batching.store import BatchStore
 
 P = ParamSpec("P")
 Sources = str | Path | Sequence[str | Path]
@@ -128,8 +128,8 @@ def _listed(sources: Sources) -> list[str]:
 
 
 def _read(sources: Sources, options: BatchCall, tell: Tell) -> Iterator[Item | Fault]:
-    from studio.batch.briefs import read_items
-    from studio.batch.shapes import OPTIONS
+    from studio.batching.briefs import read_items
+    from studio.batching.shapes import OPTIONS
 
     given = {name: getattr(options, name) for name in OPTIONS if name in options.model_fields_set}
     return read_items(
@@ -148,8 +148,8 @@ def _take_in(sources: Sources, options: BatchCall) -> None:
         StudioError: The input, the settings or a server is not as it must be, or another process works there.
     """
     with waiting("loading the libraries"):
-        from studio.batch.plan import check, check_same, in_flight, manifest_of, with_models
-        from studio.batch.store import open_store
+        from studio.batching.plan import check, check_same, in_flight, manifest_of, with_models
+        from studio.batching.store import open_store
     settings, tell = options.using, options.listener or say
     in_flight(settings, options.in_flight)
     with waiting("looking at the models"):
@@ -186,10 +186,11 @@ def batch(sources: Sources, options: BatchCall) -> BatchSummary | Estimate:
         options: See `BatchCall`.
     """
     with waiting("loading the libraries"):
-        from studio.batch.one import Tally, Workshop
-        from studio.batch.plan import estimate, in_flight
-        from studio.batch.shapes import LEDGER
-        from studio.batch.store import open_store
+        from studio.batching.one import Tally, Workshop
+        from studio.batching.plan import estimate, in_flight
+        from studio.batching.shapes import LEDGER
+        from studio.batching.store import open_store
+        from workspace.files import sweep
         from workspace.ledger import Ledger
     settings, out = options.using, options.out
     if options.dry_run:
@@ -198,6 +199,7 @@ def batch(sources: Sources, options: BatchCall) -> BatchSummary | Estimate:
         return estimate(out, found, settings, wanted, seed=seed, retry_failed=options.retry_failed, tell=options.tell)
     limits = _limits(options, in_flight(settings, options.in_flight))
     with open_store(out, options.seed) as store, Ledger(out / LEDGER) as ledger:
+        sweep(out, deep=False)  # a design's own folder is swept when the design goes on
         if store.recovered:
             options.tell(Remark(text=f"{store.recovered} items were being made when the last process died; they wait"))
         if options.retry_failed:
@@ -208,16 +210,16 @@ def batch(sources: Sources, options: BatchCall) -> BatchSummary | Estimate:
 
 
 def _limits(options: BatchCall, at_a_time: int) -> Limits:
-    from studio.batch.drive import Limits
+    from studio.batching.drive import Limits
 
     return Limits(at_a_time, options.stop_after, options.max_failures)
 
 
 def _driven(sources: list[str], options: BatchCall, store: BatchStore, shop: Any, limits: Limits) -> BatchSummary:
     """Make what waits, and write what the folder tells of it: now and then, and in the end."""
-    from studio.batch.drive import Driver
-    from studio.batch.plan import manifest_of
-    from studio.batch.reports import Pace, write_reports
+    from studio.batching.drive import Driver
+    from studio.batching.plan import manifest_of
+    from studio.batching.reports import Pace, write_reports
 
     record = _Record(sources, options, store, limits, manifest_of(store.folder))
     pace = Pace()
@@ -225,7 +227,7 @@ def _driven(sources: list[str], options: BatchCall, store: BatchStore, shop: Any
     def tick() -> None:
         if pace.due:
             began = time.monotonic()
-            write_reports(store, record.now(), options.tell)
+            write_reports(store, record.now())  # what there is to remark is told in the end
             pace.wrote(began)
 
     record.write()
@@ -246,8 +248,8 @@ class _Record:
     def __init__(
         self, sources: list[str], options: BatchCall, store: BatchStore, limits: Limits, before: BatchManifest | None
     ) -> None:
-        from studio.batch.plan import engine, recorded_settings
-        from studio.batch.shapes import OPTIONS
+        from studio.batching.plan import engine, recorded_settings
+        from studio.batching.shapes import OPTIONS
 
         self._store, self._began = store, time.monotonic()
         names = [name for name in OPTIONS if name != "seed" and name in options.model_fields_set]
@@ -271,11 +273,11 @@ class _Record:
 
     def now(self) -> BatchManifest:
         """The record."""
-        import studio
-        from studio.batch.shapes import BatchManifest
+        from studio.batching.shapes import BatchManifest
+        from studio.runs.folder import versions
 
         return BatchManifest(
-            version=studio.__version__,
+            version=versions()["bio-studio"],
             updated=time.time(),
             seconds=round(self._seconds + self.seconds, 3),
             whole=self._store.whole,
@@ -285,14 +287,14 @@ class _Record:
 
     def write(self) -> None:
         """Publish it, and nothing beside it."""
-        from studio.batch.shapes import MANIFEST
+        from studio.batching.shapes import MANIFEST
         from workspace.files import publish
 
         publish(self._store.folder / MANIFEST, self.now().model_dump_json(indent=2) + "\n")
 
 
 def _summary(store: BatchStore, record: _Record, reasons: Sequence[Reason], why: str) -> BatchSummary:
-    from studio.batch.shapes import SHEET
+    from studio.batching.shapes import SHEET
 
     counts: Counts = store.counts()
     return BatchSummary(
@@ -311,8 +313,8 @@ def _summary(store: BatchStore, record: _Record, reasons: Sequence[Reason], why:
 
 def _followed(folder: Path, events: Iterator[Any]) -> Iterator[Result | Failure]:
     """What came of each item, in the input's order, while its job's events come; then the lines that are none."""
-    from studio.batch.results import Failure
-    from studio.batch.store import read_store
+    from studio.batching.results import Failure
+    from studio.batching.store import read_store
 
     after, last = 0, None
     with read_store(folder) as store:
@@ -334,7 +336,7 @@ def _followed(folder: Path, events: Iterator[Any]) -> Iterator[Result | Failure]
 
 def _settled(store: BatchStore, after: int, *, ended: bool = False) -> Iterator[tuple[int, Result | Failure]]:
     """Items after a number that are done or have failed, up to the first that has not, unless the batch has ended."""
-    from studio.batch.results import failure_of, read_result
+    from studio.batching.results import failure_of, read_result
 
     for row in store.rows(after=after):
         if row.state == "done":

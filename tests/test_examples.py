@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from studio.batch.shapes import SHEET
+from studio.batching.shapes import SHEET
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = {"batch_from_csv.py": ("from-csv", 4), "grid.py": ("pairs", 12), "custom_program.py": ("canopies", 3)}

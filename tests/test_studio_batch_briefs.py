@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from studio.batch.briefs import read_items
-from studio.batch.lines import LONGEST, Lines, open_lines
-from studio.batch.shapes import Fault, Item, folder_name
+from studio.batching.briefs import read_items
+from studio.batching.lines import LONGEST, Lines, open_lines
+from studio.batching.shapes import Fault, Item, folder_name
 from studio.runs.request import DesignOptions
 from workspace.errors import DataError, UsageError
 

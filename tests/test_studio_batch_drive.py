@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from studio.batch import drive
-from studio.batch.drive import TRIES, Driver, Limits, Outage, Rates
-from studio.batch.one import Halted, Tally
-from studio.batch.shapes import Item, ItemRow, Outcome
-from studio.batch.store import BatchStore, open_store
+from studio.batching import drive
+from studio.batching.drive import TRIES, Driver, Limits, Outage, Rates
+from studio.batching.one import Halted, Tally
+from studio.batching.shapes import Item, ItemRow, Outcome
+from studio.batching.store import BatchStore, open_store
 from studio.runs.request import DesignOptions
 from workspace.errors import StorageError
 from workspace.progress import BatchProgress, Remark

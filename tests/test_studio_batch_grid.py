@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from studio.batch.briefs import read_items
-from studio.batch.shapes import Fault, Item
+from studio.batching.briefs import read_items
+from studio.batching.shapes import Fault, Item
 from studio.runs.request import DesignOptions
 from workspace.errors import DataError
 

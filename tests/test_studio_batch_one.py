@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from studio.batch import one
-from studio.batch.one import Halted, Tally, Workshop
-from studio.batch.shapes import DESIGNS, Item, ItemRow, Outcome
+from studio.batching import one
+from studio.batching.one import Halted, Tally, Workshop
+from studio.batching.shapes import DESIGNS, Item, ItemRow, Outcome
 from studio.runs.request import DesignOptions
 from tests.fixtures_dialects import QUIRKS, DialectServer, Quirk, Refusal
 from tests.fixtures_run import InstantPainter, ScriptedChat, scripted_structured

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from studio.batch import reports, results, table, thumbnails
-from studio.batch.reports import write_reports
-from studio.batch.results import Failure, Reason, Reasons, Result, failures, write_failures, write_results
-from studio.batch.shapes import DESIGNS, BatchManifest, Fault, Item, ItemRow, Outcome
-from studio.batch.sheet import write_sheet
-from studio.batch.store import BatchStore, open_store
-from studio.batch.table import write_table
+from studio.batching import reports, results, table, thumbnails
+from studio.batching.reports import write_reports
+from studio.batching.results import Failure, Reason, Reasons, Result, failures, write_failures, write_results
+from studio.batching.shapes import DESIGNS, BatchManifest, Fault, Item, ItemRow, Outcome
+from studio.batching.sheet import write_sheet
+from studio.batching.store import BatchStore, open_store
+from studio.batching.table import write_table
 from studio.runs.request import DesignOptions
 from workspace.errors import DataError, StorageError
 from workspace.progress import Remark
@@ -571,7 +571,7 @@ def test_the_sheet_says_what_a_designer_wants_to_know(tmp_path: Path) -> None:
 
 
 def test_a_sheet_shows_so_many_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.batch.sheet.MOST_ITEMS", 2)
+    monkeypatch.setattr("studio.batching.sheet.MOST_ITEMS", 2)
     with batch(tmp_path, items(3)) as store:
         write_reports(store, manifest(store))
     assert len(data_of(tmp_path)) == 2

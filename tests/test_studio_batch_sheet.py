@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from studio.batch.reports import write_reports
-from studio.batch.shapes import Fault, Item
+from studio.batching.reports import write_reports
+from studio.batching.shapes import Fault, Item
 from studio.runs.request import DesignOptions
 from tests.test_studio_batch_results import HOSTILE, RIGHT_TO_LEFT, batch, design, finish, make, manifest
 from tests.test_ui_browser import PATIENCE, SWITCHES

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from studio.batch.briefs import read_items
-from studio.batch.shapes import Counts, Fault, Item, Outcome
-from studio.batch.store import CHUNK, BatchStore, open_store, read_store
+from studio.batching.briefs import read_items
+from studio.batching.shapes import Counts, Fault, Item, Outcome
+from studio.batching.store import CHUNK, BatchStore, open_store, read_store
 from studio.runs.request import DesignOptions
 from workspace.errors import DataError, StorageError, Unfinished, UsageError
 
@@ -258,9 +258,9 @@ def test_threads_take_every_item_once(folder: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from studio.batch.briefs import read_items
-from studio.batch.shapes import Outcome
-from studio.batch.store import open_store
+from studio.batching.briefs import read_items
+from studio.batching.shapes import Outcome
+from studio.batching.store import open_store
 
 folder, source, at = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 steps = 0

@@ -17,11 +17,11 @@ import pytest
 
 import studio
 from benchmarks.scripted_server import Faults, serving
-from studio.batch import drive, plan
-from studio.batch.results import Failure, Result, results
-from studio.batch.shapes import LEDGER
-from studio.batch.store import open_store, read_store
 from studio.batches import batch
+from studio.batching import drive, plan, reports
+from studio.batching.results import Failure, Result, results
+from studio.batching.shapes import LEDGER
+from studio.batching.store import open_store, read_store
 from tests.fixtures_run import InstantPainter, scripted_structured
 from ui import cli
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, Unfinished, UsageError
@@ -327,6 +327,33 @@ def test_a_full_disk_ends_it_and_nothing_is_lost(
         made(file, in_flight=2)
     assert "running" not in states(tmp_path / "out").values()
     assert made(file).whole
+
+
+def test_what_a_killed_process_left_half_written_goes_away(there: InstantPainter, tmp_path: Path) -> None:
+    file, out = briefs(tmp_path / "b.jsonl", 2), tmp_path / "out"
+    made(file, stop_after=1)
+    (out / ".staging-0123456789ab").write_text('{"version": ')  # as a killed publish of batch.json leaves it
+    (out / ".staging-ba9876543210" / "thumbs").mkdir(parents=True)
+    assert made(file).whole
+    assert not list(out.glob(".staging-*"))
+
+
+def test_what_cannot_be_written_is_told_once(
+    there: InstantPainter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        asked.append(name)
+        raise ServiceError(f"{name} is not installed")
+
+    asked: list[str] = []
+    told: list[Any] = []
+    monkeypatch.setattr("studio.batching.table.require", missing)
+    for name in ("OFTEN", "_SHARE"):
+        monkeypatch.setattr(reports, name, 0)
+    assert made(briefs(tmp_path / "b.jsonl", 3), listener=told.append).whole
+    assert len(asked) > 1  # the results were written now and then
+    said = [event.text for event in told if event.type == "remark" and "results.parquet" in event.text]
+    assert said == ["results.parquet is not written: pyarrow is not installed"]
 
 
 def call(*words: str) -> int:

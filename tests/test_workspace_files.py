@@ -233,7 +233,8 @@ def test_sweep_looks_everywhere_below(tmp_path):
     for place in ("", "runs/one", "runs/one/images"):
         (tmp_path / place / f"{files.STAGING}abc" / "inner").mkdir(parents=True)
         (tmp_path / place / f"{files.STAGING}def").write_bytes(b"half a pict")
-    assert len(files.sweep(tmp_path)) == 6
+    assert len(files.sweep(tmp_path, deep=False)) == 2
+    assert len(files.sweep(tmp_path)) == 4
     assert not list(tmp_path.rglob(f"{files.STAGING}*"))
 
 

@@ -207,12 +207,17 @@ def read_inside(folder: Path, name: str, *, sha256: str | None = None, most: int
     return content
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Remove, anywhere below ``folder``, what makers that no longer live left half done; return what was removed."""
+def sweep(folder: Path, *, deep: bool = True) -> list[Path]:
+    """Remove what makers that no longer live left half done; return what was removed.
+
+    Args:
+        folder: Where it is looked for.
+        deep: Whether anywhere below, or in the folder itself alone.
+    """
     found = []
     for parent, names, files in os.walk(folder):  # which passes over what goes away meanwhile
         found += [Path(parent, name) for name in names + files if name.startswith(STAGING)]
-        names[:] = [name for name in names if not name.startswith(STAGING)]
+        names[:] = [name for name in names if deep and not name.startswith(STAGING)]
     return [staging for staging in sorted(found) if _swept(staging)]
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.batch.shapes import DESIGNS, Item, ItemRow, Outcome
+from studio.batching.shapes import DESIGNS, Item, ItemRow, Outcome
 from studio.runs.assemble import Tools, assemble, tools_of
 from studio.runs.execute import begin, end
 from studio.runs.folder import roles_used, write_documents

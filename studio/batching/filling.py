@@ -1,6 +1,6 @@
 """An input being entered into a batch: what is new, what was there, what is said twice, what has changed meanwhile.
 
-Knows the tables of `studio.batch.store`, which calls it; not where items come from.
+Knows the tables of `studio.batching.store`, which calls it; not where items come from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.batch.shapes import Fault, Item, drawn_seed
+from studio.batching.shapes import Fault, Item, drawn_seed
 from workspace.errors import DataError, one_line
 from workspace.progress import Remark, Tell
 

@@ -11,7 +11,7 @@ Every key may hold one value or a list. ``inspirations`` is a list of names, eac
 which every item takes one name each (a name may be several, parted by semicolons). Templates may use ``inspirations``,
 ``first`` and ``second``. The order is that of the keys below, the last of which changes fastest; an item's id is made
 of its parts, so that a grid that grows keeps the items that it had. Knows combinations; a row's fields are checked by
-`studio.batch.rows`.
+`studio.batching.rows`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import yaml
 
 from agents.documents import same
 from agents.templates import TemplateFault, check, fill
-from studio.batch.rows import PARTED, RowReader
-from studio.batch.shapes import OPTIONS, Fault, Item, slug
+from studio.batching.rows import PARTED, RowReader
+from studio.batching.shapes import OPTIONS, Fault, Item, slug
 from training.yaml_text import read_yaml
 from workspace.errors import DataError, one_line, unknown
 from workspace.progress import Remark, Tell

@@ -21,8 +21,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from studio.batch.filling import Filled, Filling
-from studio.batch.shapes import (
+from studio.batching.filling import Filled, Filling
+from studio.batching.shapes import (
     DATABASE,
     LOCK,
     STATES,

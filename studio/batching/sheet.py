@@ -17,9 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.batch.results import Reason, Result, made_or_damage, results
-from studio.batch.shapes import SHEET, BatchManifest, Counts, ItemRow
-from studio.batch.thumbnails import Thumbnails, thumbnails
+from studio.batching.results import Reason, Result, made_or_damage, results
+from studio.batching.shapes import SHEET, BatchManifest, Counts, ItemRow
+from studio.batching.thumbnails import Thumbnails, thumbnails
 from workspace.errors import masked, one_line
 from workspace.files import publish
 from workspace.letters import whole_letters
@@ -28,7 +28,7 @@ from workspace.progress import Remark, Tell, silent
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from studio.batch.store import BatchStore
+    from studio.batching.store import BatchStore
 
 MOST_ITEMS = 10_000
 """Items on a sheet; a browser holds no more with ease."""
@@ -79,10 +79,8 @@ def _template() -> Template:
 @cache
 def _asset(name: str) -> tuple[str, str]:
     """A file of the page as it stands there, and its sha256 as a content policy writes it."""
-    from markupsafe import Markup
-
     text = (_PAGE / name).read_text(encoding="utf-8")
-    return Markup(text), base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _values(folder: Path, manifest: BatchManifest, reasons: Sequence[Reason]) -> Json:
@@ -170,14 +168,12 @@ def _place(source: str, line: int) -> str:
 
 def _blocks(store: BatchStore, small: Thumbnails) -> Iterator[str]:
     """The page's data, an item a line, the lines parted by commas."""
-    from markupsafe import Markup
-
     comma = ""
     for page in _pages(islice(_items(store), MOST_ITEMS)):
         for data in _cards(page, small):
             held = {name: value for name, value in data.items() if value not in (None, "", [], ())}
             text = json.dumps(held, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            yield Markup(comma + text.translate(_MARKUP))
+            yield comma + text.translate(_MARKUP)
             comma = ","
 
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from agents.documents import Brief
 from agents.programs import load_program
-from studio.batch.shapes import COLUMNS, LONGEST_ID, OPTIONS, WHOLE, Fault, Item, content_id, slug
+from studio.batching.shapes import COLUMNS, LONGEST_ID, OPTIONS, WHOLE, Fault, Item, content_id, slug
 from studio.runs.request import DesignOptions
 from training.language.reading.fields import as_json
 from training.yaml_text import read_yaml

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from studio.batch.results import Reason, write_failures, write_results
-from studio.batch.shapes import MANIFEST, BatchManifest
-from studio.batch.sheet import write_sheet
-from studio.batch.table import write_table
+from studio.batching.results import Reason, write_failures, write_results
+from studio.batching.shapes import MANIFEST, BatchManifest
+from studio.batching.sheet import write_sheet
+from studio.batching.table import write_table
 from workspace.files import publish
 from workspace.progress import Tell, silent, waiting
 
 if TYPE_CHECKING:
-    from studio.batch.store import BatchStore
+    from studio.batching.store import BatchStore
 
 OFTEN = 30.0
 """Seconds between two writings while a batch goes on, at least."""

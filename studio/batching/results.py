@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from studio.batch.shapes import DESIGNS, FAILURES, RESULTS, Fault, ItemRow
+from studio.batching.shapes import DESIGNS, FAILURES, RESULTS, Fault, ItemRow
 from studio.runs.record import PICTURE
 from workspace.errors import DataError, one_line, pydantic_fault
 from workspace.files import publish, read_inside
 from workspace.letters import whole_letters
 
 if TYPE_CHECKING:
-    from studio.batch.store import BatchStore
+    from studio.batching.store import BatchStore
 
 FORMAT: Literal[1] = 1
 """Of a line; lines of another are written anew."""

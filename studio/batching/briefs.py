@@ -2,7 +2,7 @@
 
 A file is known by what it holds, not by its name alone. A broken line is a fault with its number and the rest is read;
 a file whose form or columns are not known is refused. Nothing is held but the line at hand. Knows forms; what a row
-means stands in `studio.batch.rows`.
+means stands in `studio.batching.rows`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Any
 
-from studio.batch.grid import SUFFIXES, read_grid
-from studio.batch.lines import STDIN, Line, Lines, open_lines
-from studio.batch.rows import RowReader, column_name
-from studio.batch.shapes import COLUMNS, Fault, Item
+from studio.batching.grid import SUFFIXES, read_grid
+from studio.batching.lines import STDIN, Line, Lines, open_lines
+from studio.batching.rows import RowReader, column_name
+from studio.batching.shapes import COLUMNS, Fault, Item
 from studio.runs.request import DesignOptions
 from workspace.errors import DataError, one_line
 from workspace.progress import Remark, Tell, silent

@@ -19,16 +19,16 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from studio.batch.shapes import ItemRow, Outcome
+from studio.batching.shapes import ItemRow, Outcome
 from workspace.errors import StudioError
 from workspace.progress import BatchProgress, Remark, Tell
 
 if TYPE_CHECKING:
-    from studio.batch.one import Tally
-    from studio.batch.store import BatchStore
+    from studio.batching.one import Tally
+    from studio.batching.store import BatchStore
 
 Make = Callable[[ItemRow], Outcome]
-"""Makes an item's design. Raises `studio.batch.one.Halted` when told to, and what ends the whole batch."""
+"""Makes an item's design. Raises `studio.batching.one.Halted` when told to, and what ends the whole batch."""
 
 TRIES = 5
 """How often an item is begun, at most, before it has failed."""
@@ -264,7 +264,7 @@ class Driver:
 
     def _settle(self, seq: int, got: Outcome | BaseException) -> None:
         """Keep what came of an item."""
-        from studio.batch.one import Halted
+        from studio.batching.one import Halted
 
         row = self._running.pop(seq)
         if isinstance(got, Halted):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.documents import same
-from studio.batch.results import Result, results
-from studio.batch.shapes import TABLE
+from studio.batching.results import Result, results
+from studio.batching.shapes import TABLE
 from workspace.errors import ServiceError
 from workspace.extras import require
 from workspace.files import publish

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from studio.batch.shapes import DATABASE, MANIFEST, BatchManifest, Counts, Fault
-from studio.batch.store import open_store, read_store
+from studio.batching.shapes import DATABASE, MANIFEST, BatchManifest, Counts, Fault
+from studio.batching.store import open_store, read_store
 from studio.runs.folder import shown
 from studio.runs.preflight import check_models
 from studio.runs.request import NOT_RECORDED, DesignOptions, dotted, is_connection, with_options
@@ -22,7 +22,7 @@ from workspace.files import read_inside
 from workspace.settings import ROLES, resolved
 
 if TYPE_CHECKING:
-    from studio.batch.shapes import Item
+    from studio.batching.shapes import Item
     from workspace.progress import Tell
     from workspace.settings import Settings
 
