@@ -193,6 +193,20 @@ def test_a_fault_of_the_server_is_no_refusal(words: str) -> None:
     assert dialects.understood(500, words, body, frozenset()) is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The model produced output that does not match the expected peg-native format",
+        'Failed to parse input at pos 12: {"summary": "A system for high temperature, by schema"',
+    ],
+)
+def test_an_answer_that_a_server_cannot_read_is_no_refusal(words: str) -> None:
+    body = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}
+    body |= {"temperature": 0.5, "response_format": {"type": "json_schema"}}  # type: ignore[dict-item]
+    assert dialects.understood(500, words, body, frozenset()) is None
+    assert dialects.understood(200, words, body, frozenset()) is None
+
+
 def test_a_404_says_what_the_server_says(dialect_server: DialectServer) -> None:
     dialect_server.quirk = Quirk(lambda body: Refusal(404, error("No endpoints found that support image input")))
     with pytest.raises(ServiceError, match="HTTP 404: No endpoints found that support image input"):

@@ -10,7 +10,17 @@ import pytest
 
 import studio
 from studio.runs.record import Design
-from tests.fixtures_dialects import QUIRKS, TEXT, THOUGHT, DialectServer
+from tests.fixtures_dialects import (
+    QUIRKS,
+    TEXT,
+    THOUGHT,
+    Body,
+    DialectServer,
+    Quirk,
+    Refusal,
+    is_document,
+    refused,
+)
 from tests.fixtures_refusals import REFUSALS
 from workspace.settings import load_settings
 
@@ -60,6 +70,30 @@ def test_what_a_server_refuses_is_remembered(served: DialectServer) -> None:
     again = served.requests[first:]
     assert not [request for request in again if request["messages"][0]["role"] == "system"]
     assert len(again) == first - 2  # one of each model was refused once
+
+
+@pytest.mark.parametrize("kind", ["a document", "a turn"])
+def test_an_answer_that_the_server_could_not_read_is_asked_for_again(served: DialectServer, kind: str) -> None:
+    failed: list[Body] = []
+
+    def refuses(body: Body) -> Refusal | None:
+        if failed or is_document(body) != (kind == "a document"):
+            return None
+        failed.append(body)
+        return refused(500, "The model produced output that does not match the expected peg-native format")
+
+    served.quirk = Quirk(refuses)
+    run = designed(served.url)
+    assert run.status == "finished" and run.design is not None
+    again = served.requests[served.requests.index(failed[0]) + 1]
+    if kind == "a turn":
+        assert again == failed[0]
+    else:
+        assert again["seed"] == failed[0]["seed"] + 1  # another answer, and not the same one
+        assert "does not match the expected peg-native format" in again["messages"][-1]["content"]
+    documents = [request for request in served.requests if is_document(request)]
+    assert {request["response_format"]["type"] for request in documents} == {"json_schema"}
+    assert json.loads((run.folder / "manifest.json").read_text())["repairs"] == int(kind == "a document")
 
 
 def test_a_prompt_for_a_document_names_its_fields(served: DialectServer) -> None:

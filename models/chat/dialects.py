@@ -33,6 +33,7 @@ _NOT_KNOWN = re.compile(
     r"un(?:support|known|recogni[sz]ed|expected|available)|extra|forbid|deprecat|instead|cannot (?:find|both)|only one|"
     r"invalid (?:param|arg|field|key)|additional propert|不支持|不允许|未知"
 )
+_UNREAD = re.compile(r"(?i)output that does not match the expected|failed to parse input at pos")  # llama.cpp's words
 _ONE_OF_TWO = re.compile(r"(?i)\bboth\b|only one|not together|同时")
 # What a refusal may be about is a request's own fault or manner; all other statuses are the server's own affair.
 ABOUT_THE_REQUEST = frozenset({200, 400, 404, 405, 415, 422, 500, 501})
@@ -162,7 +163,7 @@ def understood(status: int, words: str, body: Body, dialects: Known) -> str | No
         body: The request, said in full.
         dialects: Those it was sent with.
     """
-    if status not in ABOUT_THE_REQUEST:
+    if status not in ABOUT_THE_REQUEST or unread(words):
         return None
     spoken = said(body, dialects)
     found = [
@@ -173,6 +174,14 @@ def understood(status: int, words: str, body: Body, dialects: Known) -> str | No
         and said(body, dialects | {dialect.name}) != spoken
     ]
     return min(found)[2] if found else None
+
+
+def unread(words: str) -> bool:
+    """Whether a server says that it could not read what its model wrote: an answer that failed, and no refusal.
+
+    Its words name a format, and may go on with the answer's own, which could name anything.
+    """
+    return _UNREAD.search(words) is not None
 
 
 def remember(key: Key, dialects: Known) -> None:

@@ -135,8 +135,14 @@ class RemoteChat(BaseChatModel):
         """Ask for a document; the JSON is taken out of whichever field of the answer holds it."""
         answer, speech = Piece(), Speech(wait=True)
         with self._faults():
-            for piece in self._pieces(_with_fields(messages, schema), seed, stream=False, schema=schema):
-                answer.add(piece)
+            try:
+                for piece in self._pieces(_with_fields(messages, schema), seed, stream=False, schema=schema):
+                    answer.add(piece)
+            except Refused as refused:
+                if not dialects.unread(refused.text):
+                    raise
+                words = self._where.safe(one_line(reason(refused.text)))
+                return AIMessage("", response_metadata=self._metadata(answer) | {"fault": f"the server says: {words}"})
         usage = self._usage(answer)
         whole, answer.text = answer.text, speech.heard(answer.text, last=True).strip()
         limit = self.call.sampling.max_tokens
@@ -173,12 +179,13 @@ class RemoteChat(BaseChatModel):
             words = reason(refused.text) or refused.text
             return dialects.understood(refused.status_code, words, body, spoken)
 
+        def hopeless(refused: Refused) -> bool:  # a document is asked for again with another seed
+            return meant(refused) is not None or (schema is not None and dialects.unread(refused.text))
+
         while True:
             try:
                 said = dialects.said(body, spoken)
-                with exchange.exchange(
-                    self._where, "/chat/completions", said, patience, deadline, lambda fault: meant(fault) is not None
-                ) as chunks:
+                with exchange.exchange(self._where, "/chat/completions", said, patience, deadline, hopeless) as chunks:
                     for piece in pieces(chunks):
                         heard = heard or piece.chosen
                         yield piece
