@@ -402,6 +402,20 @@ def test_servers_that_run_are_found_and_those_that_were_killed_are_not(tmp_path:
     assert not records.running(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("server", "same"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://localhost:8000/v1/", True),
+        ("http://127.0.0.1:8001/v1", False),
+        ("https://127.0.0.1:8000/v1", False),
+        ("http://models.example.org:8000/v1", False),
+    ],
+)
+def test_a_server_is_known_by_its_address(tmp_path: Path, server: str, same: bool) -> None:
+    assert record(tmp_path, address="http://127.0.0.1:8000/v1").is_at(server) == same
+
+
 def test_a_key_is_its_owners_alone_and_stays(tmp_path: Path) -> None:
     with records.entry(tmp_path, "tiny"):
         key, file = records.key_in(tmp_path, "tiny")

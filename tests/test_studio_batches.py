@@ -17,12 +17,14 @@ import pytest
 
 import studio
 from benchmarks.scripted_server import Faults, serving
+from models.serving.records import put
 from studio.batches import batch
 from studio.batching import drive, plan, reports
 from studio.batching.results import Failure, Result, results
 from studio.batching.shapes import LEDGER
 from studio.batching.store import open_store, read_store
 from tests.fixtures_run import InstantPainter, scripted_structured
+from tests.test_models_serving import record
 from ui import cli
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, Unfinished, UsageError
 from workspace.files import verify
@@ -101,6 +103,17 @@ def test_a_file_of_briefs_becomes_designs(there: InstantPainter, tmp_path: Path)
     kinds = [event.type for event in events]
     assert kinds[0] == "job_started" and kinds[-1] == "job_finished" and "batch_progress" in kinds
     assert events[-1].result["done"] == 6
+
+
+def test_designs_say_how_their_server_runs(
+    there: InstantPainter, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"model", "server"}
+    monkeypatch.setattr("models.chat.choose.describe", lambda call, home: call.chat.model_dump(include=asked))
+    put(home, record(home, "tiny", weights="q8_0"))  # at http://127.0.0.1:1/v1
+    made(briefs(tmp_path / "b.jsonl", 1))
+    manifest = json.loads((tmp_path / "out" / "designs" / "b1" / "manifest.json").read_text())
+    assert manifest["servers"]["http://127.0.0.1:1/v1"]["weights"] == "q8_0"
 
 
 def test_a_second_time_touches_only_what_is_not_done(there: InstantPainter, tmp_path: Path) -> None:

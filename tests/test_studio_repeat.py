@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 from PIL import Image
 
 import studio
+from models.serving.records import put
+from tests.test_models_serving import record
 from workspace.errors import UsageError
 
+ASKED = {"model", "server"}
 pytestmark = pytest.mark.usefixtures("scripted_studio")
 
 
@@ -45,6 +49,35 @@ def test_a_replay_names_a_model_that_changed(home: Path, monkeypatch: pytest.Mon
     run = studio.design("a tough panel", seed=5)
     monkeypatch.setattr("models.chat.choose.describe", lambda call, home: {"model": "another"})
     assert "scientist" in studio.replay(run.run_id).changed_models
+
+
+def test_a_manifest_says_how_its_server_runs_and_a_replay_whether_it_is_another(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = "http://localhost:8123/v1"
+    for name, value in {"CHAT__SERVER": server, "CHAT__MODEL": "mine", "VISION__MODEL": "none"}.items():
+        monkeypatch.setenv(f"STUDIO_{name}", value)
+    monkeypatch.setattr("models.chat.choose.describe", lambda call, home: call.chat.model_dump(include=ASKED))
+    flags = ("python", "-m", "models.serving.llama_cpp", "--port", "8123")
+    mine = record(home, "mine", address="http://127.0.0.1:8123/v1", flags=flags)
+    put(home, mine)
+    put(home, record(home, "other", address="http://127.0.0.1:8124/v1"))
+    run = studio.design("a tough panel", seed=5)
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert manifest["servers"] == {
+        server: {
+            **{"engine": "vllm", "version": "0.32.0", "fingerprint": "f", "models": ["mine"], "adapters": {}},
+            **{"weights": "bfloat16", "in_flight": 8, "context": 64, "batch_invariant": False, "flags": list(flags)},
+        }
+    }
+    put(home, mine.model_copy(update={"in_flight": 4, "flags": (*flags, "--threads", "1")}))
+    assert studio.replay(run.run_id).changed_models == []
+    put(home, mine.model_copy(update={"weights": "q8_0"}))
+    assert studio.replay(run.run_id).changed_models == ["engineer", "illustrator", "reviewer", "scientist"]
+    (home / "servers" / "mine.json").unlink()
+    again = studio.replay(run.run_id)
+    assert again.changed_models == []  # what serves the model now does not say
+    assert json.loads((studio.open_run(again.replay_id).folder / "manifest.json").read_text())["servers"] == {}
 
 
 def test_a_replay_gives_the_answers_that_a_person_gave(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which servers run here: a file each in ``STUDIO_HOME/servers``, by which batches, pages and other tools find them.
+"""Which servers run here: a file each in ``STUDIO_HOME/servers``, by which doctor, runs and other tools find them.
 
 A record holds nothing secret. The key stands in a file beside it that only its owner may read, or in a variable of the
 environment; the record says which.
@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -66,6 +67,12 @@ class Record(BaseModel):
             return Path(str(self.key_file)).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ServiceError(f"the key of {self.name} cannot be read from {self.key_file}") from error
+
+    def is_at(self, server: str) -> bool:
+        """Whether an address is this server's, by whichever of the loopback's names."""
+        asked, own = urlsplit(server), urlsplit(self.address)
+        here = asked.hostname in (own.hostname, "localhost")
+        return here and (asked.scheme, asked.port) == (own.scheme, own.port)
 
     @property
     def alive(self) -> bool:

@@ -238,7 +238,8 @@ class Workshop:
             state = self._run(kit, Brief.model_validate(run.brief))
             log.check = lambda: None  # all is made
             write_documents(folder, state)
-            end(run, folder, self.ledger, log, state, ready.roles, "the same command goes on")
+            home, again = ready.settings.home, "the same command goes on"
+            end(run, folder, home, self.ledger, log, state, ready.roles, again)
         return len(state["pictures"])
 
     def _guarded(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from studio.queue.claims import job_claimed, ledger_of
 from studio.queue.post import Listener, Post, at_work, in_turn, stopped
 from studio.runs.assemble import assemble
-from studio.runs.folder import roles_used, write_documents, write_manifest
+from studio.runs.folder import roles_used, servers_used, write_documents, write_manifest
 from studio.runs.record import Design, open_folder, open_run, row_of, seconds_of
 from studio.runs.request import DesignOptions, Prepared, prepare, recorded, renewed
 from workspace.errors import Unfinished, UsageError
@@ -148,7 +148,8 @@ def _through_graph(
         stopped(work.post, "waiting", WAITS, Unfinished.exit_code)
     else:
         roles = roles_used(work.settings)
-        end(work.row, work.folder, work.post.ledger, work.post.log, state, roles, f"studio resume {work.row.run_id}")
+        home, again = work.settings.home, f"studio resume {work.row.run_id}"
+        end(work.row, work.folder, home, work.post.ledger, work.post.log, state, roles, again)
         work.post.ledger.jobs.set_state(work.row.run_id, "finished")
 
 
@@ -157,12 +158,15 @@ def begin(row: RunRow, log: EventLog, *, resumed: bool) -> None:
     log.emit(RunStarted(brief=row.brief, profile=row.settings["settings"]["profile"], resumed=resumed))
 
 
-def end(row: RunRow, folder: Path, ledger: Ledger, log: EventLog, state: Json, roles: Json, again: str) -> float:
+def end(
+    row: RunRow, folder: Path, home: Path, ledger: Ledger, log: EventLog, state: Json, roles: Json, again: str
+) -> float:
     """Say that a run whose documents are published is finished, and publish its manifest; return its seconds.
 
     Args:
         row: What was asked.
         folder: The run's.
+        home: STUDIO_HOME, where servers that run here are entered.
         ledger: What it did.
         log: Its events; closed.
         state: The graph's last.
@@ -177,7 +181,7 @@ def end(row: RunRow, folder: Path, ledger: Ledger, log: EventLog, state: Json, r
     seconds = seconds_of(read_good(folder / "events.jsonl")[0])
     log.emit(RunFinished(folder=str(folder), seconds=round(seconds, 3)))
     log.close()
-    write_manifest(folder, row, ledger, roles, state, seconds)
+    write_manifest(folder, row, ledger, roles, servers_used(roles, home), state, seconds)
     return seconds
 
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from workspace.settings import Settings
 
 Json = dict[str, Any]
+_OF_A_SERVER = {
+    "engine", "version", "fingerprint", "models", "adapters", "weights", "in_flight", "context", "batch_invariant",
+    "flags",
+}  # fmt: skip
+"""What a manifest holds of a server's record; the rest says where its process and its key are."""
+
 PACKAGES = ("bio-studio", "torch", "transformers", "diffusers", "langgraph", "langchain-core", "pydantic", "llguidance")
 
 
@@ -74,13 +80,34 @@ def roles_used(settings: Settings) -> Json:
     return {role: describe(resolved(settings, role), settings.home) for role in roles}
 
 
+def servers_used(roles: Json, home: Path) -> Json:
+    """What `studio serve` says of the servers that answer for roles and that it runs here, by their addresses.
+
+    Args:
+        roles: See `roles_used`.
+        home: STUDIO_HOME.
+    """
+    from models.serving.records import running
+
+    asked = {(used["server"], used["model"]) for used in roles.values() if used.get("server")}
+    there = running(home) if asked else []
+    return {
+        server: record.model_dump(mode="json", include=_OF_A_SERVER)
+        for server, model in sorted(asked)
+        for record in there
+        if record.is_at(server) and model in record.models
+    }
+
+
 def painter_used(specs: list[Json]) -> Json:
     """Which painter made a run's pictures, as they say."""
     names = ("model", "model_fingerprint", "adapter", "adapter_scale", "adapter_fingerprint")
     return {"painter": {name: specs[0].get(name) for name in names}} if specs else {}
 
 
-def write_manifest(folder: Path, row: RunRow, ledger: Ledger, roles: Json, state: Json, seconds: float) -> None:
+def write_manifest(
+    folder: Path, row: RunRow, ledger: Ledger, roles: Json, servers: Json, state: Json, seconds: float
+) -> None:
     """Publish the manifest, the last file: what was made, from what, by what, and every file's hash.
 
     Args:
@@ -88,6 +115,7 @@ def write_manifest(folder: Path, row: RunRow, ledger: Ledger, roles: Json, state
         row: What was asked.
         ledger: What the run did.
         roles: Which models answered, see `roles_used`.
+        servers: What served them, see `servers_used`.
         state: The graph's last.
         seconds: How long it took.
     """
@@ -115,6 +143,7 @@ def write_manifest(folder: Path, row: RunRow, ledger: Ledger, roles: Json, state
                 "program": row.settings["program"],
                 "settings": shown(row.settings["settings"]),
                 "models": roles | painter_used([artifact.meta["spec"] for artifact in pictures]),
+                "servers": servers,
                 "versions": versions(),
                 "files": hashes(folder),
             }

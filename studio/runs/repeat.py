@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from workspace.settings import QueueSettings
 
 
+_OF_A_SERVED_MODEL = ("engine", "version", "fingerprint", "adapters", "weights", "batch_invariant")
+"""What of a server's record makes another model of it where it differs."""
+
+
 @dataclass(frozen=True)
 class Replay:
     """A run and its repetition, compared."""
@@ -110,15 +114,29 @@ def _compare(home: Path, row: RunRow, made: Design) -> Replay:
         }
         for image in before.images
     ]
-    then_models = _manifest(home, row).get("models", {})
-    now_models = _manifest(home, row_of(home, made.run_id)).get("models", {})
     return Replay(
         run_id=row.run_id,
         replay_id=made.run_id,
         design_identical=_bytes(before.folder) == _bytes(made.folder),
         pictures=pictures,
-        changed_models=sorted(name for name, model in then_models.items() if now_models.get(name) != model),
+        changed_models=_changed(_manifest(home, row), _manifest(home, row_of(home, made.run_id))),
     )
+
+
+def _changed(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Whose model is another than it was; what served it counts where both manifests say so."""
+
+    def served(manifest: dict[str, Any], used: dict[str, Any]) -> list[Any] | None:
+        held = manifest.get("servers", {}).get(used.get("server"))
+        return held and [held.get(name) for name in _OF_A_SERVED_MODEL]
+
+    found = []
+    for name, before in then.get("models", {}).items():
+        after = now.get("models", {}).get(name)
+        old, new = served(then, before), served(now, after or {})
+        if before != after or (old and new and old != new):
+            found.append(name)
+    return sorted(found)
 
 
 def _bytes(folder: Path) -> bytes:
