@@ -96,7 +96,7 @@ def examine(options: ExamineCall) -> Report:
     with waiting("looking at the engines that serve models"):
         from models.serving import engines, records
 
-        there = engines.table()
+        there = engines.table(settings.serving.engine)
         serving = [(one.name, one.address, one.model) for one in records.running(settings.home)]
     return Report(
         settings=_settings(settings),

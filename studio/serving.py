@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.serving.engines import Wish
 from models.serving.gguf_tensors import Precision
 from studio.verb import Call, verb
 from workspace.errors import DataError, StorageError, UsageError
+from workspace.options import setting
 from workspace.progress import Remark, waiting
-from workspace.settings import Variable, Words
+from workspace.settings import ServingEngine, Variable, Words
 
 if TYPE_CHECKING:
     from models.serving.engines import Choice
@@ -38,7 +38,7 @@ class ServeCall(Call):
     adapter: tuple[Words, ...] = Field(
         (), max_length=16, description="A LoRA adapter, by catalogue id or folder; may be given again"
     )
-    engine: Wish = Field("auto", description="Which engine serves; auto: what suits this machine, as doctor tells")
+    engine: ServingEngine | None = setting("serving.engine")
     port: int = Field(PORT, ge=0, le=65535, description="Port on 127.0.0.1; 0: a free one")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] | None = Field(
         None, description="What the server and its model are called; the model's own name if not given"
@@ -141,20 +141,20 @@ def serve(model: str | None, options: ServeCall) -> Serving | ServeCommand:
     with waiting("looking at the model and the engines"):
         from models.serving.engines import choose
 
-        wanted = _wanted(model, options)
-        choice = choose(options.engine, _beyond(wanted))
+        settings = options.using
+        wanted = _wanted(model, options, settings)
+        choice = choose(options.engine or settings.serving.engine, _beyond(wanted))
     if options.show:
         return _shown(_plan(wanted, choice, options, write=False), choice, options.port)
     return _started(wanted, choice, options)
 
 
-def _wanted(model: str | None, options: ServeCall) -> Wanted:
+def _wanted(model: str | None, options: ServeCall, settings: Settings) -> Wanted:
     """What is to be served: the model and adapters found, and seen to belong together."""
     from models.serving.adapters import find_adapter, plain_name
     from models.serving.memory import shape_of
     from models.serving.plan import Wanted
 
-    settings = options.using
     named, adapters = _named(model, options, settings)
     folder = _folder(named, settings.home)
     return Wanted(
@@ -222,23 +222,25 @@ def _plan(wanted: Wanted, choice: Choice, options: ServeCall, *, write: bool) ->
     weights: Precision = options.weights or WEIGHTS
     llama_cpp.check(wanted, weights)
     adapter = wanted.adapters[0].folder if wanted.adapters else None
-    if not write:
-        place = wanted.home / "gguf"
-        lora = place / f"{adapter.name}-*.gguf" if adapter else None
-        return llama_cpp.plan(wanted, choice.engine, weights, place / f"{wanted.folder.name}-*-{weights}.gguf", lora)
-    from models.serving.gguf_writing import write_adapter, write_model
+    from models.serving.gguf_writing import adapter_file, model_file, write_adapter, write_model
 
-    gguf = write_model(wanted.folder, wanted.home, weights, options.tell)
-    lora = write_adapter(adapter, wanted.folder, wanted.home, options.tell) if adapter else None
+    if write:
+        gguf = write_model(wanted.folder, wanted.home, weights, options.tell)
+        lora = write_adapter(adapter, wanted.folder, wanted.home, options.tell) if adapter else None
+    else:
+        gguf = model_file(wanted.folder, wanted.home, weights)
+        lora = adapter_file(adapter, wanted.folder, wanted.home) if adapter else None
     return llama_cpp.plan(wanted, choice.engine, weights, gguf, lora)
 
 
 def _shown(plan: Plan, choice: Choice, port: int) -> ServeCommand:
+    from models.serving.server import free_port
+
     return ServeCommand(
         engine=plan.engine.name,
         version=str(plan.engine.version),
         why=choice.why,
-        command=(*plan.command, "--port", str(port or PORT)),
+        command=(*plan.command, "--port", str(port or free_port())),
         variables={**plan.variables, plan.key_variable: "***"},
     )
 

@@ -239,6 +239,11 @@ def test_the_engine_that_suits_the_machine(
         assert choice.engine.name == name and why in choice.why
         told = {row[0]: row for row in engines.table()}
         assert told[name][2] == f"serves: {choice.why}"
+        if small and large == "cpu":
+            for wish in ("llama.cpp", "vllm"):
+                told = {row[0]: row for row in engines.table(wish)}  # type: ignore[arg-type]
+                assert [name for name in told if told[name][2]] == [wish]
+                assert told[wish][2] == "serves: it was asked for"
 
 
 def test_an_engine_that_is_missing_comes_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,10 +23,11 @@ from models.chat.documents import written
 from models.chat.remote import remote
 from models.serving import engines, records
 from models.serving.engines import Engine
+from studio.serving import ServeCommand
 from tests.fixtures_serving import FakeVllm, runs, until
 from ui.cli import main
 from workspace.errors import DataError, ServiceError, UsageError
-from workspace.settings import ChatSettings, RoleCall, SamplingSettings
+from workspace.settings import ChatSettings, RoleCall, SamplingSettings, load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -156,6 +157,51 @@ def test_the_command_alone_runs_nothing(
     assert main(["serve", str(tiny_llama), "--engine", "vllm", "--print", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["engine"] == "vllm"
     assert not fake_vllm.starts and not (home / "servers").exists()
+
+
+def test_the_command_names_the_files_that_are_served(
+    home: Path, tiny_llama: Path, turning_adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.serving.gguf_writing import write_adapter, write_model
+
+    monkeypatch.setattr(engines, "llama_cpp", lambda: Engine("llama.cpp", "1"))
+    monkeypatch.setattr("models.serving.llama_cpp.free_memory", lambda: 2**40)
+    given: dict[str, Any] = {"adapter": (str(turning_adapter),), "engine": "llama.cpp", "weights": "f16", "show": True}
+    shown = studio.serve(str(tiny_llama), **given)
+    assert isinstance(shown, ServeCommand) and not (home / "gguf").exists()
+    files = [shown.command[shown.command.index(flag) + 1] for flag in ("--model", "--adapter")]
+    assert files == [
+        str(write_model(tiny_llama, home, "f16")),
+        str(write_adapter(turning_adapter, tiny_llama, home)),
+    ]
+    assert studio.serve(str(tiny_llama), **given) == shown
+
+
+def test_the_engine_is_a_setting_that_an_option_goes_before(
+    fake_vllm: FakeVllm,
+    home: Path,
+    tiny_llama: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(engines, "llama_cpp", lambda: Engine("llama.cpp", "1"))
+    monkeypatch.setattr(engines, "has_avx512", lambda: True)
+    (home / "studio.toml").write_text('[serving]\nengine = "llama.cpp"\n')
+
+    def engine(**given: Any) -> str:
+        shown = studio.serve(str(tiny_llama), show=True, **given)
+        assert isinstance(shown, ServeCommand)
+        return shown.engine
+
+    assert (engine(), engine(engine="vllm"), engine(engine="auto")) == ("llama.cpp", "vllm", "vllm")
+    assert engine(settings=load_settings(), engine="vllm") == "vllm"
+    report = studio.examine()
+    assert ("serving.engine", "llama.cpp", str(home / "studio.toml")) in report.settings
+    assert ("llama.cpp", "1", "serves: it was asked for") in report.engines
+    monkeypatch.setenv("STUDIO_SERVING__ENGINE", "lama.cpp")
+    assert main(["serve", str(tiny_llama), "--print"]) == 2
+    said = capsys.readouterr().err
+    assert "STUDIO_SERVING__ENGINE" in said and "'llama.cpp'" in said
 
 
 @pytest.mark.parametrize(("fault", "code"), [("port", 2), ("engine", 69), ("base", 65), ("room", 69)])

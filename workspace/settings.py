@@ -51,6 +51,7 @@ RepetitionPenalty = Annotated[float, Field(ge=0.5, le=2)]
 NoRepeat = Annotated[int, Field(ge=0, le=64)]
 MaxTokens = Annotated[int, Field(ge=1, le=131_072)]
 Avoid = Annotated[tuple[Words, ...], Field(max_length=1_000)]
+ServingEngine = Literal["auto", "llama.cpp", "vllm"]
 
 
 class _Section(BaseModel):
@@ -170,6 +171,14 @@ class QueueSettings(_Section):
     most_waiting: int = Field(500, ge=1, le=100_000, description="Jobs that may wait for their turn; more are refused")
 
 
+class ServingSettings(_Section):
+    """How `studio serve` serves models on this machine."""
+
+    engine: ServingEngine = Field(
+        "auto", description="Which engine serves; auto: what suits this machine, as doctor tells"
+    )
+
+
 class TracingSettings(_Section):
     """Who is told of every prompt and answer; nobody, unless it is said here."""
 
@@ -205,6 +214,7 @@ class Settings(BaseSettings):
     painter: PainterSettings
     flow: FlowSettings = FlowSettings()
     queue: QueueSettings = QueueSettings()
+    serving: ServingSettings = ServingSettings()
     tracing: TracingSettings = TracingSettings()
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -10,7 +10,6 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from models.decoder.fast_path import State, Way, way_of
 from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
 from models.decoder.trial import check_count, try_out
+from models.decoder.turnstile import turnstile
 from workspace.errors import DataError, ServiceError, check_loaded, one_line, reading
 from workspace.progress import waiting, weighed
 
@@ -55,9 +55,13 @@ class Engine:
         self.context: int = getattr(config, "max_position_embeddings", None) or 2048
         self.vocabulary: int = config.vocab_size
         self.way = way_of(model, self.context)
+        self.alone = turnstile(str(model.device))  # through which threads go one by one to read more than single tokens
         self.stepper: Stepper | None = None  # what reads single tokens faster than the model itself, where there is one
         self.stops = self._stop_ids()
         self.template = ChatTemplate(tokenizer.get_chat_template(), tokenizer.special_tokens_map, name)
+        self._making = threading.Lock()
+        self._grammars: Any = None
+        self._blanks: list[int] | None = None
         self._special = tuple(tokenizer.all_special_tokens) + tuple(
             token.content for token in tokenizer.added_tokens_decoder.values() if token.special
         )
@@ -106,14 +110,26 @@ class Engine:
         try_out(model, Tape(llm).read, usual[:_TRIED], llm.name)
         return llm
 
-    @cached_property
+    @property
     def grammar_tokenizer(self) -> Any:
-        """The tokenizer as llguidance wants it (about a second to build)."""
+        """The tokenizer as llguidance wants it (about a second to build, once)."""
         from llguidance.hf import from_tokenizer
 
-        eos = sorted(self.stops)
-        with reading(f"the tokenizer of {self.name}"):
-            return from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=eos)
+        with self._making:
+            if self._grammars is None:
+                with reading(f"the tokenizer of {self.name}"):
+                    eos = sorted(self.stops)
+                    self._grammars = from_tokenizer(self.tokenizer, n_vocab=self.vocabulary, eos_token=eos)
+            return self._grammars
+
+    @property
+    def blanks(self) -> list[int]:
+        """Tokens that are only spaces: a space belongs to the word after it, or the model writes broken words."""
+        with self._making:
+            if self._blanks is None:
+                pieces = enumerate(self.tokenizer.batch_decode([[i] for i in range(self.vocabulary)]))
+                self._blanks = [i for i, piece in pieces if piece and not piece.strip(" ")]
+            return self._blanks
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> str:
         """Render messages by the model's chat template, up to where the assistant's answer begins."""
@@ -172,8 +188,9 @@ class Tape:
 
         self.ids.extend(ids)
         if self.state is not None:
-            return self.state.read(self.ids, len(ids))
-        with torch.inference_mode():
+            with self.engine.alone:
+                return self.state.read(self.ids, len(ids))
+        with self.engine.alone, torch.inference_mode():
             inputs = torch.tensor([list(ids)], device=self.engine.model.device)
             out = self.engine.model(input_ids=inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=kept)
         logits: torch.Tensor = out.logits[0, -kept:].float().cpu()
@@ -197,7 +214,7 @@ class Tape:
         if self.state is not None:
             raise DataError(f"{self.engine.name} keeps a state of its own kind and cannot see pictures")
         self.ids.extend([min(self.engine.stops)] * len(states))
-        with torch.inference_mode():
+        with self.engine.alone, torch.inference_mode():
             seen = states[None].to(device=model.device, dtype=model.dtype)
             model(inputs_embeds=seen, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
 

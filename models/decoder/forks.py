@@ -94,7 +94,7 @@ class Fork:
             causal = torch.ones((length, whole), dtype=torch.bool).tril(whole - length)
             more["attention_mask"] = (causal & self.mask.bool()[:, None, None, :]).to(device)
             more["shared_prefix"] = self.shared
-        with torch.inference_mode():
+        with self.engine.alone, torch.inference_mode():
             out = self.engine.model(
                 input_ids=inputs.to(device),
                 position_ids=places.to(device),

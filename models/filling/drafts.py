@@ -143,7 +143,7 @@ def _write(tapes: Sequence[Tape], asks: Sequence[Ask], avoid: Sequence[int]) -> 
     fork = _fork(tapes, [(ask.tape, ask.suffix) for ask in asks])
     logits = fork.logits
     never = torch.zeros(logits.shape[-1], dtype=torch.bool)
-    never[[*_blanks(llm), *avoid]] = True
+    never[[*llm.blanks, *avoid]] = True
     active = rows
     while active:
         masks = _masks([row.matcher for row in active], logits.shape[-1]) & ~never
@@ -212,13 +212,6 @@ def _likelihoods(tape: Tape, texts: Sequence[tuple[str, Sequence[int]]]) -> list
             total += float(rest[row, place - 1].log_softmax(-1)[ids[place]])
         scores.append(total / len(ids))
     return scores
-
-
-@lru_cache(maxsize=8)
-def _blanks(llm: Engine) -> list[int]:
-    """Tokens that are only spaces: a space belongs to the word after it, or the model writes broken words."""
-    pieces = enumerate(llm.tokenizer.batch_decode([[i] for i in range(llm.vocabulary)]))
-    return [i for i, piece in pieces if piece and not piece.strip(" ")]
 
 
 @lru_cache(maxsize=256)

@@ -17,9 +17,9 @@ from typing import Literal
 
 from workspace.errors import DataError, ServiceError
 from workspace.extras import ROOT
+from workspace.settings import ServingEngine
 
 Name = Literal["llama.cpp", "vllm"]
-Wish = Literal["auto", "llama.cpp", "vllm"]
 VLLM_FOLDER = ROOT / ".venv-vllm"
 _INSTALLS = {"llama.cpp": "pip install -c constraints.txt '.[serve]'", "vllm": "make vllm"}
 _ASK = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
@@ -121,7 +121,7 @@ def python_of(folder: Path | None = None) -> Path:
     return (folder or VLLM_FOLDER) / "bin" / "python"
 
 
-def choose(wish: Wish, beyond: str | None = None) -> Choice:
+def choose(wish: ServingEngine, beyond: str | None = None) -> Choice:
     """Choose the engine that serves a model.
 
     With an NVIDIA GPU, or a CPU of 512 bits, vLLM answers many at once several times as fast; on other CPUs llama.cpp
@@ -194,10 +194,14 @@ def _check_build(engine: Engine) -> None:
         )
 
 
-def table() -> list[tuple[str, str, str]]:
-    """Each engine, how it stands, and whether ``auto`` takes it and why, or the command that installs it."""
+def table(wish: ServingEngine = "auto") -> list[tuple[str, str, str]]:
+    """Each engine, how it stands, and whether it serves and why, or the command that installs it.
+
+    Args:
+        wish: The engine that is wanted, or ``auto``.
+    """
     try:
-        chosen: Choice | None = choose("auto")
+        chosen: Choice | None = choose(wish)
     except ServiceError:
         chosen = None
     rows: list[tuple[str, str, str]] = []

@@ -31,6 +31,30 @@ _HEADER = 64_000_000
 _FILE_TYPES = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q8_0": "MOSTLY_Q8_0"}
 
 
+def model_file(folder: Path, home: Path, precision: Precision) -> Path:
+    """The file that `write_model` writes a model folder to, whether it is there or not.
+
+    Raises:
+        UsageError: There is no such precision.
+        DataError: The folder is damaged or holds no chat model.
+    """
+    if precision not in get_args(Precision):
+        raise UsageError(unknown("precision", precision, get_args(Precision)))
+    inspect(folder, "chat")
+    return _place(home, _name(folder), f"{fingerprint(folder)}\0{precision}", f"-{precision}")
+
+
+def adapter_file(adapter: Path, base: Path, home: Path) -> Path:
+    """The file that `write_adapter` writes an adapter to, whether it is there or not.
+
+    Raises:
+        DataError: A folder is damaged, or does not hold what it should.
+    """
+    inspect(adapter, "adapter")
+    inspect(base, "chat")
+    return _place(home, _name(adapter), f"{fingerprint(adapter)}\0{fingerprint(base)}", "")
+
+
 def write_model(folder: Path, home: Path, precision: Precision, tell: Tell = silent) -> Path:
     """Write a model folder as a GGUF file; nothing is written twice.
 
@@ -49,11 +73,7 @@ def write_model(folder: Path, home: Path, precision: Precision, tell: Tell = sil
         StorageError: There is no room for it.
         Unfinished: Another process writes the same file.
     """
-    if precision not in get_args(Precision):
-        raise UsageError(unknown("precision", precision, get_args(Precision)))
-    inspect(folder, "chat")
-    name = _name(folder)
-    target = _place(home, name, f"{fingerprint(folder)}\0{precision}", f"-{precision}")
+    target, name = model_file(folder, home, precision), _name(folder)
 
     def write() -> None:
         found = architecture_of(folder)
@@ -101,10 +121,7 @@ def write_adapter(adapter: Path, base: Path, home: Path, tell: Tell = silent) ->
         StorageError: There is no room for it.
         Unfinished: Another process writes the same file.
     """
-    inspect(adapter, "adapter")
-    inspect(base, "chat")
-    name = _name(adapter)
-    target = _place(home, name, f"{fingerprint(adapter)}\0{fingerprint(base)}", "")
+    target, name = adapter_file(adapter, base, home), _name(adapter)
 
     def write() -> None:
         found = architecture_of(base)

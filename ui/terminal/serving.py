@@ -17,7 +17,8 @@ COMMANDS = {
         "Examples:\n\n  studio serve\n\n  studio serve demo-cpt-sft --port 8010\n\n"
         "  studio serve llama-3.1-8b-instruct --adapter my-lora --engine vllm --gpu-memory 0.8\n\n"
         "  studio serve smollm2-135m-instruct --print\n\n"
-        "It goes on until Ctrl-C. Another command finds it by STUDIO_HOME/servers/NAME.json.",
+        "It goes on until Ctrl-C. `studio doctor` lists the servers that run; STUDIO_HOME/servers/NAME.json says all "
+        "of one.",
         "serving:serve",
         subject="MODEL",
         about="A catalogue id, a variant's name or a folder; the profile's chat model with its adapter if none.",

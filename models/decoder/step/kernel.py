@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit, types
 
 from models.decoder import step
-from models.decoder.step import BLOCK
+from models.decoder.step import BLOCK, SPANS
 from models.decoder.step import vectors as v
 
 SOURCES = (str(step.__file__), __file__, v.__file__)
@@ -71,7 +71,10 @@ def _product(
     row = 0
     while row < rows:
         left, where = rows - row, begin + row * step
-        if left >= 4:
+        if v.WIDE and left >= 8:
+            v.product_8(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
+            row += 4
+        elif left >= 4:
             v.product_4(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
         elif left == 3:
             v.product_3(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
@@ -153,12 +156,11 @@ def _attend(
 @_inner
 def _heads(
     layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, cos: Any, sin: Any,
-    places: Any, like: Any, caches: Any, states: Any, heads: Any, phase: int, taken: Any, done: Any, given: Any,
-    levels: Any, room: Any,
+    places: Any, like: Any, caches: Any, spans: Any, states: Any, heads: Any, phase: int, taken: Any, done: Any,
+    given: Any, levels: Any, room: Any,
 ) -> None:  # fmt: skip
     """Queries, keys and values of the new tokens, a head at a time; keys and values go into the cache."""
     rows, layers, hidden, asks, keeps, width = shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]
-    own, size = shape[8], shape[9]
     blocks, span, pieces = width // BLOCK, (asks + 2 * keeps) * width, asks + 2 * keeps
     softer = np.float32(1.0) / np.sqrt(np.float32(width))
     piece = v.claim(taken, phase)
@@ -178,8 +180,8 @@ def _heads(
             else:
                 value = piece >= asks + keeps
                 held = piece - asks - keeps if value else piece - asks
-                cache = caches[layers + layer] if value else caches[layer]
-                into = ((row * keeps + held) * size + own - 1) * width
+                cache = caches[(4 * row + (1 if value else 0)) * layers + layer]
+                into = (held * spans[SPANS * row + 1] + spans[SPANS * row] - 1) * width
                 for i in range(width):
                     v.keep(like, cache, into + i, heads[first + i])
         v.claim(done, phase)
@@ -189,24 +191,26 @@ def _heads(
 
 @_inner
 def _looks(
-    layer: int, shape: Any, like: Any, caches: Any, kinds: Any, lengths: Any, counts: Any, heads: Any, seen: Any,
-    phase: int, taken: Any, done: Any, scores: Any,
+    layer: int, shape: Any, like: Any, caches: Any, spans: Any, counts: Any, heads: Any, seen: Any, phase: int,
+    taken: Any, done: Any, scores: Any,
 ) -> None:  # fmt: skip
     """What each query sees; a piece is one row's queries of one key head."""
     rows, layers, asks, keeps, width = shape[0], shape[1], shape[3], shape[4], shape[5]
-    own, size, reach = shape[8], shape[9], shape[10]
     group, span, asked, pieces = asks // keeps, (asks + 2 * keeps) * width, asks * width, rows * keeps
     key = width * (2 if like.itemsize == 2 else 4)  # bytes
     piece = v.claim(taken, phase)
     while piece < pieces:
         row, held = piece // keeps, piece % keeps
-        near = piece * size * key
-        far = (kinds[row] * keeps + held) * reach * key
+        at, first = 4 * row * layers + layer, SPANS * row
+        own, size, counted, length, reach = (
+            spans[first], spans[first + 1], spans[first + 2], spans[first + 3], spans[first + 4],
+        )  # fmt: skip
+        near, far = held * size * key, held * reach * key
         for one in range(held * group, (held + 1) * group):
             _attend(
                 like, row * span + one * width, heads, seen, row * asked + one * width, width,
-                caches[2 * layers + layer] + far, caches[3 * layers + layer] + far, lengths[row],
-                caches[layer] + near, caches[layers + layer] + near, own, counts, row * own, scores,
+                caches[at + 2 * layers] + far, caches[at + 3 * layers] + far, length, caches[at] + near,
+                caches[at + layers] + near, own, counts, counted, scores,
             )  # fmt: skip
         v.claim(done, phase)
         piece = v.claim(taken, phase)
@@ -280,14 +284,13 @@ def _words(
 
 def run(
     shape: Any, weights: Any, scales: Any, norms: Any, eps: float, cos: Any, sin: Any, places: Any, like: Any,
-    caches: Any, kinds: Any, lengths: Any, counts: Any, states: Any, heads: Any, seen: Any, middle: Any, logits: Any,
-    taken: Any, done: Any, given: Any, levels: Any, room: Any, scores: Any,
+    caches: Any, spans: Any, counts: Any, states: Any, heads: Any, seen: Any, middle: Any, logits: Any, taken: Any,
+    done: Any, given: Any, levels: Any, room: Any, scores: Any,
 ) -> None:  # fmt: skip
     """Read one token in each row; every array is flat.
 
     Args:
-        shape: rows, layers, hidden size, query heads, key heads, head width, inner size, words (in whole blocks), own
-            keys of a row, keys that its cache has room for, keys that the prefixes have room for.
+        shape: rows, layers, hidden size, query heads, key heads, head width, inner size, words (in whole blocks).
         weights: int8, layer by layer queries with keys and values, outputs, gates with ups block by block, downs; at
             last the words'. Each block by pairs of inputs.
         scales: float32, of each output in the same order.
@@ -297,10 +300,10 @@ def run(
         sin: Likewise.
         places: int64, each row's place in its text.
         like: An empty array of the cache's kind: float32, or uint16 for bfloat16.
-        caches: int64, addresses of own keys, own values, the prefixes' keys and their values, ``layers`` of each.
-        kinds: int64, each row's prefix.
-        lengths: int64, tokens in each row's prefix.
-        counts: bool, (rows, own), which of a row's own keys count; the last is the new token's.
+        caches: int64, (rows, 4, layers), addresses of a row's own keys and values, of its prefix's keys and values.
+        spans: int64, (rows, `SPANS`), a row's own keys, how many its cache has room for, where its ``counts`` begin,
+            the keys of its prefix, how many that one has room for.
+        counts: bool, which of each row's own keys count; a row's last is the new token's.
         states: float32, (rows, hidden), the tokens' embeddings; overwritten.
         heads: float32, (rows, (heads + 2 * key heads) * width), room for a result, as are the four that follow.
         seen: (rows, heads * width).
@@ -318,11 +321,11 @@ def run(
     small, phase, at, scale = np.float32(eps), 0, 0, 0
     for layer in range(layers):
         _heads(
-            layer, shape, weights, at, scales, scale, norms, small, cos, sin, places, like, caches, states, heads,
-            phase, taken, done, given, levels, room,
+            layer, shape, weights, at, scales, scale, norms, small, cos, sin, places, like, caches, spans, states,
+            heads, phase, taken, done, given, levels, room,
         )  # fmt: skip
         at, scale = at + span * hidden, scale + span
-        _looks(layer, shape, like, caches, kinds, lengths, counts, heads, seen, phase + 1, taken, done, scores)
+        _looks(layer, shape, like, caches, spans, counts, heads, seen, phase + 1, taken, done, scores)
         _joins(rows, asked, hidden, weights, at, scales, scale, seen, states, phase + 2, taken, done, given, levels)
         at, scale = at + hidden * asked, scale + hidden
         _widens(
@@ -341,8 +344,8 @@ def signature(kind: str) -> Any:
     """The types of `run`'s arguments for caches of float32 or uint16."""
     floats, whole = types.float32[::1], types.int64[::1]
     like = types.Array({"float32": types.float32, "uint16": types.uint16}[kind], 1, "C")
-    model = (types.UniTuple(types.int64, 11), types.int8[::1], floats, floats, types.float64, floats, floats)
-    rows = (whole, like, whole, whole, whole, types.boolean[::1])
+    model = (types.UniTuple(types.int64, 8), types.int8[::1], floats, floats, types.float64, floats, floats)
+    rows = (whole, like, whole, whole, types.boolean[::1])
     results = (floats,) * 5
     mine = (types.int16[::1], floats, floats, floats)
     return types.void(*model, *rows, *results, whole, whole, *mine)

@@ -8,7 +8,8 @@ each behind a prefix that is held once. Any model of another kind gets no steppe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,14 +19,17 @@ from torch.nn import functional
 
 from models.decoder.prefixes import Prefixes
 from models.decoder.quick_linear import MOST_WEIGHTS
-from models.decoder.step import BLOCK
+from models.decoder.step import BLOCK, SPANS
 from models.decoder.step.compiled import compiled
 from models.decoder.step.crew import Crew
 from models.decoder.step.room import Room, addresses
+from models.decoder.step.together import Together
+from models.decoder.turnstile import turnstile
 
 _STEPS = 127  # of an 8-bit integer, on either side of zero
 _ROOM = 256  # tokens that the cache of one text is given ahead
 _ROOM_EACH = 48  # and those of several
+_MOST_ROWS = 64  # of several threads' texts, in one pass
 _MOST_THREADS = 8  # more wait for one another longer than they help
 _STATIC_ROPE = ("default", "linear", "llama3")
 
@@ -47,8 +51,29 @@ class _Packing:
         self.scales.append(scale.numpy())
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What is read next in texts of one cache, each in its row.
+
+    Attributes:
+        tokens: int64, (rows,).
+        places: int64, (rows,).
+        counts: bool, (rows * own,), which of a row's own keys count.
+        caches: int64, (rows, 4 * layers), where keys and values stand, as the kernel wants it.
+        spans: int64, (rows, `SPANS`), as the kernel wants it.
+        held: What the addresses point at.
+    """
+
+    tokens: np.ndarray[Any, Any]
+    places: np.ndarray[Any, Any]
+    counts: np.ndarray[Any, Any]
+    caches: np.ndarray[Any, Any]
+    spans: np.ndarray[Any, Any]
+    held: Any
+
+
 class Stepper:
-    """The weights of a model, ready for `advance`.
+    """The weights of a model, ready for `step` and `advance`; threads that ask at the same time advance together.
 
     Args:
         model: A `LlamaForCausalLM` of the kind that the kernel computes.
@@ -87,6 +112,7 @@ class Stepper:
         self.norms = torch.cat([*norms, model.model.norm.weight]).detach().float().numpy()
         self.angles: tuple[Any, Any] = np.empty(0, np.float32), np.empty(0, np.float32)
         self.run, self.like = run, like
+        self.together = Together(self._pass, lambda part: len(part.tokens), _MOST_ROWS, turnstile("cpu"))
 
     def step(self, token: int, place: int, room: Room) -> torch.Tensor:
         """Read one token at its place, from 0, behind what the room's cache holds; returns the logits, float32."""
@@ -117,17 +143,38 @@ class Stepper:
         return self._read(tokens.numpy(), places.numpy(), counts.numpy().reshape(-1), room, shared)
 
     def _read(self, tokens: Any, places: Any, counts: Any, room: Room, shared: Prefixes | None) -> torch.Tensor:
-        rows, own = len(tokens), len(counts) // len(tokens)
-        cos, sin = self._angles(int(places.max()))
-        kinds = lengths = np.zeros(rows, np.int64)
-        far, reach = np.zeros(2 * self.layers, np.int64), 0
+        """Read on, in one pass with what other threads read at about the same time."""
+        own = len(counts) // len(tokens)
+        logits = self.together.ask(self._part(tokens, places, counts, room, shared))
+        room.hold(own)
+        return torch.from_numpy(logits)[:, : self.vocabulary]
+
+    def _part(self, tokens: Any, places: Any, counts: Any, room: Room, shared: Prefixes | None) -> Part:
+        rows, own, each = len(tokens), len(counts) // len(tokens), np.arange(len(tokens))
+        head = self.width * self.like.itemsize  # bytes of a token
+        spans = np.zeros((rows, SPANS), np.int64)
+        spans[:, 0], spans[:, 1], spans[:, 2] = own, room.size, each * own
+        near = room.addresses + (each * self.keeps * room.size * head)[:, None]
+        far = np.zeros_like(near)
         if shared is not None:
-            kinds, lengths, far, reach = shared.kinds, shared.lengths, addresses(shared.layers), shared.reach
-        shape = (
-            rows, self.layers, self.hidden, self.asks, self.keeps, self.width, self.inner, self.words, own, room.size,
-            reach,
-        )  # fmt: skip
-        caches = np.concatenate([room.addresses, far])
+            spans[:, 3], spans[:, 4] = shared.lengths, shared.reach
+            far = addresses(shared.layers) + (shared.kinds * self.keeps * shared.reach * head)[:, None]
+        return Part(tokens, places, counts, np.hstack([near, far]), spans, (room.layers, shared))
+
+    def _pass(self, parts: Sequence[Part]) -> list[np.ndarray[Any, Any]]:
+        """Read the parts' tokens in one pass over the weights; returns the logits of each, (rows, words)."""
+        tokens, places, caches, spans, counts = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("tokens", "places", "caches", "spans", "counts")
+        )
+        ends, begin = np.cumsum([len(part.tokens) for part in parts]), 0
+        for part, end in zip(parts, ends, strict=True):
+            spans[end - len(part.tokens) : end, 2] += begin
+            begin += len(part.counts)
+        rows, most = len(tokens), int((spans[:, 0] + spans[:, 3]).max())
+        cos, sin = self._angles(int(places.max()))
+        shape = (rows, self.layers, self.hidden, self.asks, self.keeps, self.width, self.inner, self.words)
+        caches, spans = caches.reshape(-1), spans.reshape(-1)
         states = self.embedding[torch.from_numpy(tokens)].float().numpy().reshape(-1)
         heads, seen, middle, logits = (
             np.empty(rows * size, np.float32)
@@ -136,21 +183,19 @@ class Stepper:
         taken, done = np.zeros((2, self.phases), np.int64)
         widest = max(self.hidden, self.inner, self.asks * self.width)
 
-        def work(
-            held: Any = (room.layers, shared),
-        ) -> None:  # what the addresses point at stays while a helper is at it
+        def work(held: Any = parts) -> None:  # what the addresses point at stays while a helper is at it
             mine = (
                 np.empty(rows * widest, np.int16), np.empty(rows, np.float32), np.empty(rows * self.hidden, np.float32),
-                np.empty(int(lengths.max()) + own, np.float32),
+                np.empty(most, np.float32),
             )  # fmt: skip
             self.run(
-                shape, self.weights, self.scales, self.norms, self.eps, cos, sin, places, self.like, caches, kinds,
-                lengths, counts, states, heads, seen, middle, logits, taken, done, *mine,
+                shape, self.weights, self.scales, self.norms, self.eps, cos, sin, places, self.like, caches, spans,
+                counts, states, heads, seen, middle, logits, taken, done, *mine,
             )  # fmt: skip
 
         _crew(min(torch.get_num_threads(), _MOST_THREADS)).run(work)
-        room.hold(own)
-        return torch.from_numpy(logits).view(rows, -1)[:, : self.vocabulary]
+        found = np.split(logits.reshape(rows, -1), ends[:-1])
+        return found if len(found) == 1 else [one.copy() for one in found]  # no text keeps the others' alive
 
     def _angles(self, place: int) -> tuple[Any, Any]:
         """Cosines and sines of all places up to one."""

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from models.decoder.step import BLOCK
 
+WIDE = bool(binding.get_host_cpu_features().get("avx512bw"))
+"""Whether vectors of 64 bytes suit this CPU, which then has twice as many registers too."""
+
 _LANES = 8
+_SUMS = BLOCK if WIDE else _LANES  # lanes of a product's sums
 _AHEAD = 4096  # bytes of weights asked for from memory before they are read
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32 = ir.FloatType()
@@ -57,8 +61,10 @@ def _product(rows: int) -> Any:
     """``into``, `BLOCK` outputs of so many rows, is, or with ``more`` gains, ``weights . given * scales * levels``.
 
     Weights lie pair of inputs by pair of inputs, each with its `BLOCK` outputs, so that one instruction multiplies and
-    adds the pairs of eight outputs; every sum stays within 32 bits.
+    adds the pairs of as many outputs as a register has sums; every sum stays within 32 bits, so that the way there
+    changes no digit.
     """
+    halves = range(BLOCK // _SUMS)  # one, where a register takes the whole block
 
     @intrinsic  # type: ignore[untyped-decorator]
     def product(
@@ -73,31 +79,31 @@ def _product(rows: int) -> Any:
             weights, given = _at(context, b, k[0], a[0], a[1]), _at(context, b, k[2], a[2], b.mul(a[3], a[4]))
             scales, levels = _at(context, b, k[5], a[5], a[6]), _at(context, b, k[7], a[7], a[3])
             into, inputs, step = _at(context, b, k[8], a[8], a[9]), a[4], a[10]
-            sums, pairs, wide = ir.VectorType(_I32, _LANES), ir.VectorType(_I16, BLOCK), ir.VectorType(_I32, BLOCK)
-            even, odd = (ir.Constant(sums, list(range(lane, BLOCK, 2))) for lane in (0, 1))
-            zero = ir.Constant(sums, [0] * _LANES)
-            kept = [[cgutils.alloca_once_value(b, zero) for _ in range(2)] for _ in range(rows)]
+            sums, pairs = ir.VectorType(_I32, _SUMS), ir.VectorType(_I16, 2 * _SUMS)
+            wide, floats = ir.VectorType(_I32, 2 * _SUMS), ir.VectorType(_F32, _SUMS)
+            even, odd = (ir.Constant(sums, list(range(lane, 2 * _SUMS, 2))) for lane in (0, 1))
+            zero = ir.Constant(sums, [0] * _SUMS)
+            kept = [[cgutils.alloca_once_value(b, zero) for _ in halves] for _ in range(rows)]
             lines = [b.bitcast(b.gep(given, [b.mul(inputs, _number(r))]), _I32.as_pointer()) for r in range(rows)]
             with cgutils.for_range(b, b.lshr(inputs, _number(1))) as loop:
                 here = b.gep(weights, [b.mul(loop.index, _number(2 * BLOCK))])
                 _fetch(b, b.gep(here, [_number(_AHEAD)]))
-                halves = [
-                    b.sext(_read(b, b.gep(here, [_number(BLOCK * half)]), ir.VectorType(_I8, BLOCK), 1), pairs)
-                    for half in range(2)
+                read = [
+                    b.sext(_read(b, b.gep(here, [_number(2 * _SUMS * half)]), ir.VectorType(_I8, 2 * _SUMS), 1), pairs)
+                    for half in halves
                 ]
                 for row in range(rows):
                     pair = _read(b, b.gep(lines[row], [loop.index]), _I32, 2)
-                    both = b.sext(b.bitcast(_everywhere(b, pair), pairs), wide)
-                    for half in range(2):
-                        products = b.mul(b.sext(halves[half], wide), both)
-                        more = b.add(*(b.shuffle_vector(products, products, part) for part in (even, odd)))
-                        b.store(b.add(b.load(kept[row][half]), more), kept[row][half])
-            floats = ir.VectorType(_F32, _LANES)
-            for half in range(2):
-                scale = _read(b, b.gep(scales, [_number(_LANES * half)]), floats, 4)
+                    both = b.sext(b.bitcast(_everywhere(b, pair, _SUMS), pairs), wide)
+                    for half in halves:
+                        products = b.mul(b.sext(read[half], wide), both)
+                        gain = b.add(*(b.shuffle_vector(products, products, part) for part in (even, odd)))
+                        b.store(b.add(b.load(kept[row][half]), gain), kept[row][half])
+            for half in halves:
+                scale = _read(b, b.gep(scales, [_number(_SUMS * half)]), floats, 4)
                 for row in range(rows):
-                    level = _everywhere(b, b.load(b.gep(levels, [_number(row)])))
-                    where = b.gep(into, [b.add(b.mul(step, _number(row)), _number(_LANES * half))])
+                    level = _everywhere(b, b.load(b.gep(levels, [_number(row)])), _SUMS)
+                    where = b.gep(into, [b.add(b.mul(step, _number(row)), _number(_SUMS * half))])
                     value = b.fmul(b.fmul(b.sitofp(b.load(kept[row][half]), floats), scale), level)
                     _write(b, b.select(a[11], b.fadd(_read(b, where, floats, 4), value), value), where)
             return context.get_dummy_value()
@@ -107,7 +113,7 @@ def _product(rows: int) -> Any:
     return product
 
 
-product_1, product_2, product_3, product_4 = (_product(rows) for rows in (1, 2, 3, 4))
+product_1, product_2, product_3, product_4, product_8 = (_product(rows) for rows in (1, 2, 3, 4, 8))
 
 
 def _lifted(b: Any, kind: Any, where: Any, index: Any, lanes: int = _LANES) -> Any:
