@@ -82,7 +82,7 @@ check: $(DEV_STAMP) ## Format, lint, types
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
-	@$(BIN)/mypy benchmarks/*.py examples/*.py
+	@$(BIN)/mypy benchmarks/*.py
 
 bench: dev ## The benchmarks beside their peers, each printing one JSON object
 	$(call install,what the figures are held against,--no-build-isolation --editable '.[bench]')
