@@ -46,6 +46,7 @@ def _make(kind: str) -> Callable[..., None]:
 
     numba.config.DISABLE_JIT = 0  # a setting for those who look for faults in Python code; this is none
     from models.decoder.step import kernel
+    from models.decoder.step.vectors import OPTIONS
 
     parts = [Path(part).read_bytes() for part in (__file__, *kernel.SOURCES)]
     cpu = f"{kind} {binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
@@ -53,11 +54,11 @@ def _make(kind: str) -> Callable[..., None]:
     kernel.run.__qualname__ = f"run_{digest[:12]}"  # what is kept goes by this name: other code, other CPU, other file
     signature = kernel.signature(kind)
     try:
-        made: Any = numba.njit(cache=True, **kernel.OPTIONS)(kernel.run)
+        made: Any = numba.njit(cache=True, **OPTIONS)(kernel.run)
         made.compile(signature)
     except Exception as fault:  # of numba's store: no folder to write to, a full disk, a damaged file
         _LOG.info("the code made for this CPU cannot be kept, and is made at every start: %s", one_line(fault))
-        made = numba.njit(**kernel.OPTIONS)(kernel.run)
+        made = numba.njit(**OPTIONS)(kernel.run)
         made.compile(signature)
     made.disable_compile()
     run: Callable[..., None] = made

@@ -7,51 +7,25 @@ thread computes a piece changes no digit of it, nor does the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from models.decoder import step
-from models.decoder.step import BLOCK, SPANS
+from models.decoder.step import BLOCK, SPANS, attention
 from models.decoder.step import vectors as v
+from models.decoder.step.attention import attend, exp
+from models.decoder.step.vectors import inner
 
-SOURCES = (str(step.__file__), __file__, v.__file__)
-OPTIONS = {"fastmath": True, "nogil": True, "boundscheck": False, "error_model": "numpy"}
+SOURCES = (str(step.__file__), __file__, attention.__file__, v.__file__)
 PHASES = 5  # of a layer; one more for the words
 _PATIENCE = 2000  # looks before another program is let run
 _WORDS_AT_ONCE = 32  # blocks
 _MOST = np.float32(2**31 - 1)
-_LOG2E = np.float32(1.4426950408889634)
-_NEVER = np.float32(-1e30)
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _inner(function: _Function) -> _Function:
-    """A part of the kernel."""
-    return cast(_Function, njit(**OPTIONS)(function))
-
-
-@_inner
-def _exp(x: Any) -> Any:
-    """The exponential of a float32, to 4e-6 of itself; what is below 2^-126 is that."""
-    y = min(max(x * _LOG2E, np.float32(-126.0)), np.float32(126.0))
-    whole = np.floor(y)
-    f = (y - whole) * np.float32(0.6931471805599453)
-    p = np.float32(1 / 5040)
-    p = p * f + np.float32(1 / 720)
-    p = p * f + np.float32(1 / 120)
-    p = p * f + np.float32(1 / 24)
-    p = p * f + np.float32(1 / 6)
-    p = p * f + np.float32(0.5)
-    p = p * f + np.float32(1.0)
-    p = p * f + np.float32(1.0)
-    return p * v.power_of_two(np.int32(whole))
-
-
-@_inner
+@inner
 def _wait(done: Any, phase: int, pieces: int) -> None:
     looks = 0
     while v.look(done, phase) < pieces:
@@ -60,7 +34,7 @@ def _wait(done: Any, phase: int, pieces: int) -> None:
             v.give_way()
 
 
-@_inner
+@inner
 def _product(
     weights: Any, first: int, inputs: int, block: int, given: Any, rows: int, scales: Any, output: int, levels: Any,
     into: Any, begin: int, step: int, more: bool,
@@ -85,7 +59,7 @@ def _product(
         row += 4
 
 
-@_inner
+@inner
 def _integers(rows: int, size: int, floats: Any, given: Any, levels: Any) -> None:
     """Rows as 16-bit integers, one scale a row, so that no sum of ``size`` products leaves 32 bits."""
     most = np.float32(min(np.float32(32000.0), _MOST / (np.float32(128.0) * size)))
@@ -99,7 +73,7 @@ def _integers(rows: int, size: int, floats: Any, given: Any, levels: Any) -> Non
         levels[row] = far / most
 
 
-@_inner
+@inner
 def _normed(rows: int, size: int, states: Any, norm: Any, first: int, eps: Any, room: Any) -> None:
     """Rows brought to a root mean square of 1, times the norm's weights."""
     for row in range(rows):
@@ -111,7 +85,7 @@ def _normed(rows: int, size: int, states: Any, norm: Any, first: int, eps: Any, 
             room[row * size + i] = states[row * size + i] * level * norm[first + i]
 
 
-@_inner
+@inner
 def _turn(row: int, head: int, width: int, step: int, heads: Any, cos: Any, sin: Any, place: int) -> None:
     """Turn one head by its place: half of the channels with the other half, as in Llama."""
     half, at, angle = width // 2, row * step + head * width, place * (width // 2)
@@ -121,39 +95,7 @@ def _turn(row: int, head: int, width: int, step: int, heads: Any, cos: Any, sin:
         heads[at + half + i] = b * cos[angle + i] + a * sin[angle + i]
 
 
-@_inner
-def _attend(
-    like: Any, query: int, heads: Any, into: Any, out: int, width: int, far_keys: int, far_values: int, far: int,
-    keys: int, values: int, own: int, counts: Any, counted: int, scores: Any,
-) -> None:  # fmt: skip
-    """One query over a prefix's keys and its row's own that count."""
-    if far:
-        v.score(like, far_keys, far, width, heads, query, scores, 0)
-    v.score(like, keys, own, width, heads, query, scores, far)
-    for t in range(own):
-        if not counts[counted + t]:
-            scores[far + t] = _NEVER
-    most = _NEVER
-    for t in range(far + own):
-        most = max(most, scores[t])
-    total = np.float32(0.0)
-    for t in range(far + own):
-        scores[t] = _exp(scores[t] - most)
-    for t in range(own):
-        if not counts[counted + t]:
-            scores[far + t] = np.float32(0.0)
-    for t in range(far + own):
-        total += scores[t]
-    for i in range(width):
-        into[out + i] = np.float32(0.0)
-    if far:
-        v.mix(like, far_values, far, width, scores, 0, into, out)
-    v.mix(like, values, own, width, scores, far, into, out)
-    for i in range(width):
-        into[out + i] /= total
-
-
-@_inner
+@inner
 def _heads(
     layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, cos: Any, sin: Any,
     places: Any, like: Any, caches: Any, spans: Any, states: Any, heads: Any, phase: int, taken: Any, done: Any,
@@ -189,7 +131,7 @@ def _heads(
     _wait(done, phase, pieces)
 
 
-@_inner
+@inner
 def _looks(
     layer: int, shape: Any, like: Any, caches: Any, spans: Any, counts: Any, heads: Any, seen: Any, phase: int,
     taken: Any, done: Any, scores: Any,
@@ -197,7 +139,7 @@ def _looks(
     """What each query sees; a piece is one row's queries of one key head."""
     rows, layers, asks, keeps, width = shape[0], shape[1], shape[3], shape[4], shape[5]
     group, span, asked, pieces = asks // keeps, (asks + 2 * keeps) * width, asks * width, rows * keeps
-    key = width * (2 if like.itemsize == 2 else 4)  # bytes
+    key, stride = width * (2 if like.itemsize == 2 else 4), len(scores) // group  # bytes
     piece = v.claim(taken, phase)
     while piece < pieces:
         row, held = piece // keeps, piece % keeps
@@ -206,18 +148,17 @@ def _looks(
             spans[first], spans[first + 1], spans[first + 2], spans[first + 3], spans[first + 4],
         )  # fmt: skip
         near, far = held * size * key, held * reach * key
-        for one in range(held * group, (held + 1) * group):
-            _attend(
-                like, row * span + one * width, heads, seen, row * asked + one * width, width,
-                caches[at + 2 * layers] + far, caches[at + 3 * layers] + far, length, caches[at] + near,
-                caches[at + layers] + near, own, counts, counted, scores,
-            )  # fmt: skip
+        attend(
+            group, like, row * span + held * group * width, heads, seen, row * asked + held * group * width, width,
+            caches[at + 2 * layers] + far, caches[at + 3 * layers] + far, length, caches[at] + near,
+            caches[at + layers] + near, own, counts, counted, scores, stride,
+        )  # fmt: skip
         v.claim(done, phase)
         piece = v.claim(taken, phase)
     _wait(done, phase, pieces)
 
 
-@_inner
+@inner
 def _joins(
     rows: int, inputs: int, hidden: int, weights: Any, at: int, scales: Any, scale: int, read: Any, states: Any,
     phase: int, taken: Any, done: Any, given: Any, levels: Any,
@@ -234,7 +175,7 @@ def _joins(
     _wait(done, phase, pieces)
 
 
-@_inner
+@inner
 def _widens(
     layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any,
     middle: Any, phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
@@ -254,13 +195,13 @@ def _widens(
             first = row * inner + piece * BLOCK
             for i in range(BLOCK):
                 gate = middle[first + i]
-                middle[first + i] = gate / (np.float32(1.0) + _exp(-gate)) * middle[rows * inner + first + i]
+                middle[first + i] = gate / (np.float32(1.0) + exp(-gate)) * middle[rows * inner + first + i]
         v.claim(done, phase)
         piece = v.claim(taken, phase)
     _wait(done, phase, pieces)
 
 
-@_inner
+@inner
 def _words(
     shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any, logits: Any,
     phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
@@ -314,7 +255,7 @@ def run(
         given: int16, (rows, widest input), this thread's own, as are the rest.
         levels: float32, (rows,).
         room: float32, (rows, hidden).
-        scores: float32, (longest prefix + own,).
+        scores: float32, (query heads of a key head, longest prefix with own keys, and one more).
     """
     rows, layers, hidden, inner = shape[0], shape[1], shape[2], shape[6]
     span, asked = (shape[3] + 2 * shape[4]) * shape[5], shape[3] * shape[5]

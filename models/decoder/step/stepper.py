@@ -186,7 +186,7 @@ class Stepper:
         def work(held: Any = parts) -> None:  # what the addresses point at stays while a helper is at it
             mine = (
                 np.empty(rows * widest, np.int16), np.empty(rows, np.float32), np.empty(rows * self.hidden, np.float32),
-                np.empty(most, np.float32),
+                np.empty((most + 1) * (self.asks // self.keeps), np.float32),
             )  # fmt: skip
             self.run(
                 shape, self.weights, self.scales, self.norms, self.eps, cos, sin, places, self.like, caches, spans,

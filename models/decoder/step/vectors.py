@@ -5,9 +5,11 @@ Written for no instruction set: LLVM makes of it what the CPU has (``vpmaddwd`` 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from llvmlite import binding, ir
+from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -22,6 +24,13 @@ _AHEAD = 4096  # bytes of weights asked for from memory before they are read
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32 = ir.FloatType()
 _FAST = ("fast",)
+OPTIONS = {"fastmath": True, "nogil": True, "boundscheck": False, "error_model": "numpy"}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def inner(function: _Function) -> _Function:
+    """A part of the kernel."""
+    return cast(_Function, njit(**OPTIONS)(function))
 
 
 def _number(value: int, kind: Any = _I64) -> Any:
@@ -125,64 +134,93 @@ def _lifted(b: Any, kind: Any, where: Any, index: Any, lanes: int = _LANES) -> A
     return b.bitcast(b.shl(b.zext(short, words), ir.Constant(words, [16] * lanes)), ir.VectorType(_F32, lanes))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def score(
-    typing: Any, like: Any, keys: Any, count: Any, width: Any, wanted: Any, at: Any, scores: Any, begin: Any
-) -> Any:
-    """Products of one query, ``wanted[at:at + width]``, with so many keys that stand one behind the other."""
-    kinds = (like, types.int64, types.intp, types.intp, wanted, types.intp, scores, types.intp)
+def _score(heads: int) -> Any:
+    """Products of so many queries with ``count`` keys that stand one behind the other and are read once.
 
-    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
-        query = _at(context, b, signature.args[4], a[4], a[5])
-        out = _at(context, b, signature.args[6], a[6], a[7])
-        floats = ir.VectorType(_F32, _LANES)
-        parts = b.udiv(a[3], _number(2 * _LANES))
-        kept = [cgutils.alloca_once(b, floats) for _ in range(2)]
-        with cgutils.for_range(b, a[2]) as keys:
-            for one in kept:
-                b.store(ir.Constant(floats, [0.0] * _LANES), one)
-            with cgutils.for_range(b, parts) as part:
-                for half, one in enumerate(kept):
-                    channel = b.add(b.mul(part.index, _number(2 * _LANES)), _number(_LANES * half))
-                    key = _lifted(b, signature.args[0], a[1], b.add(b.mul(keys.index, a[3]), channel))
-                    asked = _read(b, b.gep(query, [channel]), floats, 4)
-                    b.store(b.fadd(b.load(one), b.fmul(key, asked, flags=_FAST), flags=_FAST), one)
-            both = b.fadd(*(b.load(one) for one in kept), flags=_FAST)
-            for reach in (4, 2, 1):
-                turned = ir.Constant(ir.VectorType(_I32, _LANES), [(lane + reach) % _LANES for lane in range(_LANES)])
-                both = b.fadd(both, b.shuffle_vector(both, both, turned), flags=_FAST)
-            b.store(b.extract_element(both, _number(0, _I32)), b.gep(out, [keys.index]))
-        return context.get_dummy_value()
+    Query ``h`` is ``wanted[at + h * width:at + (h + 1) * width]``, its products go to ``scores[begin + h * stride:]``.
+    """
 
-    return types.void(*kinds), write
+    @intrinsic  # type: ignore[untyped-decorator]
+    def score(
+        typing: Any, like: Any, keys: Any, count: Any, width: Any, wanted: Any, at: Any, scores: Any, begin: Any,
+        stride: Any,
+    ) -> Any:  # fmt: skip
+        kinds = (like, types.int64, types.intp, types.intp, wanted, types.intp, scores, types.intp, types.intp)
+
+        def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+            query = _at(context, b, signature.args[4], a[4], a[5])
+            out = _at(context, b, signature.args[6], a[6], a[7])
+            floats = ir.VectorType(_F32, _LANES)
+            parts = b.udiv(a[3], _number(2 * _LANES))
+            kept = [[cgutils.alloca_once(b, floats) for _ in range(2)] for _ in range(heads)]
+            with cgutils.for_range(b, a[2]) as keys:
+                for one in (one for pair in kept for one in pair):
+                    b.store(ir.Constant(floats, [0.0] * _LANES), one)
+                with cgutils.for_range(b, parts) as part:
+                    for half in range(2):
+                        channel = b.add(b.mul(part.index, _number(2 * _LANES)), _number(_LANES * half))
+                        key = _lifted(b, signature.args[0], a[1], b.add(b.mul(keys.index, a[3]), channel))
+                        for head in range(heads):
+                            where = b.gep(query, [b.add(b.mul(a[3], _number(head)), channel)])
+                            product = b.fmul(key, _read(b, where, floats, 4), flags=_FAST)
+                            b.store(b.fadd(b.load(kept[head][half]), product, flags=_FAST), kept[head][half])
+                for head in range(heads):
+                    both = b.fadd(*(b.load(one) for one in kept[head]), flags=_FAST)
+                    for reach in (4, 2, 1):
+                        lanes = [(lane + reach) % _LANES for lane in range(_LANES)]
+                        turned = ir.Constant(ir.VectorType(_I32, _LANES), lanes)
+                        both = b.fadd(both, b.shuffle_vector(both, both, turned), flags=_FAST)
+                    where = b.gep(out, [b.add(b.mul(a[8], _number(head)), keys.index)])
+                    b.store(b.extract_element(both, _number(0, _I32)), where)
+            return context.get_dummy_value()
+
+        return types.void(*kinds), write
+
+    return score
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def mix(
-    typing: Any, like: Any, values: Any, count: Any, width: Any, weights: Any, begin: Any, into: Any, at: Any
-) -> Any:
-    """Add so many values, each times its weight, to ``into[at:at + width]``."""
-    kinds = (like, types.int64, types.intp, types.intp, weights, types.intp, into, types.intp)
+def _mix(heads: int) -> Any:
+    """Add ``count`` values, which are read once, each times its weight, to what so many heads have seen.
 
-    def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
-        weights = _at(context, b, signature.args[4], a[4], a[5])
-        out = _at(context, b, signature.args[6], a[6], a[7])
-        floats = ir.VectorType(_F32, _LANES)
-        kept = [cgutils.alloca_once(b, floats) for _ in range(2)]
-        with cgutils.for_range(b, b.udiv(a[3], _number(2 * _LANES))) as part:
-            channels = [b.add(b.mul(part.index, _number(2 * _LANES)), _number(_LANES * half)) for half in range(2)]
-            for channel, one in zip(channels, kept, strict=True):
-                b.store(_read(b, b.gep(out, [channel]), floats, 4), one)
-            with cgutils.for_range(b, a[2]) as value:
-                weight = _everywhere(b, b.load(b.gep(weights, [value.index])))
-                for channel, one in zip(channels, kept, strict=True):
-                    read = _lifted(b, signature.args[0], a[1], b.add(b.mul(value.index, a[3]), channel))
-                    b.store(b.fadd(b.load(one), b.fmul(read, weight, flags=_FAST), flags=_FAST), one)
-            for channel, one in zip(channels, kept, strict=True):
-                _write(b, b.load(one), b.gep(out, [channel]))
-        return context.get_dummy_value()
+    Weights of head ``h`` begin at ``weights[begin + h * stride]``; its sum is ``into[at + h * width:][:width]``.
+    """
 
-    return types.void(*kinds), write
+    @intrinsic  # type: ignore[untyped-decorator]
+    def mix(
+        typing: Any, like: Any, values: Any, count: Any, width: Any, weights: Any, begin: Any, stride: Any, into: Any,
+        at: Any,
+    ) -> Any:  # fmt: skip
+        kinds = (like, types.int64, types.intp, types.intp, weights, types.intp, types.intp, into, types.intp)
+
+        def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
+            weights = _at(context, b, signature.args[4], a[4], a[5])
+            out = _at(context, b, signature.args[7], a[7], a[8])
+            floats = ir.VectorType(_F32, _LANES)
+            kept = [[cgutils.alloca_once(b, floats) for _ in range(2)] for _ in range(heads)]
+            with cgutils.for_range(b, b.udiv(a[3], _number(2 * _LANES))) as part:
+                first = b.mul(part.index, _number(2 * _LANES))
+                channels = [b.add(first, _number(_LANES * half)) for half in range(2)]
+                sums = [[b.gep(out, [b.add(b.mul(a[3], _number(h)), c)]) for c in channels] for h in range(heads)]
+                for where, one in ((sums[h][half], kept[h][half]) for h in range(heads) for half in range(2)):
+                    b.store(_read(b, where, floats, 4), one)
+                with cgutils.for_range(b, a[2]) as value:
+                    read = [_lifted(b, signature.args[0], a[1], b.add(b.mul(value.index, a[3]), c)) for c in channels]
+                    for head in range(heads):
+                        place = b.add(b.mul(a[6], _number(head)), value.index)
+                        weight = _everywhere(b, b.load(b.gep(weights, [place])))
+                        for half, one in enumerate(kept[head]):
+                            b.store(b.fadd(b.load(one), b.fmul(read[half], weight, flags=_FAST), flags=_FAST), one)
+                for where, one in ((sums[h][half], kept[h][half]) for h in range(heads) for half in range(2)):
+                    _write(b, b.load(one), where)
+            return context.get_dummy_value()
+
+        return types.void(*kinds), write
+
+    return mix
+
+
+score_1, score_2, score_3, score_4 = (_score(heads) for heads in (1, 2, 3, 4))
+mix_1, mix_2, mix_3, mix_4 = (_mix(heads) for heads in (1, 2, 3, 4))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
