@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.catalogue import folders
 from models.catalogue.fetch import locate, verify
 from models.catalogue.folders import check_safetensors, inspect
 from tests.fixtures_shelf import CONFIG, safetensors_bytes
@@ -175,3 +177,28 @@ def test_no_code_of_a_model_is_ever_asked_for() -> None:
                         continue  # diffusers' own, which knows no code of a model's
                     given = {word.arg: ast.unparse(word.value) for word in node.keywords}
                     assert given.get("trust_remote_code") == "False", f"{path}:{node.lineno}"
+
+
+def test_a_folder_that_was_in_order_is_looked_at_again_when_a_file_has_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(folders.time, "time", lambda: now + 3600)  # nothing in the folder is new
+    read = []
+    monkeypatch.setattr(folders, "check_safetensors", lambda file: read.append(file) or check_safetensors(file))
+    inspect(folder, "chat")
+    inspect(folder, "chat")
+    assert len(read) == 1
+    inspect(folder)
+    assert len(read) == 2  # of any kind is another question
+    (folder / "config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(DataError, match="holds no JSON object"):
+        inspect(folder, "chat")
+
+
+def test_what_is_new_is_looked_at_every_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(folders, "check_safetensors", lambda file: read.append(file) or check_safetensors(file))
+    inspect(folder, "chat")
+    inspect(folder, "chat")
+    assert len(read) == 2

@@ -84,7 +84,7 @@ class TestContext:
         talk: list[Any] = [SystemMessage("You know materials."), HumanMessage("the load " * 8)]
         for turn in range(30):
             talk += [AIMessage(f"The layer {turn} holds. " * 4), HumanMessage(f"Turn {turn}?")]
-        ids, notices = tiny_chat.fit(talk, 40)
+        ids, _, notices = tiny_chat.fit(talk, 40)
         prompt = tiny_chat.engine.tokenizer.decode(ids)
         assert len(ids) <= tiny_chat.engine.context - 40
         assert "You know materials" in prompt and "Turn 29?" in prompt and "Turn 0?" not in prompt

@@ -18,6 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from models.decoder.engine import Engine, Tape, engine, pick
+from models.decoder.recall import answers_begin, read_by_turns
 from models.decoder.token_runs import Runs
 from workspace.errors import DataError, UsageError
 from workspace.settings import SamplingSettings
@@ -155,10 +156,13 @@ class LocalChat(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         llm, sampling = self.engine, self._sampling(kwargs)
-        prompt, notices = self.fit(messages, sampling.max_tokens)
+        prompt, bounds, notices = self.fit(messages, sampling.max_tokens)
         generator = self._generator(kwargs.get("seed"))
-        tape, answer, refused = self.begun(messages), _Answer([]), _Refused(llm, messages, sampling)
-        logits = tape.read(prompt)
+        answer, refused = _Answer([]), _Refused(llm, messages, sampling)
+        tape = self.begun(messages)
+        if plain := not tape.ids:
+            tape = llm.recall.begun(llm, prompt, bounds)
+        logits = read_by_turns(tape, prompt, bounds) if plain else tape.read(prompt)
         for _ in range(sampling.max_tokens):
             token = _next(logits, sampling, answer.ids, generator, refused)
             if token in llm.stops:
@@ -169,6 +173,8 @@ class LocalChat(BaseChatModel):
             if answer.finish == "stop":
                 break
             logits = tape.read([token])
+        if plain:
+            llm.recall.keep(tape, len(prompt), bounds)
         if piece := answer.rest():
             yield _chunk(piece, run_manager)
         yield _last(answer, llm.name, len(prompt), notices)
@@ -191,11 +197,11 @@ class LocalChat(BaseChatModel):
 
         return RunnableLambda(run, name="structured_output")
 
-    def fit(self, messages: Sequence[BaseMessage], room: int) -> tuple[list[int], list[str]]:
+    def fit(self, messages: Sequence[BaseMessage], room: int) -> tuple[list[int], list[int], list[str]]:
         """Render a conversation within the context, leaving ``room`` for the answer.
 
         Returns:
-            The token ids of the prompt, and notices about what was left out.
+            The token ids of the prompt, where in them answers begin, and notices about what was left out.
         """
         llm = self.engine
         turns, notices = _shortened(
@@ -203,7 +209,8 @@ class LocalChat(BaseChatModel):
         )
         for notice in notices:
             _LOG.warning(notice)
-        return llm.encode(llm.prompt(turns)), notices
+        prompt = llm.encode(llm.prompt(turns))
+        return prompt, answers_begin(llm, turns, prompt), notices
 
     def turns(self, messages: Sequence[BaseMessage], limit: int) -> list[dict[str, str]]:
         """The conversation as plain turns, shortened to about ``limit`` tokens."""

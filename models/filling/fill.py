@@ -18,6 +18,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ValidationError
 
 from models.decoder.engine import Tape
+from models.decoder.recall import answers_begin, read_by_turns
 from models.filling import pen as continuing
 from models.filling.drafts import Ask, Draft, likelihoods, write
 from models.filling.order import item_by_item, steps, waves
@@ -149,8 +150,13 @@ class _Work:
     def _tape(self, turns: list[dict[str, str]]) -> tuple[Tape, str]:
         text = self.engine.prompt([*turns, {"role": "user", "content": _MARK}])
         before, after = text.split(_MARK)
-        tape = self.begun()
-        tape.read(self.engine.encode(before))
+        tape, ids = self.begun(), self.engine.encode(before)
+        if tape.ids:
+            tape.read(ids)
+            return tape, after
+        bounds = answers_begin(self.engine, turns, ids)
+        tape = self.engine.recall.begun(self.engine, ids, bounds)
+        read_by_turns(tape, ids, bounds)
         return tape, after
 
     def run(self, given: Mapping[str, list[str]]) -> dict[str, Any]:
