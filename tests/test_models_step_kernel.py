@@ -61,9 +61,9 @@ def _room(read: DynamicCache, rows: slice) -> Room:
 
 
 def _advance(stepper: Stepper, room: Room, tokens: list[int], number: int = 0) -> torch.Tensor:
-    places = torch.full((len(tokens),), READ + number)
+    places = torch.full((len(tokens), 1), READ + number)
     counts = torch.ones(len(tokens), READ + number + 1, dtype=torch.bool)
-    return stepper.advance(torch.tensor(tokens), places, counts, room, None)
+    return stepper.advance(torch.tensor(tokens)[:, None], places, counts, room, None)[:, 0]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -80,6 +80,40 @@ def test_neither_threads_nor_neighbours_change_a_digit(stepper: Stepper, read: D
             assert torch.equal(_advance(stepper, together, tokens, number), each)
     finally:
         torch.set_num_threads(before)
+
+
+def test_tokens_read_at_once_are_those_read_one_by_one(stepper: Stepper, read: DynamicCache) -> None:
+    tokens = [(7 * number + 3) % 150 for number in range(150)]
+    one, several, begun = (_room(read, slice(2, 3)) for _ in range(3))
+    each = [stepper.step(token, READ + number, one) for number, token in enumerate(tokens)]
+    assert torch.equal(stepper.follow(tokens, READ, several), each[-1])
+    stepper.follow(tokens[:97], READ, begun)
+    assert torch.equal(stepper.follow(tokens[97:], READ + 97, begun), each[-1])
+    for ours, theirs in zip(several.cache.layers, one.cache.layers, strict=True):
+        assert torch.equal(ours.keys, theirs.keys) and torch.equal(ours.values, theirs.values)
+
+
+def test_texts_of_any_length_are_begun_at_once(stepper: Stepper) -> None:
+    texts = [[5], [9, 8, 7, 6, 5, 4], [40, 41, 42]]
+    width = max(map(len, texts))
+    counts = torch.tensor([[False] * (width - len(text)) + [True] * len(text) for text in texts])
+    tokens = torch.tensor([[0] * (width - len(text)) + text for text in texts])
+    places = (counts.cumsum(-1) - 1).clamp(min=0)
+
+    def empty(texts: int) -> Room:
+        cache = DynamicCache()
+        stepper.lay_out(cache, texts)
+        return Room(cache)
+
+    for last in (True, False):
+        found = stepper.advance(tokens, places, counts, empty(3), None, last=last)
+        for row, text in enumerate(texts):
+            alone = empty(1)
+            each = torch.stack([stepper.step(token, place, alone) for place, token in enumerate(text)])
+            assert torch.equal(
+                found[row, -1:] if last else found[row, width - len(text) :], each[-1:] if last else each
+            )
+        assert last or not found[0, :-1].any()  # what is not there says nothing
 
 
 def test_several_who_ask_at_once_do_not_mix(stepper: Stepper, read: DynamicCache) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.decoder.step.room import Room
     from models.decoder.step.stepper import Stepper
 
+_FEW = 128  # tokens that are read as single ones are, which takes less than a pass of the model itself
 _GROWTH = 512  # tokens by which no text grows
 
 
@@ -87,8 +88,8 @@ class Fork:
         inputs = torch.tensor([list(row) for row in ids])
         length, whole = inputs.shape[1], self.mask.shape[1]
         places = self.past + (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -length:]
-        if length == 1 < whole and self.engine.stepper is not None:
-            return self._advance(self.engine.stepper, inputs[:, 0], places[:, 0])
+        if self.engine.stepper is not None and int(self.mask[:, -length:].sum()) <= _FEW:
+            return self._advance(self.engine.stepper, inputs, places, last=last)
         more: dict[str, Any] = {"attention_mask": self.mask.to(device)}
         if self.shared is not None:
             causal = torch.ones((length, whole), dtype=torch.bool).tril(whole - length)
@@ -106,12 +107,14 @@ class Fork:
         logits: torch.Tensor = out.logits.float().cpu()
         return logits
 
-    def _advance(self, stepper: Stepper, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def _advance(self, stepper: Stepper, tokens: torch.Tensor, places: torch.Tensor, *, last: bool) -> torch.Tensor:
         from models.decoder.step.room import Room
 
         if self._room is None:
+            if not self.cache.layers:
+                stepper.lay_out(self.cache, len(tokens))
             self._room = Room(self.cache)
-        return stepper.advance(tokens, places, self.mask.bool(), self._room, self.shared)[:, None]
+        return stepper.advance(tokens, places, self.mask.bool(), self._room, self.shared, last=last)
 
 
 def fork_of(

@@ -35,28 +35,83 @@ def _wait(done: Any, phase: int, pieces: int) -> None:
 
 
 @inner
-def _product(
-    weights: Any, first: int, inputs: int, block: int, given: Any, rows: int, scales: Any, output: int, levels: Any,
-    into: Any, begin: int, step: int, more: bool,
+def _single(
+    weights: Any, at: int, inputs: int, given: Any, rows: int, scales: Any, output: int, levels: Any, into: Any,
+    begin: int, step: int, aside: int, more: bool,
 ) -> None:  # fmt: skip
-    """One block of outputs for all rows: ``into[begin + row * step]`` is set, or added to."""
-    at = first + block * BLOCK * inputs
-    output += block * BLOCK
+    """One block of outputs for all rows."""
     row = 0
     while row < rows:
         left, where = rows - row, begin + row * step
-        if v.WIDE and left >= 8:
-            v.product_8(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
-            row += 4
-        elif left >= 4:
-            v.product_4(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
+        if left >= 4:
+            v.product_4(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
         elif left == 3:
-            v.product_3(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
+            v.product_3(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
         elif left == 2:
-            v.product_2(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
+            v.product_2(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
         else:
-            v.product_1(weights, at, given, row, inputs, scales, output, levels, into, where, step, more)
+            v.product_1(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
         row += 4
+
+
+@inner
+def _twins(
+    weights: Any, at: int, inputs: int, given: Any, rows: int, scales: Any, output: int, levels: Any, into: Any,
+    begin: int, step: int, aside: int, more: bool,
+) -> None:  # fmt: skip
+    """Two neighbouring blocks."""
+    row = 0
+    while row < rows:
+        left, where = rows - row, begin + row * step
+        if left >= 4:
+            v.twins_4(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        elif left == 3:
+            v.twins_3(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        elif left == 2:
+            v.twins_2(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        else:
+            v.twins_1(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        row += 4
+
+
+@inner
+def _quads(
+    weights: Any, at: int, inputs: int, given: Any, rows: int, scales: Any, output: int, levels: Any, into: Any,
+    begin: int, step: int, aside: int, more: bool,
+) -> None:  # fmt: skip
+    """Four neighbouring blocks."""
+    row = 0
+    while row < rows:
+        left, where = rows - row, begin + row * step
+        if left >= 4:
+            v.quads_4(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        elif left == 3:
+            v.quads_3(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        elif left == 2:
+            v.quads_2(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        else:
+            v.quads_1(weights, at, given, row, inputs, scales, output, levels, into, where, step, aside, more)
+        row += 4
+
+
+@inner
+def _products(
+    weights: Any, first: int, inputs: int, block: int, count: int, given: Any, rows: int, scales: Any, output: int,
+    levels: Any, into: Any, begin: int, step: int, aside: int, more: bool,
+) -> None:  # fmt: skip
+    """Neighbouring blocks of outputs for all rows: ``into[begin + row * step + one * aside]`` is set, or added to."""
+    one = 0
+    while one < count:
+        at, to, out = first + (block + one) * BLOCK * inputs, begin + one * aside, output + (block + one) * BLOCK
+        if v.WIDE and rows < 4 and one + 4 <= count:
+            _quads(weights, at, inputs, given, rows, scales, out, levels, into, to, step, aside, more)
+            one += 4
+        elif (v.WIDE or rows < 3) and one + 2 <= count:
+            _twins(weights, at, inputs, given, rows, scales, out, levels, into, to, step, aside, more)
+            one += 2
+        else:
+            _single(weights, at, inputs, given, rows, scales, out, levels, into, to, step, aside, more)
+            one += 1
 
 
 @inner
@@ -74,15 +129,16 @@ def _integers(rows: int, size: int, floats: Any, given: Any, levels: Any) -> Non
 
 
 @inner
-def _normed(rows: int, size: int, states: Any, norm: Any, first: int, eps: Any, room: Any) -> None:
-    """Rows brought to a root mean square of 1, times the norm's weights."""
-    for row in range(rows):
+def _normed(which: Any, size: int, states: Any, norm: Any, first: int, eps: Any, room: Any) -> None:
+    """Some rows brought to a root mean square of 1, times the norm's weights."""
+    for row in range(len(which)):
+        at = which[row] * size
         total = np.float32(0.0)
         for i in range(size):
-            total += states[row * size + i] * states[row * size + i]
+            total += states[at + i] * states[at + i]
         level = np.float32(1.0) / np.sqrt(total / size + eps)
         for i in range(size):
-            room[row * size + i] = states[row * size + i] * level * norm[first + i]
+            room[row * size + i] = states[at + i] * level * norm[first + i]
 
 
 @inner
@@ -97,9 +153,9 @@ def _turn(row: int, head: int, width: int, step: int, heads: Any, cos: Any, sin:
 
 @inner
 def _heads(
-    layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, cos: Any, sin: Any,
-    places: Any, like: Any, caches: Any, spans: Any, states: Any, heads: Any, phase: int, taken: Any, done: Any,
-    given: Any, levels: Any, room: Any,
+    layer: int, shape: Any, every: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, cos: Any,
+    sin: Any, places: Any, like: Any, caches: Any, spans: Any, states: Any, heads: Any, phase: int, taken: Any,
+    done: Any, given: Any, levels: Any, room: Any,
 ) -> None:  # fmt: skip
     """Queries, keys and values of the new tokens, a head at a time; keys and values go into the cache."""
     rows, layers, hidden, asks, keeps, width = shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]
@@ -107,11 +163,13 @@ def _heads(
     softer = np.float32(1.0) / np.sqrt(np.float32(width))
     piece = v.claim(taken, phase)
     if piece < pieces:
-        _normed(rows, hidden, states, norms, 2 * layer * hidden, eps, room)
+        _normed(every, hidden, states, norms, 2 * layer * hidden, eps, room)
         _integers(rows, hidden, room, given, levels)
     while piece < pieces:
-        for block in range(piece * blocks, (piece + 1) * blocks):
-            _product(weights, at, hidden, block, given, rows, scales, scale, levels, heads, block * BLOCK, span, False)
+        _products(
+            weights, at, hidden, piece * blocks, blocks, given, rows, scales, scale, levels, heads, piece * width, span,
+            BLOCK, False,
+        )  # fmt: skip
         for row in range(rows):
             if piece < asks + keeps:
                 _turn(row, piece, width, span, heads, cos, sin, places[row])
@@ -164,12 +222,18 @@ def _joins(
     phase: int, taken: Any, done: Any, given: Any, levels: Any,
 ) -> None:  # fmt: skip
     """A product that is added to the states."""
-    pieces = hidden // BLOCK
+    blocks = hidden // BLOCK
+    each = 4 if rows < 4 else 2
+    pieces = (blocks + each - 1) // each
     piece = v.claim(taken, phase)
     if piece < pieces:
         _integers(rows, inputs, read, given, levels)
     while piece < pieces:
-        _product(weights, at, inputs, piece, given, rows, scales, scale, levels, states, piece * BLOCK, hidden, True)
+        first = piece * each
+        _products(
+            weights, at, inputs, first, min(each, blocks - first), given, rows, scales, scale, levels, states,
+            first * BLOCK, hidden, BLOCK, True,
+        )  # fmt: skip
         v.claim(done, phase)
         piece = v.claim(taken, phase)
     _wait(done, phase, pieces)
@@ -177,20 +241,21 @@ def _joins(
 
 @inner
 def _widens(
-    layer: int, shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any,
-    middle: Any, phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
+    layer: int, shape: Any, every: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any,
+    states: Any, middle: Any, phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
 ) -> None:  # fmt: skip
     """``silu(gate) * up``, a block of each at a time."""
     rows, hidden, inner = shape[0], shape[2], shape[6]
     pieces = inner // BLOCK
     piece = v.claim(taken, phase)
     if piece < pieces:
-        _normed(rows, hidden, states, norms, (2 * layer + 1) * hidden, eps, room)
+        _normed(every, hidden, states, norms, (2 * layer + 1) * hidden, eps, room)
         _integers(rows, hidden, room, given, levels)
     while piece < pieces:
-        for half in range(2):
-            block, begin = 2 * piece + half, half * rows * inner + piece * BLOCK
-            _product(weights, at, hidden, block, given, rows, scales, scale, levels, middle, begin, inner, False)
+        _products(
+            weights, at, hidden, 2 * piece, 2, given, rows, scales, scale, levels, middle, piece * BLOCK, inner,
+            rows * inner, False,
+        )  # fmt: skip
         for row in range(rows):
             first = row * inner + piece * BLOCK
             for i in range(BLOCK):
@@ -203,21 +268,23 @@ def _widens(
 
 @inner
 def _words(
-    shape: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any, logits: Any,
-    phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
+    shape: Any, told: Any, weights: Any, at: int, scales: Any, scale: int, norms: Any, eps: Any, states: Any,
+    logits: Any, phase: int, taken: Any, done: Any, given: Any, levels: Any, room: Any,
 ) -> None:  # fmt: skip
-    """The logits."""
-    rows, layers, hidden, words = shape[0], shape[1], shape[2], shape[7]
+    """The logits of the rows that are ``told``."""
+    rows, layers, hidden, words = len(told), shape[1], shape[2], shape[7]
     total = words // BLOCK
     pieces = (total + _WORDS_AT_ONCE - 1) // _WORDS_AT_ONCE
     piece = v.claim(taken, phase)
     if piece < pieces:
-        _normed(rows, hidden, states, norms, 2 * layers * hidden, eps, room)
+        _normed(told, hidden, states, norms, 2 * layers * hidden, eps, room)
         _integers(rows, hidden, room, given, levels)
     while piece < pieces:
-        for block in range(piece * _WORDS_AT_ONCE, min(total, (piece + 1) * _WORDS_AT_ONCE)):
-            begin = block * BLOCK
-            _product(weights, at, hidden, block, given, rows, scales, scale, levels, logits, begin, words, False)
+        block = piece * _WORDS_AT_ONCE
+        _products(
+            weights, at, hidden, block, min(_WORDS_AT_ONCE, total - block), given, rows, scales, scale, levels, logits,
+            block * BLOCK, words, BLOCK, False,
+        )  # fmt: skip
         v.claim(done, phase)
         piece = v.claim(taken, phase)
     _wait(done, phase, pieces)
@@ -225,10 +292,10 @@ def _words(
 
 def run(
     shape: Any, weights: Any, scales: Any, norms: Any, eps: float, cos: Any, sin: Any, places: Any, like: Any,
-    caches: Any, spans: Any, counts: Any, states: Any, heads: Any, seen: Any, middle: Any, logits: Any, taken: Any,
-    done: Any, given: Any, levels: Any, room: Any, scores: Any,
+    caches: Any, spans: Any, counts: Any, every: Any, told: Any, states: Any, heads: Any, seen: Any, middle: Any,
+    logits: Any, taken: Any, done: Any, given: Any, levels: Any, room: Any, scores: Any,
 ) -> None:  # fmt: skip
-    """Read one token in each row; every array is flat.
+    """Read one token in each row; every array is flat. Rows may be tokens of one text, which then share its cache.
 
     Args:
         shape: rows, layers, hidden size, query heads, key heads, head width, inner size, words (in whole blocks).
@@ -245,11 +312,13 @@ def run(
         spans: int64, (rows, `SPANS`), a row's own keys, how many its cache has room for, where its ``counts`` begin,
             the keys of its prefix, how many that one has room for.
         counts: bool, which of each row's own keys count; a row's last is the new token's.
+        every: int64, all rows' numbers.
+        told: int64, numbers of the rows whose logits are wanted.
         states: float32, (rows, hidden), the tokens' embeddings; overwritten.
         heads: float32, (rows, (heads + 2 * key heads) * width), room for a result, as are the four that follow.
         seen: (rows, heads * width).
         middle: (2, rows, inner).
-        logits: (rows, words).
+        logits: (told rows, words).
         taken: int64, `PHASES` * layers + 1 zeros that all threads share: pieces taken.
         done: Likewise: pieces done.
         given: int16, (rows, widest input), this thread's own, as are the rest.
@@ -262,22 +331,22 @@ def run(
     small, phase, at, scale = np.float32(eps), 0, 0, 0
     for layer in range(layers):
         _heads(
-            layer, shape, weights, at, scales, scale, norms, small, cos, sin, places, like, caches, spans, states,
-            heads, phase, taken, done, given, levels, room,
+            layer, shape, every, weights, at, scales, scale, norms, small, cos, sin, places, like, caches, spans,
+            states, heads, phase, taken, done, given, levels, room,
         )  # fmt: skip
         at, scale = at + span * hidden, scale + span
         _looks(layer, shape, like, caches, spans, counts, heads, seen, phase + 1, taken, done, scores)
         _joins(rows, asked, hidden, weights, at, scales, scale, seen, states, phase + 2, taken, done, given, levels)
         at, scale = at + hidden * asked, scale + hidden
         _widens(
-            layer, shape, weights, at, scales, scale, norms, small, states, middle, phase + 3, taken, done, given,
-            levels, room,
+            layer, shape, every, weights, at, scales, scale, norms, small, states, middle, phase + 3, taken, done,
+            given, levels, room,
         )  # fmt: skip
         at, scale = at + 2 * inner * hidden, scale + 2 * inner
         _joins(rows, inner, hidden, weights, at, scales, scale, middle, states, phase + 4, taken, done, given, levels)
         at, scale, phase = at + hidden * inner, scale + hidden, phase + PHASES
     _words(
-        shape, weights, at, scales, scale, norms, small, states, logits, phase, taken, done, given, levels, room
+        shape, told, weights, at, scales, scale, norms, small, states, logits, phase, taken, done, given, levels, room
     )  # fmt: skip
 
 
@@ -286,7 +355,7 @@ def signature(kind: str) -> Any:
     floats, whole = types.float32[::1], types.int64[::1]
     like = types.Array({"float32": types.float32, "uint16": types.uint16}[kind], 1, "C")
     model = (types.UniTuple(types.int64, 8), types.int8[::1], floats, floats, types.float64, floats, floats)
-    rows = (whole, like, whole, whole, types.boolean[::1])
+    rows = (whole, like, whole, whole, types.boolean[::1], whole, whole)
     results = (floats,) * 5
     mine = (types.int16[::1], floats, floats, floats)
     return types.void(*model, *rows, *results, whole, whole, *mine)

@@ -43,6 +43,6 @@ def addresses(layers: Any) -> np.ndarray[Any, Any]:
 
 def _roomy(held: torch.Tensor, size: int) -> torch.Tensor:
     rows, heads, length, width = held.shape
-    room = held.new_empty(rows, heads, size, width)
+    room = held.new_zeros(rows, heads, size, width)  # what no token wrote, no query may find to be no number
     room[:, :, :length] = held
     return room

@@ -53,12 +53,13 @@ class _Packing:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is read next in texts of one cache, each in its row.
+    """What is read next in texts of one cache, each token in its row.
 
     Attributes:
         tokens: int64, (rows,).
         places: int64, (rows,).
-        counts: bool, (rows * own,), which of a row's own keys count.
+        counts: bool, which of the texts' own keys count, (texts * own,).
+        told: int64, numbers of the rows whose logits are wanted.
         caches: int64, (rows, 4 * layers), where keys and values stand, as the kernel wants it.
         spans: int64, (rows, `SPANS`), as the kernel wants it.
         held: What the addresses point at.
@@ -67,6 +68,7 @@ class Part:
     tokens: np.ndarray[Any, Any]
     places: np.ndarray[Any, Any]
     counts: np.ndarray[Any, Any]
+    told: np.ndarray[Any, Any]
     caches: np.ndarray[Any, Any]
     spans: np.ndarray[Any, Any]
     held: Any
@@ -114,10 +116,27 @@ class Stepper:
         self.run, self.like = run, like
         self.together = Together(self._pass, lambda part: len(part.tokens), _MOST_ROWS, turnstile("cpu"))
 
+    def lay_out(self, cache: Any, texts: int) -> None:
+        """Give an empty cache of so many texts its layers, which hold nothing yet."""
+        kind = torch.bfloat16 if self.like.itemsize == 2 else torch.float32
+        nothing = torch.empty((texts, self.keeps, 0, self.width), dtype=kind)
+        for layer in range(self.layers):
+            cache.update(nothing, nothing, layer)
+
     def step(self, token: int, place: int, room: Room) -> torch.Tensor:
         """Read one token at its place, from 0, behind what the room's cache holds; returns the logits, float32."""
-        room.fit(place, _ROOM)
-        return self._read(np.array([token]), np.array([place]), np.ones(place + 1, np.bool_), room, None)[0]
+        return self.follow([token], place, room)
+
+    def follow(self, tokens: Sequence[int], place: int, room: Room) -> torch.Tensor:
+        """Read tokens of a text, the first at its place, each as `step` reads it; returns the last one's logits."""
+        for begin in range(0, len(tokens), _MOST_ROWS):
+            some = np.array(tokens[begin : begin + _MOST_ROWS])
+            room.fit(place + len(some) - 1, _ROOM)
+            places = np.arange(place, place + len(some))
+            counts = np.ones((1, place + len(some)), np.bool_)
+            logits = self._read(some[None], places[None], counts, room, None, last=True)
+            place += len(some)
+        return logits[0, -1]
 
     def advance(
         self,
@@ -126,60 +145,84 @@ class Stepper:
         counts: torch.Tensor,
         room: Room,
         shared: Prefixes | None,
+        *,
+        last: bool = True,
     ) -> torch.Tensor:
-        """Read one token in each of several texts.
+        """Read on in each of several texts.
 
         Args:
-            tokens: (rows,).
-            places: (rows,), each token's place in its text, prefix included.
-            counts: (rows, own), which of a row's own keys count; the last is the new token's.
-            room: Of the rows' own keys and values.
-            shared: What stands before the rows, if anything.
+            tokens: (texts, tokens).
+            places: (texts, tokens), each token's place in its text, prefix included.
+            counts: (texts, own), which of a text's own keys count; the last are the new tokens', of which those that do
+                not count are not read.
+            room: Of the texts' own keys and values.
+            shared: What stands before the texts, if anything.
+            last: Whether the last token's logits alone are wanted.
 
         Returns:
-            The logits, (rows, words), float32.
+            The logits, (texts, 1 or tokens, words), float32; those of tokens that are not read are zeros.
         """
         room.fit(counts.shape[1] - 1, _ROOM_EACH)
-        return self._read(tokens.numpy(), places.numpy(), counts.numpy().reshape(-1), room, shared)
+        return self._read(tokens.numpy(), places.numpy(), counts.numpy(), room, shared, last=last)
 
-    def _read(self, tokens: Any, places: Any, counts: Any, room: Room, shared: Prefixes | None) -> torch.Tensor:
+    def _read(
+        self, tokens: Any, places: Any, counts: Any, room: Room, shared: Prefixes | None, *, last: bool
+    ) -> torch.Tensor:
         """Read on, in one pass with what other threads read at about the same time."""
-        own = len(counts) // len(tokens)
-        logits = self.together.ask(self._part(tokens, places, counts, room, shared))
+        own, new = counts.shape[1], tokens.shape[1]
+        real = counts[:, own - new :]
+        wanted = np.zeros_like(real)
+        wanted[:, -1 if last else slice(None)] = True
+        part = self._part(tokens, places, counts, real, wanted[real], room, shared)
+        found = self.together.ask(part)
         room.hold(own)
-        return torch.from_numpy(logits)[:, : self.vocabulary]
+        shape = len(tokens), 1 if last else new, self.words
+        if len(found) == shape[0] * shape[1]:
+            logits = found.reshape(shape)
+        else:
+            logits = np.zeros(shape, np.float32)
+            logits[real[:, -shape[1] :]] = found
+        return torch.from_numpy(logits)[:, :, : self.vocabulary]
 
-    def _part(self, tokens: Any, places: Any, counts: Any, room: Room, shared: Prefixes | None) -> Part:
-        rows, own, each = len(tokens), len(counts) // len(tokens), np.arange(len(tokens))
+    def _part(
+        self, tokens: Any, places: Any, counts: Any, real: Any, wanted: Any, room: Room, shared: Prefixes | None
+    ) -> Part:
+        text, token = np.nonzero(real)
+        own, new = counts.shape[1], tokens.shape[1]
         head = self.width * self.like.itemsize  # bytes of a token
-        spans = np.zeros((rows, SPANS), np.int64)
-        spans[:, 0], spans[:, 1], spans[:, 2] = own, room.size, each * own
-        near = room.addresses + (each * self.keeps * room.size * head)[:, None]
+        spans = np.zeros((len(text), SPANS), np.int64)
+        spans[:, 0], spans[:, 1], spans[:, 2] = own - new + 1 + token, room.size, text * own
+        near = room.addresses + (text * self.keeps * room.size * head)[:, None]
         far = np.zeros_like(near)
         if shared is not None:
-            spans[:, 3], spans[:, 4] = shared.lengths, shared.reach
-            far = addresses(shared.layers) + (shared.kinds * self.keeps * shared.reach * head)[:, None]
-        return Part(tokens, places, counts, np.hstack([near, far]), spans, (room.layers, shared))
+            spans[:, 3], spans[:, 4] = shared.lengths[text], shared.reach
+            far = addresses(shared.layers) + (shared.kinds[text] * self.keeps * shared.reach * head)[:, None]
+        return Part(
+            tokens[real], places[real], counts.reshape(-1), np.flatnonzero(wanted), np.hstack([near, far]), spans,
+            (room.layers, shared),
+        )  # fmt: skip
 
     def _pass(self, parts: Sequence[Part]) -> list[np.ndarray[Any, Any]]:
-        """Read the parts' tokens in one pass over the weights; returns the logits of each, (rows, words)."""
-        tokens, places, caches, spans, counts = (
+        """Read the parts' tokens in one pass over the weights; returns the wanted logits of each, (rows, words)."""
+        tokens, places, caches, spans, counts, told = (
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("tokens", "places", "caches", "spans", "counts")
+            for name in ("tokens", "places", "caches", "spans", "counts", "told")
         )
-        ends, begin = np.cumsum([len(part.tokens) for part in parts]), 0
-        for part, end in zip(parts, ends, strict=True):
-            spans[end - len(part.tokens) : end, 2] += begin
-            begin += len(part.counts)
+        first = begin = row = 0
+        for part in parts:
+            spans[row : row + len(part.tokens), 2] += begin
+            told[first : first + len(part.told)] += row
+            begin, row, first = begin + len(part.counts), row + len(part.tokens), first + len(part.told)
         rows, most = len(tokens), int((spans[:, 0] + spans[:, 3]).max())
         cos, sin = self._angles(int(places.max()))
         shape = (rows, self.layers, self.hidden, self.asks, self.keeps, self.width, self.inner, self.words)
         caches, spans = caches.reshape(-1), spans.reshape(-1)
         states = self.embedding[torch.from_numpy(tokens)].float().numpy().reshape(-1)
-        heads, seen, middle, logits = (
+        heads, seen, middle = (
             np.empty(rows * size, np.float32)
-            for size in ((self.asks + 2 * self.keeps) * self.width, self.asks * self.width, 2 * self.inner, self.words)
+            for size in ((self.asks + 2 * self.keeps) * self.width, self.asks * self.width, 2 * self.inner)
         )
+        logits, every = np.empty(len(told) * self.words, np.float32), np.arange(rows)
         taken, done = np.zeros((2, self.phases), np.int64)
         widest = max(self.hidden, self.inner, self.asks * self.width)
 
@@ -190,11 +233,11 @@ class Stepper:
             )  # fmt: skip
             self.run(
                 shape, self.weights, self.scales, self.norms, self.eps, cos, sin, places, self.like, caches, spans,
-                counts, states, heads, seen, middle, logits, taken, done, *mine,
+                counts, every, told, states, heads, seen, middle, logits, taken, done, *mine,
             )  # fmt: skip
 
         _crew(min(torch.get_num_threads(), _MOST_THREADS)).run(work)
-        found = np.split(logits.reshape(rows, -1), ends[:-1])
+        found = np.split(logits.reshape(-1, self.words), np.cumsum([len(part.told) for part in parts])[:-1])
         return found if len(found) == 1 else [one.copy() for one in found]  # no text keeps the others' alive
 
     def _angles(self, place: int) -> tuple[Any, Any]:

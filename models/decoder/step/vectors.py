@@ -66,41 +66,44 @@ def _fetch(builder: Any, where: Any) -> None:
     builder.call(fetch, [where, to_read, to_keep, data])
 
 
-def _product(rows: int) -> Any:
-    """``into``, `BLOCK` outputs of so many rows, is, or with ``more`` gains, ``weights . given * scales * levels``.
+def _product(rows: int, blocks: int) -> Any:
+    """``into``, neighbouring blocks of outputs, is, or with ``more`` gains, ``weights . given * scales * levels``.
 
     Weights lie pair of inputs by pair of inputs, each with its `BLOCK` outputs, so that one instruction multiplies and
     adds the pairs of as many outputs as a register has sums; every sum stays within 32 bits, so that the way there
-    changes no digit.
+    changes no digit. Several blocks at a time keep the processor busy while one sum waits for its last addition.
     """
-    halves = range(BLOCK // _SUMS)  # one, where a register takes the whole block
+    halves = range(blocks * BLOCK // _SUMS)  # of a block, or whole ones where a register takes those
 
     @intrinsic  # type: ignore[untyped-decorator]
     def product(
         typing: Any, weights: Any, first: Any, given: Any, row: Any, inputs: Any, scales: Any, output: Any,
-        levels: Any, into: Any, begin: Any, step: Any, more: Any,
+        levels: Any, into: Any, begin: Any, step: Any, aside: Any, more: Any,
     ) -> Any:  # fmt: skip
         whole = types.intp
-        kinds = (weights, whole, given, whole, whole, scales, whole, levels, into, whole, whole, more)
+        kinds = (weights, whole, given, whole, whole, scales, whole, levels, into, whole, whole, whole, more)
 
         def write(context: Any, b: Any, signature: Any, a: Any) -> Any:
             k = signature.args
             weights, given = _at(context, b, k[0], a[0], a[1]), _at(context, b, k[2], a[2], b.mul(a[3], a[4]))
             scales, levels = _at(context, b, k[5], a[5], a[6]), _at(context, b, k[7], a[7], a[3])
-            into, inputs, step = _at(context, b, k[8], a[8], a[9]), a[4], a[10]
+            into, inputs, step, aside = _at(context, b, k[8], a[8], a[9]), a[4], a[10], a[11]
             sums, pairs = ir.VectorType(_I32, _SUMS), ir.VectorType(_I16, 2 * _SUMS)
             wide, floats = ir.VectorType(_I32, 2 * _SUMS), ir.VectorType(_F32, _SUMS)
             even, odd = (ir.Constant(sums, list(range(lane, 2 * _SUMS, 2))) for lane in (0, 1))
             zero = ir.Constant(sums, [0] * _SUMS)
             kept = [[cgutils.alloca_once_value(b, zero) for _ in halves] for _ in range(rows)]
             lines = [b.bitcast(b.gep(given, [b.mul(inputs, _number(r))]), _I32.as_pointer()) for r in range(rows)]
+            apart = [b.gep(weights, [b.mul(inputs, _number(BLOCK * one))]) for one in range(blocks)]
             with cgutils.for_range(b, b.lshr(inputs, _number(1))) as loop:
-                here = b.gep(weights, [b.mul(loop.index, _number(2 * BLOCK))])
-                _fetch(b, b.gep(here, [_number(_AHEAD)]))
-                read = [
-                    b.sext(_read(b, b.gep(here, [_number(2 * _SUMS * half)]), ir.VectorType(_I8, 2 * _SUMS), 1), pairs)
-                    for half in halves
-                ]
+                there = b.mul(loop.index, _number(2 * BLOCK))
+                read = []
+                for one in range(blocks):
+                    here = b.gep(apart[one], [there])
+                    _fetch(b, b.gep(here, [_number(_AHEAD)]))
+                    for half in range(BLOCK // _SUMS):
+                        held = _read(b, b.gep(here, [_number(2 * _SUMS * half)]), ir.VectorType(_I8, 2 * _SUMS), 1)
+                        read.append(b.sext(held, pairs))
                 for row in range(rows):
                     pair = _read(b, b.gep(lines[row], [loop.index]), _I32, 2)
                     both = b.sext(b.bitcast(_everywhere(b, pair, _SUMS), pairs), wide)
@@ -109,12 +112,14 @@ def _product(rows: int) -> Any:
                         gain = b.add(*(b.shuffle_vector(products, products, part) for part in (even, odd)))
                         b.store(b.add(b.load(kept[row][half]), gain), kept[row][half])
             for half in halves:
+                one, part = divmod(half, BLOCK // _SUMS)
                 scale = _read(b, b.gep(scales, [_number(_SUMS * half)]), floats, 4)
                 for row in range(rows):
                     level = _everywhere(b, b.load(b.gep(levels, [_number(row)])), _SUMS)
-                    where = b.gep(into, [b.add(b.mul(step, _number(row)), _number(_SUMS * half))])
+                    past = b.add(b.mul(step, _number(row)), b.add(b.mul(aside, _number(one)), _number(_SUMS * part)))
+                    where = b.gep(into, [past])
                     value = b.fmul(b.fmul(b.sitofp(b.load(kept[row][half]), floats), scale), level)
-                    _write(b, b.select(a[11], b.fadd(_read(b, where, floats, 4), value), value), where)
+                    _write(b, b.select(a[12], b.fadd(_read(b, where, floats, 4), value), value), where)
             return context.get_dummy_value()
 
         return types.void(*kinds), write
@@ -122,7 +127,9 @@ def _product(rows: int) -> Any:
     return product
 
 
-product_1, product_2, product_3, product_4, product_8 = (_product(rows) for rows in (1, 2, 3, 4, 8))
+product_1, product_2, product_3, product_4 = (_product(rows, 1) for rows in (1, 2, 3, 4))
+twins_1, twins_2, twins_3, twins_4 = (_product(rows, 2) for rows in (1, 2, 3, 4))
+quads_1, quads_2, quads_3, quads_4 = (_product(rows, 4) for rows in (1, 2, 3, 4))
 
 
 def _lifted(b: Any, kind: Any, where: Any, index: Any, lanes: int = _LANES) -> Any:
