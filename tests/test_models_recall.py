@@ -11,7 +11,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from models.chat.local import LocalChat
 from models.decoder.engine import Engine, Tape
-from models.decoder.recall import Recall, answers_begin, read_by_turns
+from models.decoder.recall import Recall, pieces_of, read_pieces
+from workspace.settings import SamplingSettings
 
 pytest_plugins = ["tests.fixtures_local"]
 FIRST: list[Any] = [SystemMessage("You know materials."), HumanMessage("What does the layer do?")]
@@ -53,10 +54,10 @@ def test_what_was_read_before_changes_no_digit(word_llama: Path) -> None:
         chat = LocalChat(folder=word_llama)
         turns = [chat.plain(message) for message in talk]
         ids = engine.encode(engine.prompt(turns))
-        bounds = answers_begin(engine, turns, ids)
-        tape = engine.recall.begun(engine, ids, bounds)
-        found = read_by_turns(tape, ids, bounds)
-        engine.recall.keep(tape, len(ids), bounds)
+        pieces = pieces_of(engine, turns, ids)
+        tape = engine.recall.begun(engine, ids, pieces)
+        found = read_pieces(tape, ids, pieces)
+        engine.recall.keep(tape, pieces)
         return found
 
     for dtype in ("float32", "bfloat16"):
@@ -97,3 +98,25 @@ def test_no_more_is_kept_than_may_be(tiny_chat: LocalChat, read: list[int]) -> N
     for talk in (FIRST, SECOND, THIRD, SECOND, FIRST):
         chat.invoke(talk, seed=2, max_tokens=1)
     assert len(chat.engine.recall._held) == 1  # the longest holds the others
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_answers_are_gone_on_from_as_they_were_written(word_llama: Path, dtype: str, read: list[int]) -> None:
+    sampling = SamplingSettings(temperature=0.9, max_tokens=24)
+    chat = fresh(LocalChat(folder=word_llama, dtype=dtype, device="cpu", sampling=sampling))
+    talk, seen = list(FIRST), []
+    for turn in range(4):
+        read.clear()
+        answer = chat.invoke(talk, seed=turn)
+        seen.append(sum(count for count in read if count > 1))
+        talk += [AIMessage(answer.text), HumanMessage("Why?")]
+    if chat.engine.stepper is not None:
+        assert max(seen[1:]) < 24  # of the answer before nothing is read again
+    turns = [chat.plain(message) for message in talk]
+    ids = chat.engine.encode(chat.engine.prompt(turns))
+    pieces = pieces_of(chat.engine, turns, ids)
+    kept = chat.engine.recall.begun(chat.engine, ids, pieces)
+    assert 0 < len(kept.ids) < len(ids)
+    assert torch.equal(read_pieces(kept, ids, pieces), read_pieces(Tape(chat.engine), ids, pieces))
+    warm = chat.invoke(talk, seed=9).text
+    assert fresh(chat).invoke(talk, seed=9).text == warm

@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from models.decoder.engine import Engine, Tape, engine, pick
-from models.decoder.recall import answers_begin, read_by_turns
+from models.decoder.recall import Piece, pieces_of, read_pieces
 from models.decoder.token_runs import Runs
 from workspace.errors import DataError, UsageError
 from workspace.settings import SamplingSettings
@@ -156,13 +156,13 @@ class LocalChat(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         llm, sampling = self.engine, self._sampling(kwargs)
-        prompt, bounds, notices = self.fit(messages, sampling.max_tokens)
+        prompt, pieces, notices = self.fit(messages, sampling.max_tokens)
         generator = self._generator(kwargs.get("seed"))
         answer, refused = _Answer([]), _Refused(llm, messages, sampling)
         tape = self.begun(messages)
         if plain := not tape.ids:
-            tape = llm.recall.begun(llm, prompt, bounds)
-        logits = read_by_turns(tape, prompt, bounds) if plain else tape.read(prompt)
+            tape = llm.recall.begun(llm, prompt, pieces)
+        logits = read_pieces(tape, prompt, pieces) if plain else tape.read(prompt)
         for _ in range(sampling.max_tokens):
             token = _next(logits, sampling, answer.ids, generator, refused)
             if token in llm.stops:
@@ -174,7 +174,7 @@ class LocalChat(BaseChatModel):
                 break
             logits = tape.read([token])
         if plain:
-            llm.recall.keep(tape, len(prompt), bounds)
+            llm.recall.keep(tape, pieces)
         if piece := answer.rest():
             yield _chunk(piece, run_manager)
         yield _last(answer, llm.name, len(prompt), notices)
@@ -197,11 +197,11 @@ class LocalChat(BaseChatModel):
 
         return RunnableLambda(run, name="structured_output")
 
-    def fit(self, messages: Sequence[BaseMessage], room: int) -> tuple[list[int], list[int], list[str]]:
+    def fit(self, messages: Sequence[BaseMessage], room: int) -> tuple[list[int], list[Piece], list[str]]:
         """Render a conversation within the context, leaving ``room`` for the answer.
 
         Returns:
-            The token ids of the prompt, where in them answers begin, and notices about what was left out.
+            The token ids of the prompt, in which pieces they are read, and notices about what was left out.
         """
         llm = self.engine
         turns, notices = _shortened(
@@ -210,7 +210,7 @@ class LocalChat(BaseChatModel):
         for notice in notices:
             _LOG.warning(notice)
         prompt = llm.encode(llm.prompt(turns))
-        return prompt, answers_begin(llm, turns, prompt), notices
+        return prompt, pieces_of(llm, turns, prompt), notices
 
     def turns(self, messages: Sequence[BaseMessage], limit: int) -> list[dict[str, str]]:
         """The conversation as plain turns, shortened to about ``limit`` tokens."""

@@ -178,7 +178,7 @@ class Tape:
     def read(self, ids: Sequence[int]) -> torch.Tensor:
         """Read more tokens and return the logits after the last one, as float32."""
         if len(ids) == 1 and self.ids and self.engine.stepper is not None:
-            return self._step(self.engine.stepper, ids[0])
+            return self._step(self.engine.stepper, ids)
         return self._read(ids, 1)[-1]
 
     def read_all(self, ids: Sequence[int]) -> torch.Tensor:
@@ -220,13 +220,18 @@ class Tape:
             seen = states[None].to(device=model.device, dtype=model.dtype)
             model(inputs_embeds=seen, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
 
-    def _step(self, stepper: Stepper, token: int) -> torch.Tensor:
+    def follow(self, ids: Sequence[int]) -> torch.Tensor:
+        """Read tokens that were written, each as it was read then, and return the logits after the last one."""
+        stepper = self.engine.stepper
+        return self.read(ids) if stepper is None else self._step(stepper, ids)
+
+    def _step(self, stepper: Stepper, ids: Sequence[int]) -> torch.Tensor:
         from models.decoder.step.room import Room
 
         if self._room is None:
             self._room = Room(self.cache)
-        logits = stepper.step(token, len(self.ids), self._room)
-        self.ids.append(token)  # a step that was stopped is none
+        logits = stepper.follow(ids, len(self.ids), self._room)
+        self.ids.extend(ids)  # a step that was stopped is none
         return logits
 
     def rewind(self, length: int) -> None:

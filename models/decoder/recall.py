@@ -1,8 +1,9 @@
 """What a model has read of conversations, kept so that a later turn reads only what is new.
 
-A conversation is read turn by turn: up to where its first answer begins, from there to where the second begins, and so
-on, whether or not some of that was read before. So a text does not depend on what is kept: a turn that is read again
-is read as it was the first time, in the same piece, behind the same. What was written token by token is read again.
+A conversation is read piece by piece: up to where its first answer begins, that answer, from there to where the second
+begins, and so on, whether or not some of it was read before. So a text does not depend on what is kept: a piece that is
+read again is read as it was the first time, behind the same. An answer is read token by token, as it was written, where
+a stepper does that for many tokens at a time; elsewhere it is read in one piece with what follows it.
 """
 
 from __future__ import annotations
@@ -21,29 +22,49 @@ _MOST_BYTES = 256_000_000
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A part of a conversation's tokens.
+
+    Attributes:
+        end: Where it ends.
+        written: Whether its tokens are an answer's, each of which is read by itself.
+    """
+
+    end: int
+    written: bool = False
+
+
+@dataclass(frozen=True)
 class _Read:
-    """A conversation that was read, and where its answers begin; nobody reads on with its tape."""
+    """A conversation that was read, and in which pieces; nobody reads on with its tape."""
 
     tape: Tape
-    bounds: tuple[int, ...]
+    pieces: tuple[Piece, ...]
 
     @property
     def size(self) -> int:
         """Bytes of its cache."""
         return sum(part.nbytes for layer in self.tape.cache.layers for part in (layer.keys, layer.values))
 
-    def shared(self, ids: Sequence[int], bounds: Sequence[int]) -> int:
-        """How many tokens of a conversation it holds, as they would be read, up to where an answer begins."""
+    def shared(self, ids: Sequence[int], pieces: Sequence[Piece]) -> int:
+        """How many first tokens of a conversation it holds, read as they would be."""
         same, mine = 0, self.tape.ids
-        for ours, theirs in zip(self.bounds, bounds, strict=False):
-            if ours != theirs or mine[same:ours] != ids[same:ours]:
+        for ours, theirs in zip(self.pieces, pieces, strict=False):
+            if ours.written and theirs.written:
+                end = min(ours.end, theirs.end)
+                while same < end and mine[same] == ids[same]:
+                    same += 1
+                if same < max(ours.end, theirs.end):
+                    break
+            elif ours == theirs and mine[same : ours.end] == ids[same : ours.end]:
+                same = ours.end
+            else:
                 break
-            same = ours
         return same
 
     def holds(self, other: _Read) -> bool:
         """Whether it holds all of another."""
-        return self.shared(other.tape.ids, other.bounds) == len(other.tape.ids)
+        return self.shared(other.tape.ids, other.pieces) == len(other.tape.ids)
 
 
 class Recall:
@@ -58,31 +79,29 @@ class Recall:
         self._lock = threading.Lock()
         self._held: list[_Read] = []  # the latest last
 
-    def begun(self, engine: Engine, ids: list[int], bounds: Sequence[int]) -> Tape:
-        """A tape of one's own on which stands as much of a conversation as was read before.
-
-        Args:
-            engine: The model.
-            ids: The conversation's tokens.
-            bounds: Where its answers begin.
-        """
+    def begun(self, engine: Engine, ids: list[int], pieces: Sequence[Piece]) -> Tape:
+        """A tape of one's own on which stands as much of a conversation as was read before, but its last token."""
         from models.decoder.engine import Tape
 
         with self._lock:
             held = list(self._held)
-        count, best = max(((one.shared(ids, bounds), number) for number, one in enumerate(held)), default=(0, 0))
+        count, best = max(((one.shared(ids, pieces), number) for number, one in enumerate(held)), default=(0, 0))
+        count = min(count, max((one.end for one in pieces[:-1]), default=0))  # the last piece is read for its logits
         if not count:
             return Tape(engine)
         tape = held[best].tape.copy()
         tape.rewind(count)
         return tape
 
-    def keep(self, tape: Tape, length: int, bounds: Sequence[int]) -> None:
-        """Keep the first ``length`` tokens of a tape, which nobody may read on with then; an answer begins there."""
+    def keep(self, tape: Tape, pieces: Sequence[Piece]) -> None:
+        """Keep a tape, with which nobody may read on then; what stands on it behind the pieces is an answer."""
         if tape.state is not None:
             return
-        tape.rewind(length)
-        new = _Read(tape, (*bounds, length))
+        end = pieces[-1].end
+        if tape.engine.stepper is None:
+            tape.rewind(end)
+        answer = [Piece(len(tape.ids), written=True)] if len(tape.ids) > end else []
+        new = _Read(tape, (*pieces, *answer))
         with self._lock:
             for number, one in enumerate(self._held):
                 if one.holds(new):
@@ -93,20 +112,34 @@ class Recall:
                 del self._held[0]
 
 
-def answers_begin(llm: Engine, turns: Sequence[dict[str, str]], ids: Sequence[int]) -> list[int]:
-    """Where in a conversation's tokens its answers begin, by its first tokens being those of its first turns."""
+def pieces_of(llm: Engine, turns: Sequence[dict[str, str]], ids: Sequence[int]) -> list[Piece]:
+    """In which pieces a rendered conversation is read; an answer is found where its turns are the tokens' beginning."""
     found = []
     for number, turn in enumerate(turns):
-        if turn["role"] == "assistant" and number and turns[number - 1]["role"] == "user":
-            before = llm.encode(llm.prompt(turns[:number]))
-            if len(before) < len(ids) and list(ids[: len(before)]) == before:
-                found.append(len(before))
-    return found
+        if turn["role"] != "assistant" or not number or turns[number - 1]["role"] != "user":
+            continue
+        before = llm.prompt(turns[:number])
+        begin = _same(ids, llm.encode(before))
+        if begin is None:
+            continue
+        found.append(Piece(begin))
+        if llm.stepper is not None:
+            answer = llm.encode(before + turn["content"])
+            end = next((n for n, (ours, theirs) in enumerate(zip(ids, answer, strict=False)) if ours != theirs), None)
+            end = min(len(ids) - 1, len(answer)) if end is None else end
+            found += [Piece(end, written=True)] * (end > begin)
+    return [*found, Piece(len(ids))]
 
 
-def read_by_turns(tape: Tape, ids: Sequence[int], bounds: Sequence[int]) -> torch.Tensor:
+def _same(ids: Sequence[int], before: list[int]) -> int | None:
+    """Where what stands before ends, if tokens begin with it and go on."""
+    return len(before) if len(before) < len(ids) and list(ids[: len(before)]) == before else None
+
+
+def read_pieces(tape: Tape, ids: Sequence[int], pieces: Sequence[Piece]) -> torch.Tensor:
     """Read a conversation to its end behind what of it stands on the tape; returns the logits after it, (words,)."""
-    for bound in bounds:
-        if len(tape.ids) < bound:
-            tape.read(ids[len(tape.ids) : bound])
-    return tape.read(ids[len(tape.ids) :])
+    for piece in pieces:
+        if len(tape.ids) < piece.end:
+            left = ids[len(tape.ids) : piece.end]
+            logits = tape.follow(left) if piece.written else tape.read(left)
+    return logits

@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ValidationError
 
 from models.decoder.engine import Tape
-from models.decoder.recall import answers_begin, read_by_turns
+from models.decoder.recall import pieces_of, read_pieces
 from models.filling import pen as continuing
 from models.filling.drafts import Ask, Draft, likelihoods, write
 from models.filling.order import item_by_item, steps, waves
@@ -154,9 +154,9 @@ class _Work:
         if tape.ids:
             tape.read(ids)
             return tape, after
-        bounds = answers_begin(self.engine, turns, ids)
-        tape = self.engine.recall.begun(self.engine, ids, bounds)
-        read_by_turns(tape, ids, bounds)
+        pieces = pieces_of(self.engine, turns, ids)
+        tape = self.engine.recall.begun(self.engine, ids, pieces)
+        read_pieces(tape, ids, pieces)
         return tape, after
 
     def run(self, given: Mapping[str, list[str]]) -> dict[str, Any]:
