@@ -106,7 +106,7 @@ def _products(
         if v.WIDE and rows < 4 and one + 4 <= count:
             _quads(weights, at, inputs, given, rows, scales, out, levels, into, to, step, aside, more)
             one += 4
-        elif (v.WIDE or rows < 3) and one + 2 <= count:
+        elif (v.WIDE or rows == 2) and one + 2 <= count:
             _twins(weights, at, inputs, given, rows, scales, out, levels, into, to, step, aside, more)
             one += 2
         else:
@@ -223,7 +223,7 @@ def _joins(
 ) -> None:  # fmt: skip
     """A product that is added to the states."""
     blocks = hidden // BLOCK
-    each = 4 if rows < 4 else 2
+    each = 4 if v.WIDE and rows < 4 else 2
     pieces = (blocks + each - 1) // each
     piece = v.claim(taken, phase)
     if piece < pieces:
