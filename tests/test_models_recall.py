@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from models.chat.local import LocalChat
 from models.decoder.engine import Engine, Tape
-from models.decoder.recall import Recall, pieces_of, read_pieces
+from models.decoder.recall import Recall, pieces_of, read_pieces, recall_of
 from workspace.settings import SamplingSettings
 
 pytest_plugins = ["tests.fixtures_local"]
@@ -32,7 +32,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def fresh(chat: LocalChat) -> LocalChat:
     """The same model, which has read nothing yet."""
-    chat.engine.recall = Recall()
+    chat.engine.recalled = Recall()
     return chat
 
 
@@ -55,9 +55,9 @@ def test_what_was_read_before_changes_no_digit(word_llama: Path) -> None:
         turns = [chat.plain(message) for message in talk]
         ids = engine.encode(engine.prompt(turns))
         pieces = pieces_of(engine, turns, ids)
-        tape = engine.recall.begun(engine, ids, pieces)
+        tape = recall_of(engine).begun(engine, ids, pieces)
         found = read_pieces(tape, ids, pieces)
-        engine.recall.keep(tape, pieces)
+        recall_of(engine).keep(tape, pieces)
         return found
 
     for dtype in ("float32", "bfloat16"):
@@ -88,16 +88,16 @@ def test_a_conversation_that_went_another_way_is_read_from_where_it_did(tiny_cha
 
 def test_no_more_is_kept_than_may_be(tiny_chat: LocalChat, read: list[int]) -> None:
     chat = fresh(tiny_chat)
-    chat.engine.recall = Recall(most=1)
+    chat.engine.recalled = Recall(most=1)
     chat.invoke(FIRST, seed=2, max_tokens=1)
     chat.invoke(OTHER, seed=2, max_tokens=1)
     read.clear()
     chat.invoke(SECOND, seed=2, max_tokens=1)
     assert sum(read) >= len(tokens(chat, SECOND))  # the first is forgotten
-    chat.engine.recall = Recall()
+    chat.engine.recalled = Recall()
     for talk in (FIRST, SECOND, THIRD, SECOND, FIRST):
         chat.invoke(talk, seed=2, max_tokens=1)
-    assert len(chat.engine.recall._held) == 1  # the longest holds the others
+    assert len(recall_of(chat.engine)._held) == 1  # the longest holds the others
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -115,7 +115,7 @@ def test_answers_are_gone_on_from_as_they_were_written(word_llama: Path, dtype: 
     turns = [chat.plain(message) for message in talk]
     ids = chat.engine.encode(chat.engine.prompt(turns))
     pieces = pieces_of(chat.engine, turns, ids)
-    kept = chat.engine.recall.begun(chat.engine, ids, pieces)
+    kept = recall_of(chat.engine).begun(chat.engine, ids, pieces)
     assert 0 < len(kept.ids) < len(ids)
     assert torch.equal(read_pieces(kept, ids, pieces), read_pieces(Tape(chat.engine), ids, pieces))
     warm = chat.invoke(talk, seed=9).text

@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel
 
 from models.decoder.engine import Engine, Tape, engine, pick
-from models.decoder.recall import Piece, pieces_of, read_pieces
+from models.decoder.recall import Piece, pieces_of, read_pieces, recall_of
 from models.decoder.token_runs import Runs
 from workspace.errors import DataError, UsageError
 from workspace.settings import SamplingSettings
@@ -161,7 +161,7 @@ class LocalChat(BaseChatModel):
         answer, refused = _Answer([]), _Refused(llm, messages, sampling)
         tape = self.begun(messages)
         if plain := not tape.ids:
-            tape = llm.recall.begun(llm, prompt, pieces)
+            tape = recall_of(llm).begun(llm, prompt, pieces)
         logits = read_pieces(tape, prompt, pieces) if plain else tape.read(prompt)
         for _ in range(sampling.max_tokens):
             token = _next(logits, sampling, answer.ids, generator, refused)
@@ -174,7 +174,7 @@ class LocalChat(BaseChatModel):
                 break
             logits = tape.read([token])
         if plain:
-            llm.recall.keep(tape, pieces)
+            recall_of(llm).keep(tape, pieces)
         if piece := answer.rest():
             yield _chunk(piece, run_manager)
         yield _last(answer, llm.name, len(prompt), notices)

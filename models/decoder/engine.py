@@ -17,7 +17,6 @@ from models.decoder.chat_template import ChatTemplate
 from models.decoder.fast_path import State, Way, way_of
 from models.decoder.lora import fold_adapter, taught_by
 from models.decoder.prefixes import share_prefixes
-from models.decoder.recall import Recall
 from models.decoder.trial import check_count, try_out
 from models.decoder.turnstile import turnstile
 from workspace.errors import DataError, ServiceError, check_loaded, one_line, reading
@@ -60,7 +59,7 @@ class Engine:
         self.stepper: Stepper | None = None  # what reads single tokens faster than the model itself, where there is one
         self.stops = self._stop_ids()
         self.template = ChatTemplate(tokenizer.get_chat_template(), tokenizer.special_tokens_map, name)
-        self.recall = Recall()
+        self.recalled: Any = None  # conversations that were read, which `models.decoder.recall` keeps here
         self._making = threading.Lock()
         self._grammars: Any = None
         self._blanks: list[int] | None = None

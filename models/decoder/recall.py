@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.decoder.engine import Engine, Tape
+
 if TYPE_CHECKING:
     import torch
 
-    from models.decoder.engine import Engine, Tape
-
 _MOST_BYTES = 256_000_000
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,6 @@ class Recall:
 
     def begun(self, engine: Engine, ids: list[int], pieces: Sequence[Piece]) -> Tape:
         """A tape of one's own on which stands as much of a conversation as was read before, but its last token."""
-        from models.decoder.engine import Tape
-
         with self._lock:
             held = list(self._held)
         count, best = max(((one.shared(ids, pieces), number) for number, one in enumerate(held)), default=(0, 0))
@@ -110,6 +109,15 @@ class Recall:
             self._held = [*(one for one in self._held if not new.holds(one)), new]
             while len(self._held) > 1 and sum(one.size for one in self._held) > self._most:
                 del self._held[0]
+
+
+def recall_of(llm: Engine) -> Recall:
+    """The conversations that a model has read, which are kept as long as the model."""
+    with _making:
+        if llm.recalled is None:
+            llm.recalled = Recall()
+        recalled: Recall = llm.recalled
+        return recalled
 
 
 def pieces_of(llm: Engine, turns: Sequence[dict[str, str]], ids: Sequence[int]) -> list[Piece]:

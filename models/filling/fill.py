@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ValidationError
 
 from models.decoder.engine import Tape
-from models.decoder.recall import pieces_of, read_pieces
+from models.decoder.recall import pieces_of, read_pieces, recall_of
 from models.filling import pen as continuing
 from models.filling.drafts import Ask, Draft, likelihoods, write
 from models.filling.order import item_by_item, steps, waves
@@ -155,7 +155,7 @@ class _Work:
             tape.read(ids)
             return tape, after
         pieces = pieces_of(self.engine, turns, ids)
-        tape = self.engine.recall.begun(self.engine, ids, pieces)
+        tape = recall_of(self.engine).begun(self.engine, ids, pieces)
         read_pieces(tape, ids, pieces)
         return tape, after
 
