@@ -161,7 +161,7 @@ class LocalChat(BaseChatModel):
         answer, refused = _Answer([]), _Refused(llm, messages, sampling)
         tape = self.begun(messages)
         if plain := not tape.ids:
-            tape = recall_of(llm).begun(llm, prompt, pieces)
+            tape = recall_of(llm).begun(llm, prompt, pieces, take=True)
         logits = read_pieces(tape, prompt, pieces) if plain else tape.read(prompt)
         for _ in range(sampling.max_tokens):
             token = _next(logits, sampling, answer.ids, generator, refused)

@@ -147,6 +147,13 @@ class Engine:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """From where to where in a text each of its tokens stands."""
+        found: list[tuple[int, int]] = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
+        return found
+
     def single(self, words: Sequence[str]) -> list[int]:
         """The tokens that are whole words of a list, as they begin a sentence or stand within one."""
         forms = {lead + form for word in words for form in (word, word.capitalize()) for lead in ("", " ")}

@@ -80,12 +80,21 @@ class Recall:
         self._lock = threading.Lock()
         self._held: list[_Read] = []  # the latest last
 
-    def begun(self, engine: Engine, ids: list[int], pieces: Sequence[Piece]) -> Tape:
-        """A tape of one's own on which stands as much of a conversation as was read before, but its last token."""
+    def begun(self, engine: Engine, ids: list[int], pieces: Sequence[Piece], *, take: bool = False) -> Tape:
+        """A tape of one's own on which stands as much of a conversation as was read before, but its last piece.
+
+        Args:
+            engine: The model.
+            ids: The conversation's tokens.
+            pieces: In which pieces they are read.
+            take: Whether what is kept of just this conversation is taken away, as more of it will be kept soon.
+        """
         with self._lock:
             held = list(self._held)
-        count, best = max(((one.shared(ids, pieces), number) for number, one in enumerate(held)), default=(0, 0))
-        count = min(count, max((one.end for one in pieces[:-1]), default=0))  # the last piece is read for its logits
+            count, best = max(((one.shared(ids, pieces), number) for number, one in enumerate(held)), default=(0, 0))
+            count = min(count, max((one.end for one in pieces[:-1]), default=0))  # the last is read for its logits
+            if take and count and count == len(held[best].tape.ids):
+                return self._held.pop(best).tape
         if not count:
             return Tape(engine)
         tape = held[best].tape.copy()
@@ -121,27 +130,29 @@ def recall_of(llm: Engine) -> Recall:
 
 
 def pieces_of(llm: Engine, turns: Sequence[dict[str, str]], ids: Sequence[int]) -> list[Piece]:
-    """In which pieces a rendered conversation is read; an answer is found where its turns are the tokens' beginning."""
-    found = []
+    """In which pieces a conversation is read, whose first tokens, or all, are ``ids``."""
+    text = llm.prompt(turns)
+    spans = llm.spans(text)[: len(ids)]
+    found: list[Piece] = []
     for number, turn in enumerate(turns):
         if turn["role"] != "assistant" or not number or turns[number - 1]["role"] != "user":
             continue
         before = llm.prompt(turns[:number])
-        begin = _same(ids, llm.encode(before))
-        if begin is None:
+        begin = _between(spans, len(before)) if text.startswith(before) else None
+        if begin is None or begin >= len(ids):
             continue
         found.append(Piece(begin))
-        if llm.stepper is not None:
-            answer = llm.encode(before + turn["content"])
-            end = next((n for n, (ours, theirs) in enumerate(zip(ids, answer, strict=False)) if ours != theirs), None)
-            end = min(len(ids) - 1, len(answer)) if end is None else end
-            found += [Piece(end, written=True)] * (end > begin)
+        if llm.stepper is not None and text.startswith(turn["content"], len(before)):
+            last = len(before) + len(turn["content"])
+            end = sum(stop <= last for _, stop in spans)
+            found += [Piece(min(end, len(ids) - 1), written=True)] * (min(end, len(ids) - 1) > begin)
     return [*found, Piece(len(ids))]
 
 
-def _same(ids: Sequence[int], before: list[int]) -> int | None:
-    """Where what stands before ends, if tokens begin with it and go on."""
-    return len(before) if len(before) < len(ids) and list(ids[: len(before)]) == before else None
+def _between(spans: Sequence[tuple[int, int]], place: int) -> int | None:
+    """How many tokens stand before a place of a text, if none stands across it."""
+    count = sum(stop <= place for _, stop in spans)
+    return None if count < len(spans) and spans[count][0] < place else count
 
 
 def read_pieces(tape: Tape, ids: Sequence[int], pieces: Sequence[Piece]) -> torch.Tensor:
