@@ -2,6 +2,8 @@
 
 ``overhead``: many designs in one process: wall and processor milliseconds a design, and how much memory grows.
 ``resume``: how long a batch of finished items takes to find that nothing is to be done.
+``pictures``: a server that takes a fixed time a call and a painter that sleeps over each picture, both stand-ins: the
+wall time of both together beside each alone, where they are equally long and where either is twice the other.
 ``faults``: a server that goes wrong (429, 500, half bodies, ``length``, silence) at a random share of its calls.
 ``kill``: kill -9 of the process at random moments until the batch is done: nothing lost, nothing twice, the same files.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import resource
@@ -18,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +32,12 @@ from unittest.mock import patch
 from home import ROOT, environment, fresh_home
 from scripted_server import Faults, serving
 
-PARTS = ("overhead", "resume", "faults", "kill")
+PARTS = ("overhead", "resume", "pictures", "faults", "kill")
 SOURCES = ("nacre", "leaf", "collagen", "dragline silk", "bone", "honeycomb", "bamboo", "spider web")
 A_BATCH = 4  # kills; later ones would find it done
-MILLISECONDS, GROWTH_MB, RESUME_SECONDS, DONE = 25.0, 50.0, 2.0, 0.99
+A_DESIGN = 5  # calls of a server for it, of which none waits for a picture
+A_PICTURE = 0.1  # seconds that one takes a stand-in
+MILLISECONDS, GROWTH_MB, RESUME_SECONDS, DONE, OVERLAP = 25.0, 50.0, 2.0, 0.99, 1.15
 
 
 def briefs(path: Path, count: int) -> Path:
@@ -50,12 +56,20 @@ def briefs(path: Path, count: int) -> Path:
 
 
 @contextmanager
-def stand_ins(*, models: bool) -> Iterator[None]:
-    """An instant painter, and perhaps scripted chat models, in place of the real ones."""
+def stand_ins(*, models: bool, painting: float = 0.0) -> Iterator[None]:
+    """A painter that takes so many seconds a picture, and perhaps scripted chat models, in place of the real ones."""
     from models.chat.servers import Look
     from tests.fixtures_run import InstantPainter, ScriptedChat, scripted_structured
 
-    painter = InstantPainter()
+    easel = threading.Lock()
+
+    class Sleeping(InstantPainter):
+        def paint(self, specs: Any, on_step: Any = None, on_notice: Any = None) -> list[Any]:
+            with easel:  # the real one takes one call at a time too
+                time.sleep(painting * len(specs))
+            return super().paint(specs, on_step, on_notice)
+
+    painter = Sleeping()
     painter.painted = _Nothing()  # a list of all that was painted would grow
     with (
         patch("studio.runs.preflight.needs", lambda settings: []),
@@ -144,6 +158,46 @@ def resume(folder: Path, count: int) -> dict[str, Any]:
         took.append(time.perf_counter() - began)
     seconds = statistics.median(took)
     return {"items": count, "seconds": round(seconds, 3), "passed": seconds <= RESUME_SECONDS}
+
+
+def overlapped(place: Path, home: Path, count: int, in_flight: int, calling: float, painting: float) -> float:
+    """Seconds that a batch takes whose server takes so long a call, and whose painter so long a picture."""
+    from studio.batches import batch
+
+    place.mkdir()
+    with serving(pause=calling) as url, stand_ins(models=False, painting=painting):
+        settings = settings_for(home, url, **{"flow.images": 1})
+        file = briefs(place / "painted.jsonl", count)
+        made: Any = batch([file], out=place / "painted", settings=settings, in_flight=in_flight)
+    if not made.whole:
+        raise SystemExit(f"a batch that should be painted is not: {made.again}")
+    return float(made.seconds)
+
+
+def pictures(folder: Path, home: Path, count: int, in_flight: int) -> dict[str, Any]:
+    """How long a batch takes in which a writer and a painter work at the same time, beside each of them alone."""
+    calling = A_PICTURE * in_flight / A_DESIGN  # with which writing takes as long as painting
+    took: dict[tuple[float, float], float] = {}
+    overlapped(folder / "warm", home, in_flight, in_flight, 0.0, 0.0)
+    for writer, painter in ((1.0, 0.0), (0.5, 0.0), (0.0, 1.0), (0.0, 0.5), (1.0, 1.0), (1.0, 0.5), (0.5, 1.0)):
+        place = folder / f"{writer}-{painter}"
+        took[writer, painter] = overlapped(place, home, count, in_flight, writer * calling, painter * A_PICTURE)
+    found = [
+        {
+            "seconds_a_call": round(writer * calling, 3),
+            "seconds_a_picture": painter * A_PICTURE,
+            "writer_alone": took[writer, 0.0],
+            "painter_alone": took[0.0, painter],
+            "both": both,
+            "ratio": math.ceil(1000 * both / max(took[writer, 0.0], took[0.0, painter])) / 1000,
+        }
+        for (writer, painter), both in took.items()
+        if writer and painter
+    ]
+    worst = max(one["ratio"] for one in found)
+    stand = "a server that sleeps over a call, a painter that sleeps over a picture"
+    told = {"designs": count, "in_flight": in_flight, "stand_ins": stand, "batches": found}
+    return {**told, "worst_ratio": worst, "limit": OVERLAP, "passed": worst <= OVERLAP}
 
 
 def faults(folder: Path, home: Path, count: int, share: float, in_flight: int) -> dict[str, Any]:
@@ -248,6 +302,7 @@ def main() -> None:
     parser.add_argument("--designs", type=int, default=1000, help="of overhead")
     parser.add_argument("--in-flight", type=int, default=16)
     parser.add_argument("--items", type=int, default=10_000, help="of resume")
+    parser.add_argument("--painted", type=int, default=400, help="designs of pictures")
     parser.add_argument("--faulty", type=int, default=200, help="items of faults: about five calls each")
     parser.add_argument("--share", type=float, default=0.2, help="of calls that go wrong")
     parser.add_argument("--kills", type=int, default=20)
@@ -265,6 +320,8 @@ def main() -> None:
                 found[part] = overhead(folder, home, options.designs, options.in_flight)
             elif part == "resume":
                 found[part] = resume(folder, options.items)
+            elif part == "pictures":
+                found[part] = pictures(folder, home, options.painted, options.in_flight)
             elif part == "faults":
                 found[part] = faults(folder, home, options.faulty, options.share, options.in_flight)
             else:

@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
     """One chat completion a request."""
 
     protocol_version = "HTTP/1.1"
-    delay = 0.0
+    delay = pause = 0.0
     faults: Faults | None = None
     heard: Callable[[dict[str, Any]], object] | None = None
 
@@ -173,6 +173,7 @@ class Handler(BaseHTTPRequestHandler):
             self.faults.over.wait(self.faults.hang)
             self.close_connection = True
             return
+        time.sleep(self.pause)
         text = answer(request)
         finish = "length" if fault == "length" else "stop"
         text = text[: len(text) // 2] if fault == "length" else text
@@ -237,6 +238,7 @@ def serving(
     port: int = 0,
     faults: Faults | None = None,
     heard: Callable[[dict[str, Any]], object] | None = None,
+    pause: float = 0.0,
 ) -> Iterator[str]:
     """Serve in a thread; gives the base URL, which ends in ``/v1``.
 
@@ -245,9 +247,10 @@ def serving(
         port: Where; any that is free for 0.
         faults: What goes wrong.
         heard: Called with every request before it is answered.
+        pause: Seconds before an answer.
     """
     told = None if heard is None else staticmethod(heard)
-    handler = type("Delayed", (Handler,), {"delay": delay, "faults": faults, "heard": told})
+    handler = type("Delayed", (Handler,), {"delay": delay, "pause": pause, "faults": faults, "heard": told})
     server = Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

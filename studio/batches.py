@@ -5,13 +5,14 @@ The input is read into the folder's store by whoever asks; what waits there is m
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from studio.queue.watch import watch
 from studio.runs.request import SEED_LIMIT, DesignOptions
@@ -21,10 +22,12 @@ from workspace.progress import Remark, Tell, say, waiting
 
 if TYPE_CHECKING:
     from studio.batching.drive import Limits
+    from studio.batching.one import Workshop
     from studio.batching.plan import Estimate
     from studio.batching.results import Failure, Reason, Result
     from studio.batching.shapes import BatchManifest, Counts, Fault, Item
     from studio.batching.store import BatchStore
+    from workspace.ledger import Ledger
 
 P = ParamSpec("P")
 Sources = str | Path | Sequence[str | Path]
@@ -44,8 +47,17 @@ class BatchCall(DesignOptions, Call):
     in_flight: int | None = Field(
         None, ge=1, le=256, description="Designs at a time; 16 where a server answers, 1 in this process"
     )
-    engine: Literal["auto"] = Field(
-        "auto", description="Who makes designs; auto: threads here, models as the settings say"
+    engine: Literal["auto", "ray"] = Field(
+        "auto", description="Who makes designs; auto: threads here, models as the settings say; ray: a Ray cluster"
+    )
+    address: str | None = Field(
+        None, description="The Ray cluster: HOST:PORT, or auto; RAY_ADDRESS if not given, else a Ray started here"
+    )
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="Processes that make designs on Ray; one for every 8 in flight if not given"
+    )
+    painters: int | None = Field(
+        None, ge=1, le=1024, description="Processes that paint on Ray; one for every GPU if not given, else 1"
     )
     deadline: float | None = Field(None, gt=0, le=86_400, description="Seconds that one design may take at a time")
     stop_after: int | None = Field(None, ge=1, description="Begin so many items this time, and leave the rest")
@@ -54,6 +66,27 @@ class BatchCall(DesignOptions, Call):
     dry_run: bool = Field(False, description="Read the input, say what is to be made and what it will take")
     ignore_columns: bool = Field(False, description="Pass over columns that are not known, and say which")
     encoding: str | None = Field(None, description="How the input is encoded; UTF-8 if not given")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _found(cls, given: Any) -> Any:
+        """A queued batch goes to the cluster that was meant when it was asked for."""
+        address = os.environ.get("RAY_ADDRESS")
+        if isinstance(given, dict) and given.get("engine") == "ray" and address and not given.get("address"):
+            return given | {"address": address}
+        return given
+
+    @model_validator(mode="after")
+    def _of_a_cluster(self) -> Self:
+        for name in ("address", "workers", "painters"):
+            if self.engine != "ray" and getattr(self, name) is not None:
+                raise ValueError(f"{name} is for the engine ray")
+        return self
+
+    @property
+    def made(self) -> str:
+        """Where designs are made if it is not here, in words."""
+        return f"made on Ray {f'at {self.address}' if self.address else 'here'}" if self.engine == "ray" else ""
 
 
 class Kind(BaseModel):
@@ -151,7 +184,11 @@ def _take_in(sources: Sources, options: BatchCall) -> None:
         from studio.batching.plan import check, check_same, in_flight, manifest_of, with_models
         from studio.batching.store import open_store
     settings, tell = options.using, options.listener or say
-    in_flight(settings, options.in_flight)
+    in_flight(settings, options.in_flight, cluster=bool(options.made))
+    if options.made:
+        from studio.batching.cluster.connection import check_cluster
+
+        check_cluster(options.address)
     with waiting("looking at the models"):
         check(settings)
     with open_store(options.out, options.seed) as store:
@@ -186,7 +223,6 @@ def batch(sources: Sources, options: BatchCall) -> BatchSummary | Estimate:
         options: See `BatchCall`.
     """
     with waiting("loading the libraries"):
-        from studio.batching.one import Tally, Workshop
         from studio.batching.plan import estimate, in_flight
         from studio.batching.shapes import LEDGER
         from studio.batching.store import open_store
@@ -196,17 +232,30 @@ def batch(sources: Sources, options: BatchCall) -> BatchSummary | Estimate:
     if options.dry_run:
         wanted, seed = options.in_flight, options.seed
         found = _read(sources, options, options.tell)
-        return estimate(out, found, settings, wanted, seed=seed, retry_failed=options.retry_failed, tell=options.tell)
-    limits = _limits(options, in_flight(settings, options.in_flight))
+        again, made = options.retry_failed, options.made
+        return estimate(out, found, settings, wanted, seed=seed, retry_failed=again, made=made, tell=options.tell)
+    limits = _limits(options, in_flight(settings, options.in_flight, cluster=bool(options.made)))
     with open_store(out, options.seed) as store, Ledger(out / LEDGER) as ledger:
         sweep(out, deep=False)  # a design's own folder is swept when the design goes on
         if store.recovered:
             options.tell(Remark(text=f"{store.recovered} items were being made when the last process died; they wait"))
         if options.retry_failed:
             store.retry_failed()
-        tally = Tally()
-        shop = Workshop(out, settings, ledger, tally, options.deadline)
-        return _driven(_listed(sources), options, store, shop, limits)
+        with _workshop(options, ledger, limits) as shop:
+            return _driven(_listed(sources), options, store, shop, limits)
+
+
+def _workshop(options: BatchCall, ledger: Ledger, limits: Limits) -> AbstractContextManager[Workshop]:
+    """Who makes designs."""
+    from studio.batching.one import Tally, Workshop
+
+    settings, tally = options.using, Tally()
+    if not options.made:
+        return nullcontext(Workshop(options.out, settings, ledger, tally, options.deadline))
+    from studio.batching.cluster.connection import Wanted, cluster_workshop
+
+    wanted = Wanted(options.address, limits.in_flight, options.workers, options.painters)
+    return cluster_workshop(options.out, settings, ledger, tally, options.deadline, wanted, options.tell)
 
 
 def _limits(options: BatchCall, at_a_time: int) -> Limits:
@@ -215,7 +264,7 @@ def _limits(options: BatchCall, at_a_time: int) -> Limits:
     return Limits(at_a_time, options.stop_after, options.max_failures)
 
 
-def _driven(sources: list[str], options: BatchCall, store: BatchStore, shop: Any, limits: Limits) -> BatchSummary:
+def _driven(sources: list[str], options: BatchCall, store: BatchStore, shop: Workshop, limits: Limits) -> BatchSummary:
     """Make what waits, and write what the folder tells of it: now and then, and in the end."""
     from studio.batching.drive import Driver
     from studio.batching.plan import manifest_of
@@ -254,7 +303,7 @@ class _Record:
         self._store, self._began = store, time.monotonic()
         names = [name for name in OPTIONS if name != "seed" and name in options.model_fields_set]
         defaults = options.model_dump(mode="json", include=set(names))
-        self.engine, self.in_flight = engine(options.using), limits.in_flight
+        self.engine, self.in_flight = engine(options.using, options.made), limits.in_flight
         self._fixed: dict[str, Any] = {
             "sources": tuple(sources),
             "seed": store.seed,

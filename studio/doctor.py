@@ -106,7 +106,7 @@ def examine(options: ExamineCall) -> Report:
         free_bytes=free,
         used_bytes=used,
         models=_models(settings, missing),
-        servers=_servers(settings, missing),
+        servers=_ledger(settings, missing) + _servers(settings, missing),
         engines=there,
         serving=serving,
         missing=missing,
@@ -183,6 +183,29 @@ def _models(settings: Settings, missing: list[Missing]) -> list[tuple[str, str, 
             rows.append((need.model, need.purpose, need.problem.message))
             missing.append(Missing(need.problem.message, need.problem.hint or f"studio models verify {need.model}"))
     return rows
+
+
+def _ledger(settings: Settings, missing: list[Missing]) -> list[tuple[str, str, str]]:
+    """Ask the server that has the ledger, if one has it."""
+    from workspace.extras import require
+    from workspace.postgres.address import Address, database_of
+
+    place = database_of(settings.home, "ledger.db")
+    if not isinstance(place, Address):
+        return []
+    purpose = "ledger and checkpoints"
+    try:
+        require("psycopg", "langgraph.checkpoint.postgres", extra="postgres")
+        from workspace.postgres.connection import look
+
+        with waiting(f"asking {place}"):
+            return [(str(place), purpose, look(place))]
+    except StudioError as error:
+        mend = (
+            error.hint if error.hint and error.hint.startswith("pip ") else "mend ledger.url, or start PostgreSQL there"
+        )
+        missing.append(Missing(error.message, mend))
+        return [(str(place), purpose, error.message.removeprefix(f"{place} "))]
 
 
 def _servers(settings: Settings, missing: list[Missing]) -> list[tuple[str, str, str]]:

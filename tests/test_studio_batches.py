@@ -225,13 +225,15 @@ def test_two_batches_do_not_share_a_folder(there: InstantPainter, tmp_path: Path
     assert (tmp_path / "mine" / "results.jsonl").read_text() == "mine"
 
 
-def test_models_here_write_for_one_design_at_a_time(here: InstantPainter, tmp_path: Path) -> None:
-    file = briefs(tmp_path / "b.jsonl", 2)
-    with pytest.raises(UsageError, match=r"--in-flight is 4, and the roles' model runs in this process"):
-        made(file, in_flight=4)
-    assert not (tmp_path / "out").exists()
+def test_models_here_write_for_a_few_designs_at_a_time(here: InstantPainter, tmp_path: Path) -> None:
+    file = briefs(tmp_path / "b.jsonl", 6)
     summary = made(file)
-    assert summary.whole and (summary.in_flight, summary.engine) == (1, "in this process")
+    assert summary.whole and (summary.in_flight, summary.engine) == (4, "in this process")
+    alone: Any = batch([file], out=tmp_path / "alone", images=1, in_flight=1)
+    assert alone.whole and alone.in_flight == 1
+    both = [(tmp_path / name / "results.jsonl").read_text().splitlines() for name in ("out", "alone")]
+    kept = [[{key: json.loads(line)[key] for key in ("id", "design", "prompts")} for line in lines] for lines in both]
+    assert kept[0] == kept[1]
 
 
 def test_a_critic_here_does_not_keep_a_served_batch_from_many(

@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import threading
+from collections import defaultdict
 
 import pytest
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -10,7 +11,7 @@ from langgraph.types import Command, interrupt
 from pysqlite3 import dbapi2
 from typing_extensions import TypedDict
 
-from workspace.checkpoints import Checkpoints, StrictSerializer, checkpoints
+from workspace.checkpoints import StrictSerializer, checkpoints
 from workspace.errors import DataError, StorageError
 
 
@@ -45,12 +46,23 @@ def _config(thread="run"):
     return {"configurable": {"thread_id": thread}}
 
 
-def test_conformance_suite_as_configured(tmp_path):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opened(request, tmp_path):
+    """Opens a checkpointer, by number: a file's, and PostgreSQL's."""
+    if request.param == "sqlite":
+        return lambda number=0: checkpoints(tmp_path / f"{number}.db")
+    addresses = defaultdict(request.getfixturevalue("new_address"))
+    from workspace.postgres.saver import ServerCheckpoints
+
+    return lambda number=0: ServerCheckpoints(addresses[number])
+
+
+def test_conformance_suite_as_configured(opened):
     numbers = iter(range(100))
 
     @checkpointer_test(name="Checkpoints")
     async def factory():
-        saver = checkpoints(tmp_path / f"{next(numbers)}.db")
+        saver = opened(next(numbers))
         yield saver
         saver.close()
 
@@ -68,20 +80,20 @@ def test_database_is_durable_and_safe(tmp_path):
         assert dbapi2.sqlite_version_info >= (3, 51, 3)
 
 
-def test_a_graph_goes_on_in_another_process_opening_and_after_a_question(tmp_path):
-    with checkpoints(tmp_path / "c.db") as saver:
+def test_a_graph_goes_on_in_another_process_opening_and_after_a_question(opened):
+    with opened() as saver:
         out = _graph(saver).invoke({"words": []}, _config(), durability="sync")
         assert out["__interrupt__"][0].value == {"question": "go on?"}
-    with checkpoints(tmp_path / "c.db") as saver, pytest.raises(RuntimeError):
+    with opened() as saver, pytest.raises(RuntimeError):
         _graph(saver, fail_at="last").invoke(Command(resume="yes"), _config(), durability="sync")
-    with checkpoints(tmp_path / "c.db") as saver:
+    with opened() as saver:
         assert _graph(saver).invoke(None, _config())["words"] == ["first", "yes", "last"]
         assert len(list(_graph(saver).get_state_history(_config()))) == 5
 
 
-def test_async_graph(tmp_path):
+def test_async_graph(opened):
     async def run():
-        with checkpoints(tmp_path / "c.db") as saver:
+        with opened() as saver:
             graph = _graph(saver)
             await graph.ainvoke({"words": []}, _config())
             await graph.ainvoke(Command(resume="yes"), _config())
@@ -90,14 +102,14 @@ def test_async_graph(tmp_path):
     assert asyncio.run(run()) == {"words": ["first", "yes", "last"]}
 
 
-def test_listing_does_not_hold_the_database(tmp_path):
-    with checkpoints(tmp_path / "c.db") as saver:
+def test_listing_does_not_hold_the_database(opened):
+    with opened() as saver:
         _graph(saver).invoke({"words": []}, _config())
         assert all(saver.get_tuple(each.config) for each in saver.list(_config()))
 
 
-def test_threads_share_one_checkpointer(tmp_path):
-    with checkpoints(tmp_path / "c.db") as saver:
+def test_threads_share_one_checkpointer(opened):
+    with opened() as saver:
         graph = _graph(saver)
         threads = [threading.Thread(target=graph.invoke, args=({"words": [str(n)]}, _config(str(n)))) for n in range(8)]
         for thread in threads:
@@ -122,10 +134,10 @@ def test_a_type_that_is_not_allowed_is_an_error_not_a_payload(tmp_path):
     assert serializer.loads_typed(serializer.dumps_typed({"a": [1, None, "x"]})) == {"a": [1, None, "x"]}
 
 
-def test_the_allowlist_of_a_compiled_graph_keeps_the_serializer_strict(tmp_path):
-    with checkpoints(tmp_path / "c.db") as saver:
+def test_the_allowlist_of_a_compiled_graph_keeps_the_serializer_strict(opened):
+    with opened() as saver:
         assert isinstance(_graph(saver).checkpointer.serde, StrictSerializer)
-        assert isinstance(_graph(saver).checkpointer, Checkpoints)
+        assert type(_graph(saver).checkpointer) is type(saver)
 
 
 @pytest.mark.parametrize("kind", ["json", "msgpack", "pickle", "pickle+crc32", None])

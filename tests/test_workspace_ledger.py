@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,34 @@ from workspace.errors import DataError, ServiceError, StorageError, Unfinished, 
 from workspace.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+
+
+@contextmanager
+def _opened(place):
+    with Ledger(place) as opened:
+        opened.create_run("run-1", {"text": "a leaf"}, {"flow": {"images": 2}}, 7, "runs/run-1")
+        yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request, tmp_path):
+    """A ledger in a file, and one in PostgreSQL."""
+    file = tmp_path / "home" / "ledger.db"
+    with _opened(file if request.param == "sqlite" else request.getfixturevalue("address")) as opened:
+        yield opened
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "home" / "ledger.db") as opened:
-        opened.create_run("run-1", {"text": "a leaf"}, {"flow": {"images": 2}}, 7, "runs/run-1")
+def in_file(tmp_path):
+    """A ledger in a file."""
+    with _opened(tmp_path / "home" / "ledger.db") as opened:
         yield opened
+
+
+def _named(ledger):
+    """What a process of a test is given to open the same ledger."""
+    return getattr(ledger.path, "url", str(ledger.path))
 
 
 def test_a_run_is_kept_with_all_it_was_given(ledger):
@@ -146,28 +168,31 @@ def test_eight_threads_compute_each_key_once(ledger):
         assert {row.sha256 for row in ledger.artifacts("run-1") if row.path == f"{key}.png"} == {winner}
 
 
-_RACE = """
-import json, os, sys
+_OPEN = """
+import json, os, signal, sys
 from pathlib import Path
 from workspace.ledger import Ledger
+from workspace.postgres.address import Address
 
-with Ledger(Path(sys.argv[1])) as ledger:
+ledger = Ledger(Address(sys.argv[1]) if "://" in sys.argv[1] else Path(sys.argv[1]))
+"""
+_RACE = f"""{_OPEN}
+with ledger:
     print("ready", flush=True)
     sys.stdin.readline()
     out = []
     for key in range(40):
         def compute():
-            ledger.artifact("run-1", f"{key}.png", str(os.getpid()), "picture", {})
+            ledger.artifact("run-1", f"{{key}}.png", str(os.getpid()), "picture", {{}})
             return os.getpid()
-        out.append(ledger.once("run-1", f"key {key}", compute, kind="turn"))
+        out.append(ledger.once("run-1", f"key {{key}}", compute, kind="turn"))
     print(json.dumps(out), flush=True)
 """
 
 
 def test_two_processes_store_each_key_once(ledger):
-    command = [sys.executable, "-c", _RACE, str(ledger.path)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env}
+    command = [sys.executable, "-c", _RACE, _named(ledger)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": ENVIRONMENT}
     with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as two:
         for process in (one, two):
             assert process.stdout.readline() == "ready\n"
@@ -181,24 +206,19 @@ def test_two_processes_store_each_key_once(ledger):
     assert [row.sha256 for row in ledger.artifacts("run-1")] == [str(value) for value, _ in outs[0]]
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from workspace.ledger import Ledger
-
-ledger = Ledger(Path(sys.argv[1]))
+_KILLED = f"""{_OPEN}
 for key in range(5):
-    ledger.once("run-1", f"key {key}", lambda: "x" * 10_000, kind="turn")
+    ledger.once("run-1", f"key {{key}}", lambda: "x" * 10_000, kind="turn")
 def last():
-    ledger.artifact("run-1", "half.png", "00", "picture", {})
+    ledger.artifact("run-1", "half.png", "00", "picture", {{}})
     os.kill(os.getpid(), signal.SIGKILL)
 ledger.once("run-1", "last", last, kind="turn")
 """
 
 
 def test_a_kill_keeps_what_was_stored_and_nothing_else(ledger):
-    command = [sys.executable, "-c", _KILLED, str(ledger.path)]
-    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode == -9
+    command = [sys.executable, "-c", _KILLED, _named(ledger)]
+    assert subprocess.run(command, env=ENVIRONMENT, check=False).returncode == -9
     assert [row.key for row in ledger.keys("run-1")] == [f"key {key}" for key in range(5)]
     assert ledger.artifacts("run-1") == []
     assert ledger.once("run-1", "last", lambda: "again", kind="turn") == ("again", False)
@@ -226,19 +246,25 @@ def test_an_old_sqlite_is_refused(tmp_path, monkeypatch):
         Ledger(tmp_path / "ledger.db")
 
 
-def test_a_damaged_ledger_is_named(tmp_path, ledger):
+def test_a_damaged_ledger_is_named(tmp_path):
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"not a database at all" * 50)
     with pytest.raises(DataError, match=r"broken\.db is damaged"):
         Ledger(broken)
+
+
+def test_a_damaged_entry_is_named(ledger):
     ledger.once("run-1", "key", lambda: 1, kind="turn")
     ledger._connection.execute("UPDATE onces SET value = '{half'")
-    with pytest.raises(DataError, match=r"ledger\.db is damaged: the entry of run-1 key is not JSON"):
+    with pytest.raises(DataError, match=r"(ledger\.db|postgresql:.*) is damaged: the entry of run-1 key is not"):
         ledger.once("run-1", "key", lambda: 1, kind="turn")
 
 
 def test_a_ledger_that_another_holds_too_long(ledger, monkeypatch):
-    ledger._connection.execute("PRAGMA busy_timeout = 1")
+    if isinstance(ledger.path, Path):
+        ledger._connection.execute("PRAGMA busy_timeout = 1")
+    else:
+        monkeypatch.setattr("workspace.postgres.connection.LOCK_SECONDS", 0.001)
     with Ledger(ledger.path) as other, database.transaction(other._connection), pytest.raises(Unfinished, match="held"):
         ledger.jobs.set_state("run-1", "waiting")
     ledger.jobs.set_state("run-1", "waiting")
@@ -253,9 +279,9 @@ def test_a_place_that_cannot_be_written(tmp_path):
         Ledger(tmp_path / "ledger.db")
 
 
-def test_a_ledger_whose_disk_fills_up(ledger):
-    ledger._connection.execute("PRAGMA max_page_count = 20")
+def test_a_ledger_whose_disk_fills_up(in_file):
+    in_file._connection.execute("PRAGMA max_page_count = 20")
     with pytest.raises(StorageError, match="full"):
-        ledger.once("run-1", "big", lambda: "x" * 1_000_000, kind="turn")
-    ledger._connection.execute("PRAGMA max_page_count = 100000")
-    assert ledger.once("run-1", "big", lambda: "small", kind="turn") == ("small", False)
+        in_file.once("run-1", "big", lambda: "x" * 1_000_000, kind="turn")
+    in_file._connection.execute("PRAGMA max_page_count = 100000")
+    assert in_file.once("run-1", "big", lambda: "small", kind="turn") == ("small", False)

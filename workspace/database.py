@@ -1,4 +1,7 @@
-"""Opening an SQLite file so that it keeps its promises, and wording its faults. Knows no table."""
+"""Opening a database so that it keeps its promises, and wording its faults: an SQLite file, or one of PostgreSQL's.
+
+Knows no table.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ from pysqlite3 import dbapi2
 
 from workspace.errors import DataError, ServiceError, StorageError, StudioError, Unfinished
 from workspace.files import disk, probe
+from workspace.postgres.address import Address
 
 # Builds from 3.7.0 up to 3.51.2 can corrupt a database when two processes reset the write-ahead log at once.
 SAFE_VERSION = (3, 51, 3)
 BUSY_SECONDS = 30.0
 
 
-def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int, str] | None = None) -> Any:
+def connect(path: Path | Address, *, schema: str, version: int = 0, upgrades: Mapping[int, str] | None = None) -> Any:
     """Open ``path`` durably (write-ahead log, every commit synced) and make its tables if they are not there.
 
     A file that is made is for its owner alone: addresses of servers may stand in it with a password.
@@ -27,14 +31,17 @@ def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int,
     The connection may be used from any thread, one at a time, and is in autocommit mode: say BEGIN IMMEDIATE.
 
     Args:
-        path: The database file; its folder is made.
-        schema: ``CREATE TABLE IF NOT EXISTS`` statements.
+        path: The database file, whose folder is made; or where PostgreSQL has it.
+        schema: ``CREATE TABLE IF NOT EXISTS`` statements, in SQLite's words.
         version: Of the tables that this program knows.
         upgrades: Statements that make tables of a version into those of the next, after ``schema``.
 
     Raises:
         DataError: The file is damaged, or a newer program made it.
+        ServiceError: PostgreSQL does not answer.
     """
+    if isinstance(path, Address):
+        return _connect_server(path, schema, version, upgrades or {})
     if dbapi2.sqlite_version_info < SAFE_VERSION:
         raise ServiceError(
             f"SQLite {dbapi2.sqlite_version} can corrupt a shared database; 3.51.3 or later is needed",
@@ -54,6 +61,21 @@ def connect(path: Path, *, schema: str, version: int = 0, upgrades: Mapping[int,
         except BaseException:
             connection.close()
             raise
+    return connection
+
+
+def _connect_server(address: Address, schema: str, version: int, upgrades: Mapping[int, str]) -> Any:
+    from workspace.postgres.connection import open_server
+
+    connection = open_server(address)
+    try:
+        with faults(address):
+            if connection.version() != version:
+                with transaction(connection):
+                    connection.make(schema, version, upgrades)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -109,8 +131,14 @@ def transaction(connection: Any) -> Iterator[None]:
 
 
 @contextmanager
-def faults(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk raise inside the block into one line that names the file."""
+def faults(path: Path | Address) -> Iterator[None]:
+    """Turn what SQLite and the disk, or PostgreSQL, raise inside the block into one line that names where it is."""
+    if isinstance(path, Address):
+        from workspace.postgres.connection import faults as faults_of_server
+
+        with faults_of_server(path):
+            yield
+        return
     with disk(path):
         try:
             yield

@@ -12,6 +12,7 @@ Knows rows and their order; not who works on them, and not what a kind does.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -172,15 +173,16 @@ class Jobs:
         """Return the latest jobs, newest first."""
         wanted = list(states)
         marks = ", ".join("?" * len(wanted))
-        return self._rows(f"WHERE state IN ({marks}) ORDER BY created DESC, rowid DESC LIMIT ?", *wanted, limit)
+        return self._rows(f"WHERE state IN ({marks}) ORDER BY created DESC, rowid DESC LIMIT ?", *wanted, _most(limit))
 
     def designs(self, limit: int = 100) -> list[JobRow]:
         """Return the latest designs, newest first (payload and result left out, as by `listed`)."""
-        return self._rows("WHERE kind = 'design' ORDER BY created DESC, rowid DESC LIMIT ?", limit, whole=False)
+        rest = "WHERE kind = 'design' ORDER BY created DESC, rowid DESC LIMIT ?"
+        return self._rows(rest, _most(limit), whole=False)
 
     def listed(self, limit: int = 100) -> list[JobRow]:
         """Return the latest jobs, newest first, without payload and result: damage to one row's does not end a list."""
-        return self._rows("ORDER BY created DESC, rowid DESC LIMIT ?", limit, whole=False)
+        return self._rows("ORDER BY created DESC, rowid DESC LIMIT ?", _most(limit), whole=False)
 
     def queued(self, lane: str) -> list[JobRow]:
         """Return what waits for a worker in a lane, the next one first."""
@@ -276,6 +278,11 @@ class Jobs:
         for column in ("payload", "result"):
             named[column] = self._ledger.parsed(named[column], named["job_id"])
         return JobRow(**named)
+
+
+def _most(limit: int) -> int:
+    """A bound that SQLite and PostgreSQL understand alike; a negative one stands for all."""
+    return limit if limit >= 0 else sys.maxsize
 
 
 def _state(state: str) -> str:

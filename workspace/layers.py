@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from workspace.errors import StorageError, UsageError, one_line, unknown
+from workspace.errors import StorageError, UsageError, masked, one_line, unknown
 
 PREFIX = "STUDIO_"
 PROFILES = Path(__file__).parent / "profiles"
@@ -89,7 +89,7 @@ class Layer:
             if key in without:
                 raise UsageError(f"{self.place(key)}: {key} cannot be set here")
             if key in sections and self.get(key) != {}:
-                raise UsageError(f"{self.place(key)}: {key} should be a section, not {self.get(key)!r:.80}")
+                raise UsageError(f"{self.place(key)}: {key} should be a section, not {masked(repr(self.get(key))):.80}")
             if key not in known and key not in sections:
                 raise UsageError(f"{self.place(key)}: {_unknown(key, known)}")
 

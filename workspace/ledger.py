@@ -16,10 +16,11 @@ from typing import Any, Self, TypeVar
 from pysqlite3 import dbapi2
 
 from workspace.database import connect, connect_reading, faults, transaction
-from workspace.errors import DataError, UsageError, unknown
+from workspace.errors import DataError, Unfinished, UsageError, unknown
 from workspace.jobs import SCHEMA as JOBS
 from workspace.jobs import Jobs, State
 from workspace.letters import whole_data
+from workspace.postgres.address import Address
 
 T = TypeVar("T")
 
@@ -96,18 +97,23 @@ class ArtifactRow:
 
 
 class Ledger:
-    """The ledger in one SQLite file. May be used from several threads and processes at once.
+    """The ledger in one SQLite file, or in PostgreSQL. May be used from several threads and processes at once.
 
     Args:
-        path: The database file; made if it is not there.
+        path: The database file, made if it is not there; or where PostgreSQL has it.
         reading: Whether nothing will be written: then a full disk, a folder that cannot be written to, or another
             who writes is no hindrance.
+        work: The id of a job and its worker, if nothing but that worker's work will be written: none of it is once
+            another has taken the job over.
     """
 
-    def __init__(self, path: Path, *, reading: bool = False) -> None:
+    def __init__(self, path: Path | Address, *, reading: bool = False, work: tuple[str, str] | None = None) -> None:
         self.path = path
+        self._work = work
         self._lock = threading.RLock()
-        self._connection: Any = connect_reading(path, version=VERSION) if reading else None
+        self._connection: Any = None
+        if reading and isinstance(path, Path):
+            self._connection = connect_reading(path, version=VERSION)
         if self._connection is None:
             self._connection = connect(path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0})
         self.jobs = Jobs(self)
@@ -262,7 +268,17 @@ class Ledger:
                 yield self._connection
             else:
                 with transaction(self._connection):
+                    self._check_work()
                     yield self._connection
+
+    def _check_work(self) -> None:
+        if self._work is None:
+            return
+        job_id, worker = self._work
+        query = "SELECT state, worker FROM jobs WHERE job_id = ?"
+        found = self._connection.execute(query, (job_id,)).fetchone()
+        if found is None or tuple(found) != ("running", worker):
+            raise Unfinished(f"{job_id} is no longer {worker}'s: it was taken over", hint=f"studio jobs show {job_id}")
 
     def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query; a value with half a letter, which no row has, finds none."""

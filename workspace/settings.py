@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from workspace.errors import UsageError, unknown
 from workspace.layers import PROFILES, Layer, environment, flatten, origin, part, profile_layer, toml_layer
 from workspace.letters import whole_letters
+from workspace.postgres.address import KEY as LEDGER
+from workspace.postgres.address import LedgerSettings, the_home_s
 
 ROLES = ("scientist", "reviewer", "engineer", "illustrator", "critic")
 DEFAULT_PROFILE = "embedded"
@@ -216,6 +218,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     serving: ServingSettings = ServingSettings()
     tracing: TracingSettings = TracingSettings()
+    ledger: Annotated[LedgerSettings, AfterValidator(the_home_s)] = LedgerSettings()
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -288,13 +291,15 @@ def load_settings(
     command = Layer.of_dotted({key: value for key, value in given.items() if value is not None}, "command line", cwd)
     layers = [command, environment(os.environ, cwd), *toml_layer(cwd / "studio.toml")]
     for layer in layers:
-        layer.check(known)
+        layer.check(known, without=(LEDGER,) if layer is command else ())
     own = next((layer.path("home") for layer in layers[:2] if "home" in layer.values), Path("~/.studio").expanduser())
     _check_trust(layers[2:], cwd, own)
     home = next((layer.path("home") for layer in layers if "home" in layer.values), Path("~/.studio").expanduser())
     if whole_letters(str(home)) != str(home):
         raise UsageError(f"home: the folder's name is not UTF-8: {whole_letters(str(home))!r}", hint="set STUDIO_HOME")
     if home != cwd:
+        for layer in layers[2:]:
+            layer.check(known, without=(LEDGER,))
         mine = toml_layer(home / "studio.toml")
         for layer in mine:
             layer.check(known, without=("home",))
@@ -346,7 +351,7 @@ def _profile_layers(layers: list[Layer], known: frozenset[str]) -> list[Layer]:
     if name != DEFAULT_PROFILE:
         found.append(profile_layer(DEFAULT_PROFILE, Path()))
     for layer in found:
-        layer.check(known, without=("home", "profile"))
+        layer.check(known, without=("home", "profile", LEDGER))
     return found
 
 
@@ -375,7 +380,13 @@ def _wording(error: ValidationError, layers: list[Layer]) -> str:
     key, layer = next(
         ((key, layer) for key in keys for layer in layers if layer.has(key)), (keys[-1] if keys else "settings", None)
     )
-    shown = "" if key.endswith("api_key_env") else f", not {layer.get(key)!r:.80}" if layer else ""
+    shown = (
+        ""
+        if key.endswith("api_key_env") or key.startswith("ledger")
+        else f", not {layer.get(key)!r:.80}"
+        if layer
+        else ""
+    )
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     more = f" (and {len(others)} more)" if others else ""
     return f"{layer.place(key) if layer else 'settings'}: {key} {reason}{shown}{more}"

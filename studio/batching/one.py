@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from workspace.settings import Settings
 
 _MOST_READY = 64
-_IN_PROCESS = threading.Lock()
-"""A model in this process writes one text at a time."""
 
 
 class Halted(Interrupted):
@@ -51,6 +49,19 @@ class Halted(Interrupted):
 
 class Late(ServiceError):
     """A design took longer than one may."""
+
+
+class Unexpected(Exception):
+    """A fault that nobody foresaw, of another process.
+
+    Args:
+        words: Its kind and what it says, in one line.
+        trace: Where it happened.
+    """
+
+    def __init__(self, words: str, trace: str) -> None:
+        super().__init__(words)
+        self.trace = trace
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,52 @@ class Tally:
             self.pictures += pictures
 
 
+class Bounds:
+    """When a design is to end before it is made.
+
+    Args:
+        halted: Whether the batch ends.
+        seconds: How long the design may take from now on.
+    """
+
+    def __init__(self, halted: Callable[[], bool], seconds: float | None) -> None:
+        self._halted, self._seconds = halted, seconds
+        self.ends = None if seconds is None else time.monotonic() + seconds
+
+    def check(self) -> None:
+        """See whether it may go on.
+
+        Raises:
+            Halted: The batch ends.
+            Late: Its time is up.
+        """
+        if self._halted():
+            raise Halted("the batch is halted")
+        if self.ends is not None and time.monotonic() > self.ends:
+            raise Late(f"it took longer than {self._seconds:g} s (--deadline)")
+
+
+class Teams(threading.local):
+    """The graph, which each thread makes once."""
+
+    def __init__(self) -> None:
+        self._team: Any = None
+        self._graph: Any = None
+
+    def run(self, kit: Kit, brief: Brief) -> dict[str, Any]:
+        """Run the graph from its start, and return its last state."""
+        import workspace.checkpoints  # noqa: F401  before the graph: it makes LangGraph strict
+        from agents.graph import Team, graph_of
+        from agents.state import initial_state
+
+        if self._team is None:
+            self._team = Team(kit)
+            self._graph = graph_of(self._team)
+        self._team.kit = kit
+        state: dict[str, Any] = self._graph.invoke(initial_state(brief))
+        return state
+
+
 class _Log(EventLog):
     """A design's events but the single words of its models, which nobody follows here and its steps hold whole.
 
@@ -123,7 +180,7 @@ class Workshop:
         self.deadline = deadline
         self.halt = threading.Event()
         self._ready: OrderedDict[str, Ready] = OrderedDict()
-        self._threads = threading.local()
+        self._teams = Teams()
         self._lock = threading.Lock()
 
     def make(self, row: ItemRow) -> Outcome:
@@ -149,10 +206,7 @@ class Workshop:
         except StudioError as fault:
             reason, retryable = str(fault), isinstance(fault, ServiceError | Unfinished)
         except Exception as fault:
-            traceback.print_exc(file=sys.stderr)
-            reason = (
-                f"an unexpected fault, whose traceback the job's log has: {type(fault).__name__}: {one_line(fault)}"
-            )
+            reason = f"an unexpected fault, whose traceback the job's log has: {_told(fault)}"
         return Outcome(
             reason=reason,
             retryable=retryable,
@@ -193,86 +247,102 @@ class Workshop:
 
     def _found(self, settings: Settings) -> Ready:
         from agents.programs import load_program
-        from workspace.settings import resolved
 
-        program = load_program(settings.flow.program)
-        check_models(settings)
-        roles = roles_used(settings)
-        local = frozenset(role for role in roles if not resolved(settings, role).chat.server)
-        return Ready(settings, tools_of(settings), program, record_of(settings, program), roles, local)
-
-    def _run(self, kit: Kit, brief: Brief) -> dict[str, Any]:
-        """Run the graph, which a thread makes once, from its start, and return its last state."""
-        import workspace.checkpoints  # noqa: F401  before the graph: it makes LangGraph strict
-        from agents.graph import Team, graph_of
-        from agents.state import initial_state
-
-        held = self._threads
-        if not hasattr(held, "team"):
-            held.team = Team(kit)
-            held.graph = graph_of(held.team)
-        held.team.kit = kit
-        state: dict[str, Any] = held.graph.invoke(initial_state(brief))
-        return state
+        return ready_of(settings, load_program(settings.flow.program))
 
     def _through_graph(self, ready: Ready, run: RunRow, use: Tally, *, resumed: bool) -> int:
         """Run the graph over what the ledger holds, and publish what it made; return how many pictures."""
-        from agents.documents import Brief
-
         folder = Path(run.folder)
         if resumed:
             sweep(folder)
         write_brief(folder, run)
-        ends = None if self.deadline is None else time.monotonic() + self.deadline
-
-        def check() -> None:
-            if self.halt.is_set():
-                raise Halted("the batch is halted")
-            if ends is not None and time.monotonic() > ends:
-                raise Late(f"it took longer than {self.deadline:g} s (--deadline)")
-
-        with _Log(folder / "events.jsonl", run.run_id, check) as log:
+        bounds = Bounds(self.halt.is_set, self.deadline)
+        with _Log(folder / "events.jsonl", run.run_id, bounds.check) as log:
             begin(run, log, resumed=resumed)
-            kit = assemble(run, ready.settings, self.ledger, log, folder, ready.tools)
-            kit = self._guarded(kit, ready, run.run_id, use, check, ends)
-            state = self._run(kit, Brief.model_validate(run.brief))
+            state = self._state(ready, run, log, bounds, use)
             log.check = lambda: None  # all is made
             write_documents(folder, state)
             home, again = ready.settings.home, "the same command goes on"
             end(run, folder, home, self.ledger, log, state, ready.roles, again)
         return len(state["pictures"])
 
-    def _guarded(
-        self, kit: Kit, ready: Ready, run_id: str, use: Tally, check: Callable[[], None], ends: float | None
-    ) -> Kit:
-        """The kit with tokens and pictures counted, servers' patience bounded, models of this process one at a time."""
-        from models.chat.remote import RemoteChat
+    def _state(self, ready: Ready, run: RunRow, log: EventLog, bounds: Bounds, use: Tally) -> dict[str, Any]:
+        """Run the graph over what the ledger holds, and return its last state."""
+        from agents.documents import Brief
 
         def used(tokens_in: int, tokens_out: int) -> None:
             use.add(tokens_in, tokens_out)
             self.tally.add(tokens_in, tokens_out)
 
-        def chat(role: str, seed: int) -> Any:
-            model = kit.chat(role, seed)
-            if isinstance(model, RemoteChat):
-                model.on_usage = used
-                if ends is not None:
-                    _hurried(model, ends - time.monotonic())
-            return model
-
         def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
-            role = key.partition("/")[0]
-
-            def guarded() -> Any:
-                with _IN_PROCESS if role in ready.local else nullcontext():
-                    check()
-                    made = _computed(compute, served=role in ready.roles and role not in ready.local)
+            def counted() -> Any:
+                made = compute()
                 self.tally.add(pictures=int(kind == "picture"))
                 return made
 
-            return self.ledger.once(run_id, key, guarded, kind=kind)
+            return self.ledger.once(run.run_id, key, counted, kind=kind)
 
-        return replace(kit, chat=chat, once=once)
+        kit = assemble(run, ready.settings, self.ledger, log, Path(run.folder), ready.tools)
+        kit = guarded(replace(kit, once=once), ready, used, bounds)
+        return self._teams.run(kit, Brief.model_validate(run.brief))
+
+
+def ready_of(settings: Settings, program: Program) -> Ready:
+    """What designs of some settings and a program are made with.
+
+    Raises:
+        StudioError: A model is not there or cannot be used.
+    """
+    from workspace.settings import resolved
+
+    check_models(settings)
+    roles = roles_used(settings)
+    local = frozenset(role for role in roles if not resolved(settings, role).chat.server)
+    return Ready(settings, tools_of(settings), program, record_of(settings, program), roles, local)
+
+
+def guarded(kit: Kit, ready: Ready, used: Callable[[int, int], None], bounds: Bounds) -> Kit:
+    """The kit with tokens counted, servers' patience bounded, and no picture painted while a model here writes.
+
+    Models of this process write for several designs at a time.
+
+    Args:
+        kit: A design's.
+        ready: What it is made with.
+        used: Takes tokens that were read and written.
+        bounds: When it is to end.
+    """
+    from models.chat.remote import RemoteChat
+    from models.decoder.turnstile import turnstile
+
+    def chat(role: str, seed: int) -> Any:
+        model = kit.chat(role, seed)
+        if isinstance(model, RemoteChat):
+            model.on_usage = used
+            if bounds.ends is not None:
+                _hurried(model, bounds.ends - time.monotonic())
+        return model
+
+    def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
+        role = key.partition("/")[0]
+
+        def made() -> Any:
+            with turnstile("cpu") if kind == "picture" and ready.local else nullcontext():
+                bounds.check()
+                return _computed(compute, served=role in ready.roles and role not in ready.local)
+
+        return kit.once(key, made, kind=kind)
+
+    return replace(kit, chat=chat, once=once)
+
+
+def _told(fault: Exception) -> str:
+    """A fault that nobody foresaw in one line, its traceback on standard error."""
+    if isinstance(fault, Unexpected):
+        print(fault.trace, file=sys.stderr)
+        return str(fault)
+    traceback.print_exc(file=sys.stderr)
+    return f"{type(fault).__name__}: {one_line(fault)}"
 
 
 def _computed(compute: Callable[[], Any], *, served: bool) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workspace.progress import Tell
     from workspace.settings import Settings
 
-IN_FLIGHT, MOST_IN_FLIGHT = 16, 256
+IN_FLIGHT, IN_PROCESS, MOST_IN_FLIGHT = 16, 4, 256
 """Designs at a time where servers answer: usually, and at most."""
 
 _FREE = frozenset({"tracing.langsmith"})
@@ -48,33 +48,39 @@ class Estimate(BaseModel):
     seconds: float | None = Field(description="How long it would go on, likewise")
 
 
-def in_flight(settings: Settings, wanted: int | None) -> int:
+def in_flight(settings: Settings, wanted: int | None, *, cluster: bool = False) -> int:
     """How many designs may be made at a time.
 
-    A model in this process writes one text at a time, so that more would only wait for each other.
+    A model in this process writes for several in the same passes, of which a few already keep it busy.
+
+    Args:
+        settings: The batch's.
+        wanted: How many are wanted, if that is said.
+        cluster: Whether they are made on a cluster.
 
     Raises:
-        UsageError: More are wanted than may be.
+        UsageError: More are wanted than may be, or every worker of a cluster would load a model.
     """
     local = sorted(role for role in ROLES if role != "critic" and not resolved(settings, role).chat.server)
     if not local:
         return wanted or IN_FLIGHT
-    if wanted and wanted > 1:
+    if cluster:
         raise UsageError(
-            f"--in-flight is {wanted}, and {_listed(local)} in this process, where one text is written at a time",
-            hint="leave it out, or set chat.server: studio serve starts one",
+            f"--engine ray, and {_listed(local)} in this process: every worker would load it",
+            hint="set chat.server to one that all machines reach: studio serve starts one",
         )
-    return 1
+    return wanted or IN_PROCESS
 
 
 def _listed(roles: list[str]) -> str:
     return "the roles' model runs" if len(roles) == len(ROLES) - 1 else f"the model of the {roles[0]} runs"
 
 
-def engine(settings: Settings) -> str:
-    """Who answers, in words."""
+def engine(settings: Settings, made: str = "") -> str:
+    """Who answers, in words, and where designs are made if it is not here."""
     servers = {resolved(settings, role).chat.server for role in ROLES if role != "critic"}
-    return ", ".join(sorted(masked(server) if server else "in this process" for server in servers))
+    answers = sorted(masked(server) if server else "in this process" for server in servers)
+    return ", ".join([*answers, *filter(None, [made])])
 
 
 def check(settings: Settings) -> None:
@@ -173,6 +179,7 @@ def estimate(
     *,
     seed: int | None,
     retry_failed: bool,
+    made: str = "",
     tell: Tell,
 ) -> Estimate:
     """What a batch would come to; its folder is left as it is.
@@ -184,6 +191,7 @@ def estimate(
         wanted: Designs at a time, if that is said.
         seed: The batch's, if that is said.
         retry_failed: Whether what failed is tried again.
+        made: Where designs are made if it is not here, in words.
         tell: Takes remarks.
     """
     before = manifest_of(folder)
@@ -200,8 +208,8 @@ def estimate(
             counts = store.counts()
     return Estimate(
         folder=str(folder),
-        engine=engine(settings),
-        in_flight=in_flight(settings, wanted),
+        engine=engine(settings, made),
+        in_flight=in_flight(settings, wanted, cluster=bool(made)),
         counts=counts,
         **_expected(counts, before),
     )

@@ -181,7 +181,7 @@ class BatchManifest(_Kept):
     seed: int = Field(ge=0, le=SEED_LIMIT - 1, description="Seeds of items that give none are drawn from it")
     defaults: dict[str, Any] = Field(description="Options of items that do not give them")
     settings: dict[str, Any] = Field(description="What everything else is done by, as in a run's record")
-    engine: str = Field(description="Who answers, such as in process or a server's address")
+    engine: str = Field(description="Who answers, such as a server's address, and where designs are made")
     in_flight: int = Field(ge=1, description="Designs at a time")
     began: float = Field(description="Unix seconds")
     updated: float = Field(description="Unix seconds")

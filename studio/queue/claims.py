@@ -1,30 +1,67 @@
 """Who holds a job, and the places of a lane: locks that are freed when a process dies. Knows files; not what is done.
 
 A job's lock is the sign of life: whoever carries it out holds it. A place's lock bounds how many are carried out at
-once.
+once. Where machines share the ledger, a lease in it is a job's sign of life for the others, and places are a machine's.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workspace.errors import Unfinished
+from workspace.extras import require
 from workspace.files import claim
 from workspace.files import lock as lock_file
 from workspace.ledger import Ledger
+from workspace.postgres import leases
+from workspace.postgres.address import Address, database_of
+
+if TYPE_CHECKING:
+    from workspace.checkpoints import Checkpoints
+    from workspace.jobs import JobRow
+    from workspace.postgres.saver import ServerCheckpoints
 
 TRIES = 10  # somebody who looks holds a lock for a moment too
 POLL = 0.1
 
 
-def ledger_of(home: Path, *, reading: bool = False) -> Ledger:
-    """Open the home's ledger, perhaps for reading alone; close it or use it in a ``with``."""
-    return Ledger(home / "ledger.db", reading=reading)
+def ledger_of(home: Path, *, reading: bool = False, work: JobRow | None = None) -> Ledger:
+    """Open the home's ledger; close it or use it in a ``with``.
+
+    Args:
+        home: STUDIO_HOME.
+        reading: Whether nothing will be written.
+        work: The job whose work alone will be written; where machines share the ledger, another may take it over.
+    """
+    place = database_of(home, "ledger.db")
+    shared = isinstance(place, Address)
+    return Ledger(place, reading=reading, work=(work.job_id, work.worker) if work is not None and shared else None)
+
+
+def has_ledger(home: Path) -> bool:
+    """Whether there is a ledger to look into."""
+    place = database_of(home, "ledger.db")
+    return isinstance(place, Address) or place.is_file()
+
+
+def checkpoints_of(home: Path) -> Checkpoints | ServerCheckpoints:
+    """Open the home's checkpoints; close them."""
+    from workspace.checkpoints import Checkpoints  # before the graph: it makes LangGraph strict
+
+    place = database_of(home, "checkpoints.db")
+    if isinstance(place, Address):
+        require("psycopg", "langgraph.checkpoint.postgres", extra="postgres")
+        from workspace.postgres.saver import ServerCheckpoints
+
+        return ServerCheckpoints(place)
+    return Checkpoints(place)
 
 
 def lock_of(home: Path, job_id: str) -> Path:
@@ -34,7 +71,8 @@ def lock_of(home: Path, job_id: str) -> Path:
 
 def place_of(home: Path, lane: str, number: int) -> Path:
     """Say which lock stands for a place of a lane, counted from 0."""
-    return home / "locks" / f"{lane}-{number}.lock"
+    shared = isinstance(database_of(home, "ledger.db"), Address)
+    return home / "locks" / f"{f'{socket.gethostname()}-' if shared else ''}{lane}-{number}.lock"
 
 
 def held(lock: Path) -> bool:
@@ -86,17 +124,32 @@ def claimed(lock: Path, tries: int = TRIES) -> Iterator[None]:
 @contextmanager
 def job_claimed(home: Path, job_id: str, tries: int = TRIES) -> Iterator[None]:
     """Hold a job's lock; a second process is told that the first has it."""
-    try:
-        lock = claimed(lock_of(home, job_id), tries)
-        lock.__enter__()
-    except Unfinished as error:
-        raise Unfinished(
-            f"{job_id} is being carried out by another process: {error.message}", hint=f"studio jobs watch {job_id}"
-        ) from error
-    try:
+    with ExitStack() as hold:
+        try:
+            hold.enter_context(claimed(lock_of(home, job_id), tries))
+            place = database_of(home, "ledger.db")
+            if isinstance(place, Address):
+                hold.enter_context(leases.leased(place, job_id, name(), home / "locks"))
+        except Unfinished as error:
+            raise Unfinished(
+                f"{job_id} is being carried out by another process: {error.message}", hint=f"studio jobs watch {job_id}"
+            ) from error
         yield
-    finally:
-        lock.__exit__(None, None, None)
+
+
+def name() -> str:
+    """What a process is called in the ledger: ``HOST:PID``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def elsewhere(home: Path, ledger: Ledger, job_id: str) -> str | None:
+    """Who holds a job on another machine that shares the ledger, as ``HOST:PID``."""
+    return leases.elsewhere(ledger, job_id, home / "locks") if isinstance(ledger.path, Address) else None
+
+
+def in_hand(home: Path, ledger: Ledger, job_id: str) -> bool:
+    """Say whether a living process has a job, here or on a machine that shares the ledger."""
+    return held(lock_of(home, job_id)) or elsewhere(home, ledger, job_id) is not None
 
 
 @contextmanager
@@ -123,7 +176,7 @@ def free_place(home: Path, lane: str, places: int) -> bool:
 
 def true_state(home: Path, ledger: Ledger, job_id: str, state: str) -> str:
     """How a job stands whose row says ``state``, seen through a process that died: then it is ``interrupted``."""
-    if state != "running" or held(lock_of(home, job_id)):
+    if state != "running" or in_hand(home, ledger, job_id):
         return state
     now = ledger.jobs.job(job_id).state  # it may have ended between the two looks
-    return "interrupted" if now == "running" and not held(lock_of(home, job_id)) else now
+    return "interrupted" if now == "running" and not in_hand(home, ledger, job_id) else now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.queue.claims import POLL, job_claimed, ledger_of, place_claimed
-from studio.queue.workers import name, places, start_workers
+from studio.queue.claims import POLL, elsewhere, job_claimed, ledger_of, name, place_claimed
+from studio.queue.workers import places, start_workers
 from workspace.errors import Interrupted, StudioError, Unfinished
 from workspace.event_log import EventLog
 from workspace.events import JobFinished, JobStarted, JobStopped, RunStopped
@@ -48,7 +49,8 @@ def folder_of(home: Path, kind: str, job_id: str) -> Path:
 def next_job(home: Path, lane: Lane, queue: QueueSettings) -> Iterator[JobRow | None]:
     """Take the next job of a lane, for a worker, and hold it and a place within the block; ``None`` if there is none.
 
-    Where the next one is in the hands of a process that waits for a place itself, that one goes first.
+    Where the next one is in the hands of a process that waits for a place itself, that one goes first; where that
+    process is on another machine it waits for a place there, and is passed over.
     """
     with place_claimed(home, lane, places(lane, queue)) as free, ledger_of(home) as ledger:
         for row in ledger.jobs.queued(lane) if free else []:
@@ -56,6 +58,8 @@ def next_job(home: Path, lane: Lane, queue: QueueSettings) -> Iterator[JobRow | 
                 lock = job_claimed(home, row.job_id, 3)
                 lock.__enter__()
             except Unfinished:
+                if elsewhere(home, ledger, row.job_id):
+                    continue
                 break
             try:
                 if ledger.jobs.begin(row.job_id, name()):
@@ -79,7 +83,7 @@ def in_turn(home: Path, job_id: str, queue: QueueSettings) -> Iterator[JobRow]:
                 row = ledger.jobs.job(job_id)
                 if row.state != "queued":
                     raise Interrupted(f"{job_id} was taken out of the queue", hint=f"studio jobs retry {job_id}")
-                if not ledger.jobs.position(job_id):
+                if not _before(home, ledger, row):
                     with place_claimed(home, row.lane, places(row.lane, queue)) as free:
                         if free and ledger.jobs.begin(job_id, name()):
                             yield ledger.jobs.job(job_id)
@@ -94,6 +98,12 @@ def in_turn(home: Path, job_id: str, queue: QueueSettings) -> Iterator[JobRow]:
             start_workers(home, queue)
 
 
+def _before(home: Path, ledger: Ledger, row: JobRow) -> bool:
+    """Whether a queued job of the lane goes before one, for this machine."""
+    first = itertools.takewhile(lambda one: one.job_id != row.job_id, ledger.jobs.queued(row.lane))
+    return any(not elsewhere(home, ledger, one.job_id) for one in first)
+
+
 @contextmanager
 def at_work(home: Path, row: JobRow, listener: Listener | None = None) -> Iterator[Post]:
     """Work on a job that was begun; whatever ends the block, the log and then the row say so.
@@ -102,7 +112,10 @@ def at_work(home: Path, row: JobRow, listener: Listener | None = None) -> Iterat
     """
     sweep(home)
     folder = folder_of(home, row.kind, row.job_id)
-    with ledger_of(home) as ledger, EventLog(folder / "events.jsonl", row.job_id, filter(None, [listener])) as log:
+    with (
+        ledger_of(home, work=row) as ledger,
+        EventLog(folder / "events.jsonl", row.job_id, filter(None, [listener])) as log,
+    ):
         post = Post(home, row, ledger, log)
         room = _reserve(home, row.job_id)
         state: State = "failed"

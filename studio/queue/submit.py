@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.queue.claims import job_claimed, ledger_of, true_state
+from studio.queue.claims import elsewhere, has_ledger, job_claimed, ledger_of, true_state
 from studio.queue.workers import interrupt, start_workers
 from workspace.errors import Unfinished
 from workspace.jobs import STATES
@@ -67,7 +67,7 @@ def check_room(home: Path, queue: QueueSettings) -> None:
     Raises:
         Unfinished: The queue is full.
     """
-    if not (home / "ledger.db").is_file():
+    if not has_ledger(home):
         return
     with ledger_of(home, reading=True) as ledger:
         waiting = ledger.jobs.waiting()
@@ -110,7 +110,7 @@ def summary(home: Path, job_id: str) -> JobSummary:
 
 def summaries(home: Path, limit: int = 50, states: frozenset[str] = frozenset(STATES)) -> list[JobSummary]:
     """How the newest jobs stand, newest first."""
-    if not (home / "ledger.db").is_file():
+    if not has_ledger(home):
         return []
     found: list[JobSummary] = []
     with ledger_of(home, reading=True) as ledger:
@@ -150,6 +150,9 @@ def stop(home: Path, job_id: str) -> bool:
         row = ledger.jobs.job(job_id)
         if row.state == "queued" and ledger.jobs.cancel(job_id, "stopped before it began"):
             return True
+        if there := elsewhere(home, ledger, job_id):
+            host = there.rpartition(":")[0]
+            raise Unfinished(f"{job_id} is carried out on {host}", hint=f"stop it there: studio jobs stop {job_id}")
         return interrupt(home, job_id, ledger.jobs.job(job_id).worker)
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from studio.queue.claims import free_place, held, holder, ledger_of, lock_of
+from studio.queue.claims import free_place, held, holder, in_hand, ledger_of, lock_of
 from workspace.errors import StorageError, Unfinished
 from workspace.extras import surroundings
 from workspace.jobs import Lane
@@ -38,7 +38,7 @@ def start_workers(home: Path, queue: QueueSettings) -> None:
         wanted = [
             lane
             for lane in LANES
-            if any(not held(lock_of(home, row.job_id)) for row in ledger.jobs.queued(lane))
+            if any(not in_hand(home, ledger, row.job_id) for row in ledger.jobs.queued(lane))
             and free_place(home, lane, places(lane, queue))
         ]
     for lane in wanted:
@@ -74,11 +74,6 @@ def _reap() -> None:
             if os.waitpid(pid, os.WNOHANG) == (0, 0):
                 continue
         _children.discard(pid)
-
-
-def name() -> str:
-    """What a worker is called in the ledger: ``HOST:PID``."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def interrupt(home: Path, job_id: str, worker: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from studio.queue.claims import job_claimed, ledger_of
+from studio.queue.claims import checkpoints_of, job_claimed, ledger_of
 from studio.queue.post import Listener, Post, at_work, in_turn, stopped
 from studio.runs.assemble import assemble
 from studio.runs.folder import roles_used, servers_used, write_documents, write_manifest
@@ -121,9 +121,7 @@ def carry_on(home: Path, row: JobRow, listener: Listener | None = None) -> None:
 
 
 def _invoke(work: Work, answers: Mapping[str, Any] | None) -> None:
-    from workspace.checkpoints import checkpoints  # before the graph: it makes LangGraph strict
-
-    with closing(checkpoints(work.settings.home / "checkpoints.db")) as saver:
+    with closing(checkpoints_of(work.settings.home)) as saver:
         config: RunnableConfig = {"configurable": {"thread_id": work.row.run_id}}
         resumed = saver.get_tuple(config) is not None
         begin(work.row, work.post.log, resumed=resumed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from studio.queue.claims import ledger_of, true_state
+from studio.queue.claims import has_ledger, ledger_of, true_state
 from workspace.errors import DataError, UsageError, one_line, pydantic_fault, unknown
 from workspace.files import publish, read_inside
 from workspace.letters import whole_data
@@ -130,7 +130,7 @@ def write_brief(folder: Path, row: RunRow) -> None:
 
 def row_of(home: Path, run_id: str) -> RunRow:
     """Find a run's row; an unknown one is a ``UsageError`` with the nearest name."""
-    if not (home / "ledger.db").is_file():
+    if not has_ledger(home):
         raise UsageError(unknown("run", run_id, []))
     with ledger_of(home, reading=True) as ledger:
         return ledger.run(run_id)
@@ -144,7 +144,7 @@ def state_of(home: Path, row: RunRow) -> str:
 
 def summaries(home: Path, limit: int = 50) -> list[RunSummary]:
     """List the newest runs first."""
-    if not (home / "ledger.db").is_file():
+    if not has_ledger(home):
         return []
     with ledger_of(home, reading=True) as ledger:
         return [

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workspace.settings import Settings
 
 SEED_LIMIT = 2**31
-NOT_RECORDED = {"home", "queue", "serving"}
+NOT_RECORDED = {"home", "queue", "serving", "ledger"}
 """Settings of a machine, not of a run."""
 
 _CONNECTION = frozenset({"server", "api_key_env", "timeout", "retries", "max_bytes", "max_tokens"})

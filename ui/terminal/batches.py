@@ -19,6 +19,7 @@ COMMANDS = {
         "  studio batch briefs.csv --out panels --images 1 --in-flight 32 --dry-run\n\n"
         "  studio batch grid.yaml --out grid --max-failures 20\n\n"
         "  studio batch briefs.jsonl --out panels --retry-failed\n\n"
+        "  studio batch briefs.jsonl --out panels --engine ray --address 10.0.0.1:6379 --in-flight 64 --painters 4\n\n"
         "Input: JSONL, CSV, text (a brief a line), OpenAI's batch lines, or a grid (YAML). The same command goes on "
         "where it was stopped, and makes only what is not done. OUT/index.html shows the designs, results.jsonl and "
         "results.parquet hold them, failures.jsonl says what failed and why.",
