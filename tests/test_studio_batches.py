@@ -227,9 +227,9 @@ def test_two_batches_do_not_share_a_folder(there: InstantPainter, tmp_path: Path
 
 def test_models_here_write_for_a_few_designs_at_a_time(here: InstantPainter, tmp_path: Path) -> None:
     file = briefs(tmp_path / "b.jsonl", 6)
-    summary = made(file)
+    summary = made(file, seed=5)
     assert summary.whole and (summary.in_flight, summary.engine) == (4, "in this process")
-    alone: Any = batch([file], out=tmp_path / "alone", images=1, in_flight=1)
+    alone: Any = batch([file], out=tmp_path / "alone", images=1, seed=5, in_flight=1)
     assert alone.whole and alone.in_flight == 1
     both = [(tmp_path / name / "results.jsonl").read_text().splitlines() for name in ("out", "alone")]
     kept = [[{key: json.loads(line)[key] for key in ("id", "design", "prompts")} for line in lines] for lines in both]

@@ -13,9 +13,9 @@ import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from studio.batching.cluster.desk import Desk, FarPainter
@@ -97,7 +97,9 @@ class DesignWorker:
         self._ready = _Kept(self._found, _MOST_READY)
         self._teams = Teams()
         self._desks: dict[int, Desk] = {}
-        self._pool = ThreadPoolExecutor(most, thread_name_prefix="design")
+        self._begun: SimpleQueue[tuple[RunRow, Desk]] = SimpleQueue()
+        for number in range(most):  # daemons: a process whose driver died does not wait for them
+            threading.Thread(target=self._take, name=f"design {number + 1}", daemon=True).start()
 
     def hello(self, settings: Json, version: str) -> str | Failed:
         """Say where this is, or what is missing here."""
@@ -121,7 +123,7 @@ class DesignWorker:
             seconds: How long it may take.
         """
         desk = self._desks[ticket] = Desk(run.run_id, files, seconds)
-        self._pool.submit(self._work, run, desk)
+        self._begun.put((run, desk))
         return self._next(ticket, desk.go_on())
 
     def go_on(self, ticket: int, answer: Answer) -> Message | None:
@@ -143,6 +145,10 @@ class DesignWorker:
         from agents.programs import Program
 
         return ready_of(recorded(record["settings"], self._home), Program.model_validate(record["program"]))
+
+    def _take(self) -> None:
+        while True:
+            self._work(*self._begun.get())
 
     def _work(self, run: RunRow, desk: Desk) -> None:
         try:
