@@ -151,6 +151,20 @@ def lines(folder: Path, name: str = "results.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
 
 
+def test_tokens_that_nobody_counted_are_not_known(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    with batch(tmp_path, items(1)) as store:
+        (row,) = store.take(1)
+        make(store.folder, row)
+        finish(store, row, tokens_in=0, tokens_out=0)
+        write_results(store)
+        write_table(tmp_path)
+    (line,) = lines(tmp_path)
+    assert line["tokens_in"] is None and line["tokens_out"] is None
+    assert parquet.read_table(tmp_path / "results.parquet").column("tokens_out").null_count == 1
+
+
 def test_a_line_says_all_of_an_item(tmp_path: Path) -> None:
     with batch(tmp_path, items(1)) as store:
         (row,) = done(store, 1)

@@ -74,8 +74,8 @@ class Result(_Line):
     best: int | None = Field(description="Index of the best picture")
     rounds: int
     seconds: float
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None = Field(description="Tokens that models read; null where nobody counted")
+    tokens_out: int | None = Field(description="Tokens that models wrote, likewise")
     attempts: int
     model: str = Field(description="That of the scientist")
     models: dict[str, dict[str, Any]] = Field(description="Each role's, with its fingerprint or server")
@@ -195,8 +195,8 @@ def _result(row: ItemRow, inner: str, manifest: dict[str, Any], read: Callable[.
         best=manifest["best"],
         rounds=manifest["rounds"],
         seconds=row.outcome.seconds,
-        tokens_in=row.outcome.tokens_in,
-        tokens_out=row.outcome.tokens_out,
+        tokens_in=row.outcome.tokens_in or None,
+        tokens_out=row.outcome.tokens_out or None,
         attempts=row.attempts,
         model=models["scientist"]["model"],
         models={role: used for role, used in models.items() if role != "painter"},
