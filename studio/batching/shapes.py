@@ -163,7 +163,9 @@ class Counts(_Kept):
     faults: int = Field(0, description="Lines that gave no item")
     repeats: int = Field(0, description="Lines that say what another says")
     seconds: float = Field(0, description="Of all items, one after another")
-    tokens_in: int = Field(0, description="Tokens that models read, as servers told; models in this process are not counted")
+    tokens_in: int = Field(
+        0, description="Tokens that models read, as servers told; those of models here are not counted"
+    )
     tokens_out: int = Field(0, description="Tokens that models wrote, likewise")
     pictures: int = 0
 
