@@ -149,6 +149,7 @@ def test_a_closer_look_by_keys_alone(page: Any) -> None:
 
 @pytest.mark.slow
 def test_failures_lead_to_their_items(page: Any) -> None:
+    page.locator("a[href='#reasons']").click()  # all cards are drawn then, and nothing moves below them
     table = page.locator(".reasons")
     assert "no answer within … s" in table.inner_text() and "may succeed" in table.inner_text()
     assert "b.csv, line 400" in table.inner_text()
