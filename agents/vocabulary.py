@@ -50,7 +50,8 @@ def contains(text: str, phrase: str) -> bool:
     wanted = stems(phrase) or _singular(phrase)
     if wanted and wanted <= _singular(text):
         return True
-    return not phrase.isascii() and (folded(phrase) or phrase) in (folded(text) or text)
+    literal = not wanted or not phrase.isascii()
+    return literal and (folded(phrase) or phrase) in (folded(text) or text)
 
 
 @dataclass(frozen=True)

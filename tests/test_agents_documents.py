@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -46,6 +46,7 @@ def test_a_name_that_comes_again_stays_where_it_came_first() -> None:
 
 @FEW
 @given(st.text(max_size=200), st.lists(st.text(max_size=130), max_size=8), st.text(max_size=210))
+@example("000", ["00"], "000")
 def test_a_valid_brief_survives_json(text: str, inspirations: list[str], target: str) -> None:
     try:
         brief = Brief(text=text, inspirations=inspirations, target=target)
