@@ -84,6 +84,8 @@ def summary(reused: list[float], fresh: list[float]) -> dict[str, Any]:
 
 def process(home: Path, llm: Any, answer: int, times: int) -> dict[str, Any]:
     """In this process."""
+    from langchain_core.messages import convert_to_messages
+
     from models.catalogue.fetch import locate
     from models.chat.local import LocalChat
     from models.decoder.engine import Tape
@@ -108,7 +110,7 @@ def process(home: Path, llm: Any, answer: int, times: int) -> dict[str, Any]:
     for _ in range(4):
         answers.append(str(chat.invoke(spoken(conversation("", answers)), max_tokens=answer).text))
     fifth = spoken(conversation("", answers))
-    ids, pieces, _ = chat.fit(chat._convert_input(fifth).to_messages(), sampling.max_tokens)
+    ids, pieces, _ = chat.fit(convert_to_messages(fifth), sampling.max_tokens)
     written, reused, fresh, at_once = recall_of(llm), list[float](), list[float](), list[float]()
     known = len(written.begun(llm, ids, pieces).ids)
     for number in range(times + 1):

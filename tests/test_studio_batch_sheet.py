@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,17 +79,25 @@ def titles(page: Any) -> list[str]:
     return [str(text) for text in page.locator("#grid .open").all_inner_texts()]
 
 
+def until(page: Any, expression: str) -> None:
+    """Wait until something is true of the page, asked from without: its policy lets no text be run within."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
 def tally(page: Any, text: str) -> None:
-    page.wait_for_function("text => document.getElementById('tally').textContent === text", arg=text)
+    page.locator("#tally").filter(has_text=re.compile(rf"^\s*{re.escape(text)}\s*$")).wait_for()
 
 
 @pytest.mark.slow
 def test_all_items_come_as_one_scrolls(page: Any) -> None:
     tally(page, "150 items")
     assert len(titles(page)) < COUNT
-    page.wait_for_function("document.querySelector('#grid img').naturalWidth > 0")
+    until(page, "document.querySelector('#grid img').naturalWidth > 0")
     end = "scrollTo(0, document.documentElement.scrollHeight)"
-    page.wait_for_function(f"() => {{ {end}; return document.getElementById('fence').hidden; }}")
+    until(page, f"() => {{ {end}; return document.getElementById('fence').hidden; }}")
     assert len(titles(page)) == COUNT
 
 
@@ -109,7 +119,7 @@ def test_filters_and_order(page: Any) -> None:
     tally(page, "0 of 150 items")
     page.get_by_role("button", name="Show all").click()
     page.get_by_label("Order").select_option(label="Most Toughness, MJ/m³")
-    page.wait_for_function("document.querySelector('#grid .open').textContent === 'Laminate 150'")
+    until(page, "document.querySelector('#grid .open').textContent === 'Laminate 150'")
     page.get_by_label("Search").fill("nothing of the kind")
     page.get_by_text("Nothing fits these filters").wait_for()
 
@@ -137,13 +147,13 @@ def test_a_closer_look_by_keys_alone(page: Any) -> None:
     page.keyboard.press("Enter")
     dialog = page.locator("dialog[open]")
     dialog.get_by_role("heading", name="Laminate 5").wait_for()
-    page.wait_for_function("document.querySelector('dialog .views img').naturalWidth === 64")
+    until(page, "document.querySelector('dialog .views img').naturalWidth === 64")
     assert dialog.locator(".strip button").count() == 2
     page.keyboard.press("ArrowRight")
     dialog.get_by_role("heading", name="Laminate 6").wait_for()
     assert "2 of 143" not in dialog.inner_text() and "3 of 143" in dialog.inner_text()
     page.keyboard.press("Escape")
-    page.wait_for_function("!document.querySelector('dialog[open]')")
+    until(page, "!document.querySelector('dialog[open]')")
     assert page.evaluate("document.activeElement.textContent") == "Laminate 6"
 
 
