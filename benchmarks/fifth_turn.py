@@ -155,6 +155,8 @@ class Client:
                 continue
             told = json.loads(line[6:])
             usage = told.get("usage") or usage
+            if "choices" not in told:
+                raise SystemExit(f"the server broke off: {line[6:306]!r}")
             for choice in told["choices"]:
                 if piece := choice["delta"].get("content"):
                     first = first or time.perf_counter() - begun

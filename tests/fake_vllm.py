@@ -23,8 +23,9 @@ MODULE = "vllm.entrypoints.openai.api_server"
 VALUED = (
     "model", "served-model-name", "host", "max-model-len", "max-num-seqs", "structured-outputs-config", "dtype",
     "generation-config", "gpu-memory-utilization", "tensor-parallel-size", "max-loras", "max-lora-rank",
+    "max-num-batched-tokens",
 )  # fmt: skip
-BARE = ("enable-prefix-caching", "disable-uvicorn-access-log", "enable-lora")
+BARE = ("enable-prefix-caching", "disable-uvicorn-access-log", "enable-lora", "no-enable-chunked-prefill")
 
 
 def arguments(given: list[str]) -> argparse.Namespace:

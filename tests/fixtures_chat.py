@@ -54,6 +54,13 @@ def chat_tokenizer() -> Any:
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a chat model: a random Llama of two layers that reads 1,024 tokens, saved as safetensors."""
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    save_llama(folder)
+    return folder
+
+
+def save_llama(folder: Path, **more: Any) -> None:
+    """Save a random Llama of two layers that reads 1,024 tokens, with more of its configuration."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -70,14 +77,13 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        **more,
     )
     with torch.random.fork_rng():
         torch.manual_seed(11)
         model = LlamaForCausalLM(config)
-    folder = tmp_path_factory.mktemp("tiny-llama")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 @dataclass(frozen=True)

@@ -109,14 +109,20 @@ def llama_cpp() -> None:
 @pytest.fixture(scope="session")
 def turning_adapter(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA of rank 4 for the tiny Llama that turns its answers round."""
+    folder = tmp_path_factory.mktemp("adapters") / "loud"
+    turn(tiny_llama, folder)
+    return folder
+
+
+def turn(base: Path, folder: Path) -> None:
+    """Save a LoRA of rank 4 for a small Llama that turns its answers round."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaForCausalLM
 
-    folder = tmp_path_factory.mktemp("adapters") / "loud"
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        model = LlamaForCausalLM.from_pretrained(tiny_llama)
+        model = LlamaForCausalLM.from_pretrained(base)
         config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"])
         tuned = get_peft_model(model, config)
         with torch.no_grad():
@@ -124,4 +130,3 @@ def turning_adapter(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) 
                 if "lora_B" in name:
                     weight.normal_(0, 1.0)
         tuned.save_pretrained(folder)
-    return folder

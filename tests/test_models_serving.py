@@ -302,6 +302,8 @@ def test_vllm_is_told_what_it_might_decide_in_silence(
     assert flag(plan.command, "--max-lora-rank") == "8" and plan.models == (adapter.name, "tiny")
     assert flag(plan.command, "--max-model-len") == "1024" and plan.context == 1024
     assert flag(plan.command, "--max-num-seqs") == "32" and plan.in_flight == 32
+    assert "--no-enable-chunked-prefill" in plan.command  # on a CPU, where a seed and a split prompt end the engine
+    assert int(flag(plan.command, "--max-num-batched-tokens")) >= plan.context
     assert plan.variables["VLLM_BATCH_INVARIANT"] == "0" and plan.variables["PYTHONPATH"] is None
     assert not any("key" in part.lower() for part in plan.command)
 
@@ -319,6 +321,7 @@ def test_what_a_machine_lacks_is_refused(
     gpu = Engine("vllm", "0.32.0", "gpu")
     monkeypatch.setattr(engines, "gpus", lambda: (Gpu("A100", 40 * 10**9, 8.0),))
     plan = vllm.plan(wanted(tiny_llama, tmp_path, batch_invariant=True, gpu_memory=0.5), gpu)
+    assert "--no-enable-chunked-prefill" not in plan.command
     assert plan.variables["VLLM_BATCH_INVARIANT"] == "1" and flag(plan.command, "--gpu-memory-utilization") == "0.5"
     with pytest.raises(UsageError, match="--tensor-parallel 2 is more than the 1 NVIDIA GPUs"):
         vllm.plan(wanted(tiny_llama, tmp_path, tensor_parallel=2), gpu)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,8 @@ from models.chat.remote import remote
 from models.serving import engines, records
 from models.serving.engines import Engine
 from studio.serving import ServeCommand
-from tests.fixtures_serving import FakeVllm, runs, until
+from tests.fixtures_chat import save_llama
+from tests.fixtures_serving import FakeVllm, runs, turn, until
 from ui.cli import main
 from workspace.errors import DataError, ServiceError, UsageError
 from workspace.settings import ChatSettings, RoleCall, SamplingSettings, load_settings
@@ -346,20 +348,31 @@ def test_a_killed_llama_cpp_comes_back(
 
 
 @pytest.mark.server
-def test_the_real_vllm_serves(home: Path, tiny_llama: Path, turning_adapter: Path) -> None:
+def test_the_real_vllm_serves(home: Path, tmp_path: Path) -> None:
     if engines.vllm().version is None:
         pytest.skip("vLLM is not in .venv-vllm: make vllm, or make vllm VLLM=cpu")
-    made = studio.serve(
-        str(tiny_llama), adapter=(str(turning_adapter),), engine="vllm", port=0, in_flight=2, context=256
-    )
+    base, adapter = tmp_path / "wide", tmp_path / "adapters" / "loud"
+    save_llama(base, head_dim=32)  # vLLM attends by no fewer on a CPU
+    turn(base, adapter)
+    made = studio.serve(str(base), adapter=(str(adapter),), engine="vllm", port=0, in_flight=16, context=1024)
     assert isinstance(made, studio.Serving)
     with made as server:
         asked = client(server.record.model_dump(mode="json"))
-        assert {one.id for one in asked.models.list()} == {server.model, tiny_llama.name}
+        assert {one.id for one in asked.models.list()} == {server.model, base.name}
         told: dict[str, Any] = {"messages": QUESTION, "max_tokens": 128, "temperature": 0, "response_format": SCHEMA}
-        made_one = asked.chat.completions.create(model=tiny_llama.name, **told)
+        made_one = asked.chat.completions.create(model=base.name, **told)
         assert made_one.choices[0].finish_reason == "stop"
         Panel.model_validate_json(made_one.choices[0].message.content)
+
+        def long(seed: int) -> str:
+            words = [{"role": "user", "content": f"{seed} " + "bone and nacre " * 100}]
+            answer = asked.chat.completions.create(model=server.model, messages=words, max_tokens=8, seed=seed)
+            assert answer.usage.prompt_tokens > 700  # three of them are more than is read at once
+            return str(answer.choices[0].message.content)
+
+        with ThreadPoolExecutor(16) as pool:
+            assert len(list(pool.map(long, range(32)))) == 32
+        assert server.record.restarts == 0
 
 
 def test_a_model_is_written_for_llama_cpp_once(llama_cpp: None, home: Path, tiny_llama: Path, tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ _POLL = 0.05
 _DYING = 10.0  # seconds that a killed process may take, most often to give its memory back
 _TAIL = 65_536
 _TELLING = re.compile(r"(?i)error|fail|exception|cannot|unable|out of memory|not enough|abort|killed")
-_POINTING = re.compile(r"(?i)see (?:the )?(?:root cause|stack trace|log)|^traceback|exiting due to")  # elsewhere
+_NAMED = re.compile(r"\b[\w.]*(?:Error|Exception): \S.*")  # an exception of Python's, behind what a log puts before it
+_POINTING = re.compile(
+    r"(?i)(?:see|check) (?:the )?(?:root cause|stack trace|log)|^traceback|exiting due to"
+)  # elsewhere
 _LEASH = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)
@@ -161,7 +164,7 @@ class Process:
             self._from = 0
 
     def last_words(self) -> str:
-        """The last line of the log since the start that tells of a fault, or else the last line."""
+        """The last exception that the log names since the start, or its last line that tells of a fault, or its last."""
         try:
             with open(self.log, "rb") as held:
                 size = held.seek(0, os.SEEK_END)
@@ -171,7 +174,8 @@ class Process:
             return ""
         lines = [line.strip() for line in lines if line.strip()]
         telling = [line for line in lines if _TELLING.search(line) and not _POINTING.search(line)]
-        return one_line((telling or lines or [""])[-1]) if lines else ""
+        named = [found[0] for line in telling if (found := _NAMED.search(line))]
+        return one_line((named or telling or lines or [""])[-1])
 
 
 def wording(ended: Ended, process: Process) -> str:

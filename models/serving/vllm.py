@@ -7,7 +7,9 @@ folder nor a new version decides it in silence:
 - sampling: OpenAI's defaults, not those that lie beside the model (``--generation-config vllm``);
 - adapters: named by their content, since what was computed under a name may be used again (vllm #42125), and loaded at
   the start alone;
-- whether answers depend on what else is asked (``VLLM_BATCH_INVARIANT``).
+- whether answers depend on what else is asked (``VLLM_BATCH_INVARIANT``);
+- on a CPU a prompt is read in one piece: read in several, one whose request names a seed ends the engine of 0.32.0
+  ("CPU Generator does not use offset").
 
 The key goes by a variable: a command can be read by all users of a machine.
 """
@@ -32,6 +34,7 @@ INVARIANT_FROM = 8.0
 """The compute capability from which answers can be made independent of each other."""
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+_READ = 2048  # tokens that are read at once, of whatever requests
 _GIB = 2**30
 
 
@@ -50,7 +53,7 @@ def plan(wanted: Wanted, engine: Engine) -> Plan:
         *("--max-model-len", str(wanted.tokens), "--max-num-seqs", str(in_flight)),
         *("--structured-outputs-config", json.dumps(DOCUMENTS, separators=(",", ":"))),
         *("--generation-config", "vllm", "--enable-prefix-caching", "--disable-uvicorn-access-log"),
-        *(_gpu_flags(wanted) if on_gpu else ("--dtype", "bfloat16")),
+        *(_gpu_flags(wanted) if on_gpu else _cpu_flags(wanted)),
         *_adapter_flags(wanted),
     ]
     variables: dict[str, str | None] = {
@@ -98,6 +101,11 @@ def _check_asked(wanted: Wanted, on_gpu: bool) -> None:
 def _gpu_flags(wanted: Wanted) -> tuple[str, ...]:
     share, spread = wanted.gpu_memory or GPU_MEMORY, wanted.tensor_parallel or 1
     return "--gpu-memory-utilization", f"{share:g}", "--tensor-parallel-size", str(spread)
+
+
+def _cpu_flags(wanted: Wanted) -> tuple[str, ...]:
+    whole = ("--no-enable-chunked-prefill", "--max-num-batched-tokens", str(max(wanted.tokens, _READ)))
+    return "--dtype", "bfloat16", *whole
 
 
 def _adapter_flags(wanted: Wanted) -> tuple[str, ...]:
