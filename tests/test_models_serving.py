@@ -308,6 +308,19 @@ def test_vllm_is_told_what_it_might_decide_in_silence(
     assert not any("key" in part.lower() for part in plan.command)
 
 
+def test_on_a_cpu_the_only_adapter_is_folded_in(
+    fake_vllm: FakeVllm, tiny_llama: Path, turning_adapter: Path, tmp_path: Path
+) -> None:
+    adapter, here = find_adapter(str(turning_adapter), tiny_llama, tmp_path), engines.vllm()
+    one = wanted(tiny_llama, tmp_path, adapters=(adapter,))
+    assert vllm.folds(one, here) and not vllm.folds(one, Engine("vllm", "0.32.0", "gpu"))
+    assert not vllm.folds(wanted(tiny_llama, tmp_path), here)
+    assert not vllm.folds(wanted(tiny_llama, tmp_path, adapters=(adapter, adapter)), here)
+    plan = vllm.plan(one, here, tmp_path / "whole")
+    assert plan.models == (adapter.name,) and flag(plan.command, "--served-model-name") == adapter.name
+    assert flag(plan.command, "--model") == str(tmp_path / "whole") and "--enable-lora" not in plan.command
+
+
 def test_what_a_machine_lacks_is_refused(
     fake_vllm: FakeVllm, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ def test_a_server_in_a_with_block(fake_vllm: FakeVllm, home: Path, tiny_llama: P
     with made as server:
         (found,) = records.running(home)
         assert found == server.record and found.engine_pid == fake_vllm.starts[0]["pid"]
-        assert found.name == tiny_llama.name and found.models == (server.model, tiny_llama.name)
+        assert found.name == tiny_llama.name and found.models == (server.model,)
         assert found.adapters[server.model] and len(found.fingerprint) == 64
         assert found.flags[-2:] == ("--port", found.address.split(":")[2].removesuffix("/v1"))
         assert server.key == found.key and server.key not in " ".join(found.flags)
@@ -358,11 +358,11 @@ def test_the_real_vllm_serves(home: Path, tmp_path: Path) -> None:
     assert isinstance(made, studio.Serving)
     with made as server:
         asked = client(server.record.model_dump(mode="json"))
-        assert {one.id for one in asked.models.list()} == {server.model, base.name}
+        assert [one.id for one in asked.models.list()] == [server.model]  # the adapter is in the weights
         told: dict[str, Any] = {"messages": QUESTION, "max_tokens": 128, "temperature": 0, "response_format": SCHEMA}
-        made_one = asked.chat.completions.create(model=base.name, **told)
+        made_one = asked.chat.completions.create(model=server.model, **told)
         assert made_one.choices[0].finish_reason == "stop"
-        Panel.model_validate_json(made_one.choices[0].message.content)
+        Panel.model_validate(json.loads(made_one.choices[0].message.content, strict=False))  # a random model's controls
 
         def long(seed: int) -> str:
             words = [{"role": "user", "content": f"{seed} " + "bone and nacre " * 100}]

@@ -56,12 +56,17 @@ def folded(adapter: Path, home: Path, base: Path | None = None) -> tuple[Path, s
     if base is None:
         base = _base_of(config, adapter, home)
     inspect(base, "chat")
-    key = hashlib.sha256(f"{fingerprint(adapter)}\0{fingerprint(base)}".encode()).hexdigest()[:32]
-    folder = home / "training" / "folded" / f"{adapter.resolve().name}-{key}"
+    folder = place_of(adapter, base, home)
     if not (folder / "config.json").is_file():
         with waiting(f"folding {adapter.name} into {base.name}"):
             _fold(adapter, base, folder)
     return folder, base.name
+
+
+def place_of(adapter: Path, base: Path, home: Path) -> Path:
+    """The folder into which an adapter is folded with its base, by what both hold."""
+    key = hashlib.sha256(f"{fingerprint(adapter)}\0{fingerprint(base)}".encode()).hexdigest()[:32]
+    return home / "training" / "folded" / f"{adapter.resolve().name}-{key}"
 
 
 def _base_of(config: dict[str, Any], adapter: Path, home: Path) -> Path:

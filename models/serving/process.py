@@ -164,7 +164,7 @@ class Process:
             self._from = 0
 
     def last_words(self) -> str:
-        """The last exception that the log names since the start, or its last line that tells of a fault, or its last."""
+        """The last exception in the log since the start, or its last line that tells of a fault, or its last."""
         try:
             with open(self.log, "rb") as held:
                 size = held.seek(0, os.SEEK_END)
