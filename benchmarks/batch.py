@@ -36,7 +36,7 @@ PARTS = ("overhead", "resume", "pictures", "faults", "kill")
 SOURCES = ("nacre", "leaf", "collagen", "dragline silk", "bone", "honeycomb", "bamboo", "spider web")
 A_BATCH = 4  # kills; later ones would find it done
 A_DESIGN = 5  # calls of a server for it, of which none waits for a picture
-A_PICTURE = 0.25  # seconds that one takes a stand-in, many times what a design costs beside its models
+A_PICTURE = 0.15  # seconds that one takes a stand-in, many times what a design costs beside its models
 MILLISECONDS, GROWTH_MB, RESUME_SECONDS, DONE, OVERLAP = 25.0, 50.0, 2.0, 0.99, 1.15
 
 
@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--designs", type=int, default=1000, help="of overhead")
     parser.add_argument("--in-flight", type=int, default=16)
     parser.add_argument("--items", type=int, default=10_000, help="of resume")
-    parser.add_argument("--painted", type=int, default=256, help="designs of pictures")
+    parser.add_argument("--painted", type=int, default=192, help="designs of pictures")
     parser.add_argument("--faulty", type=int, default=200, help="items of faults: about five calls each")
     parser.add_argument("--share", type=float, default=0.2, help="of calls that go wrong")
     parser.add_argument("--kills", type=int, default=20)

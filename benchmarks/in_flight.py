@@ -69,7 +69,7 @@ def run(kit: Any, designs: int, threads: int) -> tuple[list[str], dict[str, Any]
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--designs", type=int, default=16)
+    parser.add_argument("--designs", type=int, default=8)
     parser.add_argument("--in-flight", type=int, default=8)
     options = parser.parse_args()
     import torch

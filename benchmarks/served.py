@@ -247,10 +247,10 @@ def raw(home: Path, options: argparse.Namespace, asked: list[Call]) -> dict[str,
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--briefs", type=int, default=64)
+    parser.add_argument("--briefs", type=int, default=16)
     parser.add_argument("--in-flight", type=int, default=16, help="designs at a time")
     parser.add_argument("--streams", type=int, help="answers that the server writes at a time; as many as it likes")
-    parser.add_argument("--alone", type=int, default=8, help="designs that are made one at a time in this process")
+    parser.add_argument("--alone", type=int, default=4, help="designs that are made one at a time in this process")
     parser.add_argument("--engine", choices=("auto", "llama.cpp", "vllm"), default="auto")
     parser.add_argument("--adapter", default=ADAPTER, help="none: the model by itself")
     options = parser.parse_args()

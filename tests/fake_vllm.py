@@ -25,7 +25,13 @@ VALUED = (
     "generation-config", "gpu-memory-utilization", "tensor-parallel-size", "max-loras", "max-lora-rank",
     "max-num-batched-tokens",
 )  # fmt: skip
-BARE = ("enable-prefix-caching", "disable-uvicorn-access-log", "enable-lora", "no-enable-chunked-prefill")
+BARE = (
+    "enable-prefix-caching",
+    "disable-uvicorn-access-log",
+    "enable-lora",
+    "no-enable-chunked-prefill",
+    "enable-prompt-tokens-details",
+)
 
 
 def arguments(given: list[str]) -> argparse.Namespace:

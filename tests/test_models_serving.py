@@ -308,6 +308,15 @@ def test_vllm_is_told_what_it_might_decide_in_silence(
     assert not any("key" in part.lower() for part in plan.command)
 
 
+@pytest.mark.parametrize(("cores", "kept"), [(2, "0"), (16, None)])
+def test_a_cpu_of_few_cores_keeps_none_from_the_work(
+    fake_vllm: FakeVllm, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, kept: str | None
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)))
+    given = vllm.plan(wanted(tiny_llama, tmp_path), engines.vllm()).variables
+    assert given.get("VLLM_CPU_NUM_OF_RESERVED_CPU") == kept
+
+
 def test_on_a_cpu_the_only_adapter_is_folded_in(
     fake_vllm: FakeVllm, tiny_llama: Path, turning_adapter: Path, tmp_path: Path
 ) -> None:
