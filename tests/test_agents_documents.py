@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from agents.documents import Brief, ImagePrompt, MaterialDesign, Property, Verdict, same
 from agents.roles.engineer import design_schema
 from models.filling.text_kinds import Name, Sentence, repeats, sentence_end, weight
+from studio.runs.record import json_bytes
+from workspace.letters import visible, whole_data
 
 NAME = TypeAdapter(Name)
 SENTENCE = TypeAdapter(Sentence)
@@ -26,6 +30,20 @@ def test_a_valid_name_is_stable_and_bounded(text: str) -> None:
     assert len(name) <= 120 and weight(name) >= 2
     assert name == name.strip() and not name.endswith(".")
     assert NAME.validate_python(name) == name
+
+
+@FEW
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+@example("\x00\x1f\x7f \t\r\n")
+def test_plain_letters_count_as_they_do_beside_others(text: str) -> None:
+    assert visible(f"{text}é") == f"{visible(text)}é"
+    assert weight(f"{text}é") == weight(text) + 1
+
+
+@FEW
+@given(st.recursive(st.text(st.characters(categories=["Cs", "L", "Cc"]), max_size=6), st.lists, max_leaves=8))
+def test_no_file_gets_half_a_letter(data: object) -> None:
+    assert json.loads(json_bytes({"held": data})) == whole_data({"held": data})
 
 
 @FEW

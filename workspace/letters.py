@@ -16,6 +16,8 @@ _OBEYED = dict.fromkeys(
     {*range(32), *range(127, 160), *TURNING, *range(0xD800, 0xE000)} - {ord("\n"), ord("\t")}, "\ufffd"
 )
 
+_BLANK = dict.fromkeys((*range(33), 127))  # of ASCII, what cannot be seen
+
 
 def harmless(text: str) -> str:
     """A text without the characters that a terminal would obey instead of showing."""
@@ -24,6 +26,8 @@ def harmless(text: str) -> str:
 
 def visible(text: str) -> str:
     """What of a text can be seen: no blanks, no characters of zero width, no fillers, no control characters."""
+    if text.isascii():
+        return text.translate(_BLANK)
     return "".join(sign for sign in text if unicodedata.category(sign)[0] not in "ZC" and sign not in _UNSEEN)
 
 

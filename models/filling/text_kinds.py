@@ -48,6 +48,8 @@ def tidy(text: str) -> str:
 
 def weight(text: str) -> int:
     """The length of a text in letters; a sign that writes a syllable or a word counts as several, a mark as none."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.category(sign) in ("Mn", "Cf") else WIDE if unicodedata.east_asian_width(sign) in "WF" else 1
         for sign in text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from studio.queue.claims import has_ledger, ledger_of, true_state
 from workspace.errors import DataError, UsageError, one_line, pydantic_fault, unknown
 from workspace.files import publish, read_inside
-from workspace.letters import whole_data
+from workspace.letters import whole_data, whole_letters
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -102,7 +102,10 @@ def folder_of(home: Path, run_id: str) -> Path:
 
 def json_bytes(data: Any) -> bytes:
     """Write plain data the one way all of a run's JSON files are written."""
-    return (json.dumps(whole_data(data), indent=2, ensure_ascii=False) + "\n").encode()
+    written = json.dumps(data, indent=2, ensure_ascii=False)
+    if whole_letters(written) is not written:
+        written = json.dumps(whole_data(data), indent=2, ensure_ascii=False)
+    return f"{written}\n".encode()
 
 
 def open_folder(home: Path, row: RunRow) -> Path:
