@@ -76,6 +76,8 @@ _LITERAL = "|".join(map(re.escape, sorted({*_MARKS} - {_CHANNEL}, key=len, rever
 _MARK = re.compile(f"{_NAMED}|{_LITERAL}")
 _NEXT_CHANNEL = rf"{_NAMED}|<\|(?:end|start|return|call)\|>"
 _LONGEST = max(map(len, _MARKS))
+_BEGINNINGS = frozenset(mark[:end] for mark in _MARKS for end in range(1, len(mark) + 1))
+_JSON = json.JSONDecoder(strict=False)
 _HEADER = 240  # letters in which the head of a channel is whole
 
 
@@ -149,7 +151,8 @@ class Speech:
             return said
         if self.waiting:
             return ""
-        keep = next((n for n in range(min(len(self._held), _LONGEST - 1), 0, -1) if _begins_mark(self._held[-n:])), 0)
+        tail = self._held[1 - _LONGEST :]
+        keep = next((len(tail) - at for at in range(len(tail)) if tail[at:].lower() in _BEGINNINGS), 0)
         head = self._held[-_HEADER:].lower().rfind(_CHANNEL)
         if head >= 0:
             keep = len(self._held[-_HEADER:]) - head
@@ -164,10 +167,6 @@ class Speech:
 def _lowered(text: str) -> str:
     """Latin capitals as small letters, so that every letter keeps its place."""
     return text.lower() if text.isascii() else re.sub("[A-Z]", lambda one: one[0].lower(), text)
-
-
-def _begins_mark(text: str) -> bool:
-    return any(mark.startswith(text.lower()) for mark in _MARKS)
 
 
 def spoken(text: str) -> str:
@@ -198,13 +197,16 @@ class Piece:
 
     def add(self, other: Piece) -> None:
         """Go on with another part."""
-        for name in ("text", "reasoning", "arguments", "refusal"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.text += other.text
+        self.reasoning += other.reasoning
+        self.arguments += other.arguments
+        self.refusal += other.refusal
         self.tool = self.tool or other.tool
         self.finish = other.finish or self.finish
         self.chosen = self.chosen or other.chosen
-        for name in ("reasoning_tokens", "tokens_in", "tokens_out"):  # some tell in every part how many so far
-            setattr(self, name, max(getattr(self, name), getattr(other, name)))
+        # some tell in every part how many so far
+        self.reasoning_tokens = max(self.reasoning_tokens, other.reasoning_tokens)
+        self.tokens_in, self.tokens_out = max(self.tokens_in, other.tokens_in), max(self.tokens_out, other.tokens_out)
 
     @property
     def is_withheld(self) -> bool:
@@ -300,7 +302,7 @@ def _read(text: str) -> Iterator[Piece]:
         ValueError: It is no JSON object.
     """
     try:
-        found = json.loads(text, strict=False)
+        found = _JSON.decode(text)
     except (ValueError, RecursionError) as fault:
         page = text.lstrip()[:1] == "<"
         raise ValueError(
@@ -324,8 +326,9 @@ def _read(text: str) -> Iterator[Piece]:
 
 def _usage(found: dict[str, Any]) -> Piece:
     """What an answer says of the tokens that it took, by either protocol's names."""
-    held = found.get("usage")
-    told = held if isinstance(held, dict) else {}
+    told = found.get("usage")
+    if not isinstance(told, dict):
+        return Piece()
     details = told.get("completion_tokens_details")
     return Piece(
         tokens_in=_count(told, "prompt_tokens", "input_tokens"),

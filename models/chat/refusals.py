@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from workspace.letters import whole_letters
+
 _TELLING = (
     "error", "errors", "detail", "details", "message", "msg", "title", "error_description", "error_msg",
     "error_message", "errorMessage", "status_msg", "base_resp", "fieldViolations", "description", "reason",
@@ -17,9 +19,7 @@ _CONTROL = {**dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)
 
 def clean(text: str) -> str:
     """A text with halves of surrogate pairs and control characters replaced; whole pairs become their character."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.translate(_CONTROL)
+    return whole_letters(text).translate(_CONTROL)
 
 
 def reason(text: str) -> str:
