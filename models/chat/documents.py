@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,8 +28,13 @@ _FENCE = re.compile(r"(?s)(?:```|~~~)[ \t]*\w*[ \t]*\n?(.*?)(?:```|~~~|\Z)")
 
 def wire_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema as servers take it: without the hints whose names begin with ``x-``."""
-    plain: dict[str, Any] = _without_hints(schema.model_json_schema())
+    plain: dict[str, Any] = json.loads(_written_schema(schema))
     return plain
+
+
+@lru_cache(maxsize=256)
+def _written_schema(schema: type[BaseModel]) -> str:
+    return json.dumps(_without_hints(schema.model_json_schema()))
 
 
 def _without_hints(value: Any, *, names: bool = False) -> Any:
@@ -39,6 +45,7 @@ def _without_hints(value: Any, *, names: bool = False) -> Any:
     return [_without_hints(held) for held in value] if isinstance(value, list) else value
 
 
+@lru_cache(maxsize=256)
 def in_words(schema: type[BaseModel]) -> str:
     """What a model is told of a document: that it is JSON, and its fields, drawn from the class.
 
