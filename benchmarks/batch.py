@@ -177,7 +177,7 @@ def overlapped(place: Path, home: Path, count: int, in_flight: int, calling: flo
 def pictures(folder: Path, home: Path, count: int, in_flight: int) -> dict[str, Any]:
     """How long a batch takes in which a writer and a painter work at the same time, beside each of them alone."""
     calling = A_PICTURE * in_flight / A_DESIGN  # with which writing takes as long as painting
-    overlapped(folder / "warm", home, in_flight, in_flight, 0.0, 0.0)
+    overlapped(folder / "at-once", home, in_flight, in_flight, 0.0, 0.0)
 
     def took(writer: float, painter: float) -> float:
         place = folder / f"{writer}-{painter}"
