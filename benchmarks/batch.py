@@ -34,7 +34,7 @@ from scripted_server import Faults, serving
 
 PARTS = ("overhead", "resume", "pictures", "faults", "kill")
 SOURCES = ("nacre", "leaf", "collagen", "dragline silk", "bone", "honeycomb", "bamboo", "spider web")
-A_BATCH = 4  # kills; later ones would find it done
+A_BATCH = 4  # kills at most; later ones would find it done
 A_DESIGN = 5  # calls of a server for it, of which none waits for a picture
 A_PICTURE = 0.15  # seconds that one takes a stand-in, many times what a design costs beside its models
 MILLISECONDS, GROWTH_MB, RESUME_SECONDS, DONE, OVERLAP = 25.0, 50.0, 2.0, 0.99, 1.15
@@ -264,20 +264,24 @@ def kill(folder: Path, home: Path, items: int, kills: int, in_flight: int, seed:
     asked: list[dict[str, Any]] = []
     draw = random.Random(seed)
     file = briefs(folder / "killed.jsonl", items)
-    places = [folder / f"killed-{number}" for number in range(-(-kills // A_BATCH))]
+    places, killed, here = list[Path](), 0, A_BATCH
     with serving(0.002, heard=asked.append) as url:
         begun = time.perf_counter()
         if start_child(file, folder / "whole", home, url, in_flight).wait():
             raise SystemExit("the batch that nobody kills failed")
-        length, calls, killed = time.perf_counter() - begun, len(asked), 0
-        for number in range(kills):
-            process = start_child(file, places[number // A_BATCH], home, url, in_flight)
+        length, calls = time.perf_counter() - begun, len(asked)
+        while killed < kills:
+            if here == A_BATCH:
+                places.append(folder / f"killed-{len(places)}")
+                here = 0
+            process = start_child(file, places[-1], home, url, in_flight)
             try:
                 process.wait(draw.uniform(0.2, 1.0) * length)
+                here = A_BATCH  # it was done before
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-                killed += 1
+                killed, here = killed + 1, here + 1
         for place in places:
             if start_child(file, place, home, url, in_flight).wait():
                 raise SystemExit("a batch that was killed did not go on")
