@@ -208,7 +208,12 @@ def test_the_designs_are_those_of_this_process(run: Run, address: str, tmp_path:
 
 
 def test_killed_processes_cost_nothing(
-    run: Run, address: str, seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    address: str,
+    seen: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("STUDIO_VISION__MODEL", "scripted")  # a critic, which looks at pictures that another had painted
     file = briefs(tmp_path / "b.jsonl", 5)
@@ -228,6 +233,7 @@ def test_killed_processes_cost_nothing(
     assert 1 <= len(again) <= 5
     assert len(run.asked) - calls <= calls + 3  # what was being asked at the kill
     assert painted(seen) - before == 10  # the painter that was killed had not begun
+    assert "raylet" not in capfd.readouterr().out  # Ray's words on what was killed; output is the command's
 
 
 def painted(seen: Path) -> int:

@@ -103,6 +103,7 @@ def cluster_workshop(
     import ray
 
     with ExitStack() as hold:
+        hold.enter_context(_output_kept(ray))
         workers = wanted.workers or -(-wanted.in_flight // EACH)
         if ray.is_initialized():
             _check_address(wanted.address)
@@ -221,6 +222,17 @@ def _connected(address: str | None, processes: int, home: Path) -> Iterator[None
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _output_kept(ray: Any) -> Iterator[None]:
+    """Keep Ray's words on processes that ended from standard output, which is the command's."""
+    inside = ray._private.worker
+    before, inside.print_to_stdstream = inside.print_to_stdstream, lambda data, ignore_prefix=False: None
+    try:
+        yield
+    finally:
+        inside.print_to_stdstream = before
 
 
 def _own() -> dict[str, str]:
