@@ -218,7 +218,9 @@ def _plan(wanted: Wanted, choice: Choice, options: ServeCall, *, write: bool) ->
     if choice.engine.name == "vllm":
         if options.weights is not None:
             raise UsageError("--weights is llama.cpp's; vLLM serves here", hint="--engine llama.cpp")
-        return vllm.plan(wanted, choice.engine, _whole(wanted, write) if vllm.folds(wanted, choice.engine) else None)
+        return vllm.plan(
+            wanted, choice.engine, _whole(wanted, options, write) if vllm.folds(wanted, choice.engine) else None
+        )
     weights: Precision = options.weights or WEIGHTS
     llama_cpp.check(wanted, weights)
     adapter = wanted.adapters[0].folder if wanted.adapters else None
@@ -233,11 +235,12 @@ def _plan(wanted: Wanted, choice: Choice, options: ServeCall, *, write: bool) ->
     return llama_cpp.plan(wanted, choice.engine, weights, gguf, lora)
 
 
-def _whole(wanted: Wanted, write: bool) -> Path:
+def _whole(wanted: Wanted, options: ServeCall, write: bool) -> Path:
     """The model with its only adapter in its weights, written where it is wanted and not there."""
     from training.adapted import folded, place_of
 
-    adapter = wanted.adapters[0].folder
+    name, adapter = wanted.adapters[0].name, wanted.adapters[0].folder
+    options.tell(Remark(text=f"on a CPU {name} is folded into the weights, and {wanted.name} without it is not served"))
     if write:
         return folded(adapter, wanted.home, wanted.folder)[0]
     return place_of(adapter, wanted.folder, wanted.home)

@@ -70,7 +70,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(refusal[0], {"error": {"message": refusal[1]}})
         said = asked["messages"][-1]["content"]
         if said == "die":
-            sys.stderr.write("RuntimeError: CUDA error: an illegal memory access was encountered\nits last line\n")
+            before = "(APIServer pid=7) ERROR 11-30 16:48:36 [async_llm.py:906]"
+            sys.stderr.write(f"{before} RuntimeError: CUDA error: an illegal memory access was encountered\n")
+            sys.stderr.write(f"{before} raise self._format_exception(outputs) from None\n")
+            sys.stderr.write(f"{before} EngineDeadError: EngineCore failed. See stack trace (above)\nits last line\n")
             sys.stderr.flush()
             os._exit(3)
         if said == "hang":

@@ -110,7 +110,9 @@ def test_a_server_in_a_with_block(fake_vllm: FakeVllm, home: Path, tiny_llama: P
         assert (tiny_llama.name, server.address, server.model) in report.serving
         assert report.to_json()["engines"][1]["state"] == "0.32.0 for CPUs"
     assert not records.running(home) and not runs(found.engine_pid)
-    assert any(f"serves {tiny_llama.name}: it was asked for" in getattr(event, "text", "") for event in told)
+    texts = [str(getattr(event, "text", "")) for event in told]
+    assert any(f"serves {tiny_llama.name}: it was asked for" in text for text in texts)
+    assert any(text.endswith(f"and {tiny_llama.name} without it is not served") for text in texts)
 
 
 def test_the_record_follows_a_restart(fake_vllm: FakeVllm, home: Path, tiny_llama: Path) -> None:

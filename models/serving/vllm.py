@@ -125,8 +125,8 @@ def _gpu_flags(wanted: Wanted) -> tuple[str, ...]:
 
 
 def _cpu_flags(wanted: Wanted) -> tuple[str, ...]:
-    whole = ("--no-enable-chunked-prefill", "--max-num-batched-tokens", str(max(wanted.tokens, _READ)))
-    return "--dtype", "bfloat16", *whole
+    at_once = str(max(wanted.tokens, _READ))
+    return "--dtype", "bfloat16", "--no-enable-chunked-prefill", "--max-num-batched-tokens", at_once
 
 
 def _adapter_flags(wanted: Wanted) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from studio.runs.folder import versions
 from studio.runs.request import NOT_RECORDED
 from workspace.errors import ServiceError, UsageError, masked, one_line
 from workspace.extras import require, surroundings
-from workspace.progress import Tell, waiting
+from workspace.progress import Remark, Tell, waiting
 from workspace.settings import ROLES, resolved
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def cluster_workshop(
     import ray
 
     with ExitStack() as hold:
-        hold.enter_context(_output_kept(ray))
+        hold.enter_context(_output_kept(ray, tell))
         workers = wanted.workers or -(-wanted.in_flight // EACH)
         if ray.is_initialized():
             _check_address(wanted.address)
@@ -225,10 +225,19 @@ def _connected(address: str | None, processes: int, home: Path) -> Iterator[None
 
 
 @contextmanager
-def _output_kept(ray: Any) -> Iterator[None]:
-    """Keep Ray's words on processes that ended from standard output, which is the command's."""
-    inside = ray._private.worker
-    before, inside.print_to_stdstream = inside.print_to_stdstream, lambda data, ignore_prefix=False: None
+def _output_kept(ray: Any, tell: Tell) -> Iterator[None]:
+    """Tell of what Ray would write to standard output, which is the command's: the first words of each, once."""
+    inside, said = ray._private.worker, set[str]()
+    before = inside.print_to_stdstream
+
+    def tell_of(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
+        for line in data["lines"]:
+            words = one_line(line).partition(". ")[0]
+            if words and words not in said:
+                said.add(words)
+                tell(Remark(text=f"Ray: {words}"))
+
+    inside.print_to_stdstream = tell_of
     try:
         yield
     finally:
