@@ -45,7 +45,7 @@ _GIB = 2**30
 def folds(wanted: Wanted, engine: Engine) -> bool:
     """Whether a model is better served with its one adapter in its weights, as one model under the adapter's name.
 
-    A CPU writes with an adapter beside them at a fifth of the speed.
+    A CPU writes with an adapter beside them at a quarter to a third of the speed (two cores, docs/log.md).
     """
     return engine.build == "cpu" and len(wanted.adapters) == 1 and wanted.shape.kind in FAMILIES
 
