@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from agents.documents import Brief, Critique, ImagePrompt, MaterialDesign
     from agents.programs import Program
     from studio.batches import batch
+    from studio.catalogue import fetch_models, list_models, open_program, programs, verify_models
     from studio.designs import design, export, list_runs, open_run, replay, resume, stream, submit, watch
     from studio.doctor import examine
     from studio.evaluation import train_evaluate
     from studio.jobs import list_jobs, open_job, put_first, retry_job, stop_job, watch_job
     from studio.judging import train_judge
-    from studio.library import fetch_models, list_models, open_program, programs, verify_models
+    from studio.library import library_add, library_list, library_remove, library_search, library_update
     from studio.merging import train_merge
     from studio.queue.submit import JobSummary
     from studio.reporting import train_report
@@ -60,11 +61,16 @@ VERBS = {
     "train_report": "studio.reporting",
     "batch": "studio.batches",
     "serve": "studio.serving",
-    "list_models": "studio.library",
-    "fetch_models": "studio.library",
-    "verify_models": "studio.library",
-    "programs": "studio.library",
-    "open_program": "studio.library",
+    "library_add": "studio.library",
+    "library_update": "studio.library",
+    "library_list": "studio.library",
+    "library_search": "studio.library",
+    "library_remove": "studio.library",
+    "list_models": "studio.catalogue",
+    "fetch_models": "studio.catalogue",
+    "verify_models": "studio.catalogue",
+    "programs": "studio.catalogue",
+    "open_program": "studio.catalogue",
     "examine": "studio.doctor",
     "list_jobs": "studio.jobs",
     "open_job": "studio.jobs",
@@ -77,7 +83,7 @@ VERBS = {
 
 JOBS = (
     "design", "train_corpus", "train_distil", "train_image_lora", "train_recipe", "train_merge", "train_evaluate",
-    "train_judge", "fetch_models", "batch",
+    "train_judge", "fetch_models", "batch", "library_add", "library_update",
 )  # fmt: skip
 """The verbs that can be queued: the kinds of job."""
 
@@ -114,6 +120,11 @@ __all__ = [
     "examine",
     "export",
     "fetch_models",
+    "library_add",
+    "library_list",
+    "library_remove",
+    "library_search",
+    "library_update",
     "list_jobs",
     "list_models",
     "list_runs",

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import studio
-from ui.terminal import batches, design, installation, jobs, serving, training
+from ui.terminal import batches, design, installation, jobs, library, serving, training
 from ui.terminal.console import (
     ClosedOutput,
     OutputFault,
@@ -33,6 +33,7 @@ from workspace.letters import harmless
 
 GROUPS = {
     "models": (installation.MODELS, "The models: which there are, fetching and verifying them.", installation.EPILOG),
+    "library": (library.COMMANDS, "A library of papers: added to, listed, searched.", library.EPILOG),
     "train": (
         training.COMMANDS,
         "Training: a corpus from papers, questions from it, language models, adapters for the painter.",
@@ -171,7 +172,7 @@ def _run(arguments: list[str] | None) -> int:
         return _fail(UsageError(error.format_message().rstrip("."), hint="see --help"))
     except (Abort, KeyboardInterrupt):
         begun = (sys.argv[1:] if arguments is None else arguments)[:1]
-        again = begun in (["train"], ["models"], ["batch"])
+        again = begun in (["train"], ["models"], ["batch"], ["library"])
         return _fail(Interrupted("stopped", hint="the same command goes on" if again else None))
     return code if isinstance(code, int) else 0
 

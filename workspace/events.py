@@ -18,6 +18,7 @@ from workspace.progress import (
     StageStarted,
     Stamped,
     TrainingStep,
+    VectorsMade,
     Waiting,
 )
 
@@ -205,6 +206,7 @@ Event = Annotated[
     | RowsPrepared
     | TrainingStep
     | DocumentRead
+    | VectorsMade
     | PassageDistilled
     | QuestionsAnswered
     | BatchProgress

@@ -98,6 +98,15 @@ class DocumentRead(_Progress):
     why: str = ""
 
 
+class VectorsMade(_Progress):
+    """So many passages of a library are found by meaning too; ``left_s`` are seconds."""
+
+    type: Literal["vectors_made"] = "vectors_made"
+    passages: int
+    of: int
+    left_s: float | None = None
+
+
 class PassageDistilled(_Progress):
     """A passage was distilled into rows, or gave none for the reason ``why``; ``rows`` counts all so far."""
 
@@ -161,6 +170,7 @@ Progress = Annotated[
     | RowsPrepared
     | TrainingStep
     | DocumentRead
+    | VectorsMade
     | PassageDistilled
     | QuestionsAnswered
     | BatchProgress

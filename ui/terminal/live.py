@@ -25,7 +25,7 @@ PAUSE = 0.8  # seconds after which a text that is being written shows that it go
 TICK = 0.2
 ASIDE = ("picture_ready", "notice", "remark")  # events that do not end what the line that moves shows
 PASSING = ("waiting", "queued")  # events that only that line shows
-QUIET = ("picture_progress", "document_read")  # counts that only a bar shows
+QUIET = ("picture_progress", "document_read", "vectors_made")  # counts that only a bar shows
 ROLE_STYLE = {
     "scientist": "cyan",
     "reviewer": "magenta",

@@ -85,6 +85,9 @@ def counted(event: Event) -> tuple[str, int, int, str] | None:
             return event.stage or "step", event.step, event.of, "  ".join(words)
         case "document_read":
             return event.stage or "document", event.documents, event.of, ""
+        case "vectors_made":
+            words = [] if event.left_s is None else [f"{span(event.left_s)} left"]
+            return "meaning of passages", event.passages, event.of, "  ".join(words)
         case "passage_distilled":
             words = [f"{event.rows} rows", f"{event.per_minute:g} passages/min", f"{event.left_s:.0f} s left"]
             return event.stage or "passage", event.passages, event.of, "  ".join(words)

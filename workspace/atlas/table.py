@@ -60,6 +60,17 @@ class Property(_Part):
         return self
 
 
+class Function(_Part):
+    """Something the material does that a designer may wish for; the verbs are those of AskNature's taxonomy.
+
+    Source: the Biomimicry Institute's taxonomy of functions, brought down to four families.
+    """
+
+    verb: Literal["get", "protect", "move", "make"]
+    function: str = Field(min_length=5, max_length=40, description="the wish in a designer's words")
+    how: str = Field(min_length=20, max_length=160, description="which mechanism does it")
+
+
 class Source(_Part):
     """Where figures come from."""
 
@@ -83,6 +94,8 @@ class Material(_Part):
     families: tuple[Pattern, ...] = Field(min_length=1, max_length=3, description="patterns that show it")
     lessons: tuple[str, ...] = Field(min_length=2, max_length=4)
     sources: tuple[Source, ...] = Field(min_length=1, max_length=5)
+    functions: tuple[Function, ...] = Field((), max_length=4)
+    checked: str = Field("", max_length=400, description="where its figures were looked up; empty: docs/atlas.md")
 
     @model_validator(mode="after")
     def _sourced(self) -> Material:

@@ -1,0 +1,252 @@
+"""Searching libraries: by words (BM25) and by meaning (vectors), fused by a rule that was tuned on our own questions.
+
+Nothing is written: a library can lie on a disk that is full or read-only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pipelines.corpus.index.generation import SCALE, Index, build, load, newest
+from pipelines.corpus.index.store import Document, Passage, Store
+from pipelines.corpus.index.terms import terms
+from workspace.errors import DataError, UsageError, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Vector = Callable[[str], "NDArray[np.float32]"]
+"""A text to its vector of length 1, (384,)."""
+
+WORDS = 0.5
+"""The share of words in the fused score; the rest is meaning. Tuned on a half of our questions (docs/log.md)."""
+
+POOL = 200
+"""Passages of each ranking that are looked at."""
+
+_ROWS = 32_768  # vectors multiplied at once
+_TRIES = 5  # to open an index while others are made
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found, and how well it fits: 0 to about 1.
+
+    Attributes:
+        passage: The passage.
+        score: The fused score.
+        words: BM25 as a share of the most that the question's terms could give.
+        meaning: The cosine; 0 where there is no vector.
+    """
+
+    passage: Passage
+    score: float
+    words: float
+    meaning: float
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a passage must be of.
+
+    Attributes:
+        documents: Names of documents or parts of them; none for any.
+        since: The earliest year; documents without a year are left out then.
+        until: The latest year.
+        organism: Words that all stand in the passage, such as "mussel".
+        quantity: The same, such as "tensile strength".
+    """
+
+    documents: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    organism: str = ""
+    quantity: str = ""
+
+    @property
+    def of_documents(self) -> bool:
+        """Whether they ask something of a document."""
+        return bool(self.documents or self.since or self.until)
+
+    def admit(self, document: Document) -> bool:
+        """Whether a document may be looked at."""
+        if self.documents and not any(_called(document, name) for name in self.documents):
+            return False
+        year = document.year
+        if self.since is not None and (year is None or year < self.since):
+            return False
+        return self.until is None or (year is not None and year <= self.until)
+
+
+def _called(document: Document, name: str) -> bool:
+    wanted = name.casefold()
+    return wanted in document.name.casefold() or wanted in document.title.casefold() or wanted == document.id
+
+
+class Held(Protocol):
+    """What a library holds, on disk or in memory."""
+
+    def documents(self) -> list[Document]:
+        """All documents, by name."""
+
+    def passages(self, keys: Sequence[int]) -> dict[int, Passage]:
+        """Passages by key; those that are there no longer are left out."""
+
+    def passage(self, name: str) -> Passage | None:
+        """The passage of an id."""
+
+    def keys_where(self, documents: Sequence[str]) -> set[int]:
+        """The keys of some documents' passages."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
+@dataclass
+class Library:
+    """What can be searched: passages and their index."""
+
+    held: Held
+    index: Index
+    admitted: dict[Filters, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+class Shelf:
+    """Libraries that are open for searching.
+
+    Args:
+        libraries: As `opened` gives them.
+        vector: Embeds a question; ``None`` searches by words alone.
+    """
+
+    def __init__(self, libraries: Sequence[Library], vector: Vector | None = None) -> None:
+        self.vector = vector
+        self._libraries = list(libraries)
+
+    def close(self) -> None:
+        """Let the files go."""
+        for one in self._libraries:
+            one.held.close()
+
+    def documents(self) -> list[Document]:
+        """All documents, library by library."""
+        return [document for one in self._libraries for document in one.held.documents()]
+
+    def passage(self, name: str) -> Passage | None:
+        """The passage of an id."""
+        return next((found for one in self._libraries if (found := one.held.passage(name))), None)
+
+    def search(self, question: str, count: int = 10, filters: Filters | None = None, words: float = WORDS) -> list[Hit]:
+        """The passages that fit a question best.
+
+        Args:
+            question: What is asked, in any words.
+            count: How many at most.
+            filters: What they must be of.
+            words: The share of words in the score: 1 is BM25 alone, 0 meaning alone.
+
+        Raises:
+            UsageError: A filter names a document that no library has.
+        """
+        filters = filters or Filters()
+        self._check(filters)
+        wanted = terms(question)
+        about = self.vector(question) if self.vector is not None and words < 1 else None
+        found = [hit for one in self._libraries for hit in _searched(one, wanted, about, count, filters, words)]
+        return sorted(found, key=lambda hit: (-hit.score, hit.passage.id))[:count]
+
+    def _check(self, filters: Filters) -> None:
+        held = self.documents() if filters.documents else []
+        for name in filters.documents:
+            if not any(_called(one, name) for one in held):
+                raise UsageError(unknown("document", name, sorted(one.name for one in held)))
+
+
+def opened(folder: Path) -> Library:
+    """A library's folder with its newest index; one that has none gets it, if it can be written.
+
+    Raises:
+        DataError: It is no library, or its index cannot be read.
+    """
+    for attempt in range(_TRIES):
+        store = Store(folder)
+        try:
+            found = newest(folder)
+            if found is None:
+                with Store(folder, writing=True) as writing:
+                    found = build(writing)
+            return Library(store, load(found))
+        except FileNotFoundError:  # another process put a newer one in its place
+            store.close()
+            time.sleep(0.05 * attempt)
+        except (ValueError, OSError, KeyError) as fault:
+            store.close()
+            raise DataError(
+                f"the index of {folder} cannot be read: {fault}", hint=f"remove {folder / 'index'}; it is made anew"
+            ) from None
+    raise DataError(f"the index of {folder} is being made by other processes", hint="try again")
+
+
+def _searched(
+    one: Library, wanted: list[str], about: NDArray[np.float32] | None, count: int, filters: Filters, share: float
+) -> list[Hit]:
+    import numpy as np
+
+    index = one.index
+    if not len(index.keys):
+        return []
+    scores, most = index.scores(wanted)
+    words = scores / most if most > 0 else scores
+    meaning = _cosines(index.vectors, about) if about is not None and index.filled else np.zeros(len(words), np.float32)
+    share = share if about is not None and index.filled else 1.0
+    fused = share * words + (1 - share) * meaning
+    allowed = _allowed(one, filters)
+    if allowed is not None:
+        fused = np.where(allowed, fused, -np.inf)
+    most_wanted = min(len(fused), count + POOL)
+    best = np.argpartition(-fused, most_wanted - 1)[:most_wanted]
+    ordered = best[np.argsort(-fused[best], kind="stable")]
+    places = [int(place) for place in ordered if fused[place] > 0][: count + 16]
+    held = one.held.passages([int(index.keys[place]) for place in places])
+    hits = []
+    for place in places:
+        passage = held.get(int(index.keys[place]))
+        if passage is not None:  # else it was removed since the index was made
+            hits.append(Hit(passage, float(fused[place]), float(words[place]), float(meaning[place])))
+    return hits[:count]
+
+
+def _cosines(vectors: NDArray[np.int8], about: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) the cosines of int8 rows with a vector of length 1."""
+    import torch
+
+    asked = torch.from_numpy(about.astype("float32")) / SCALE
+    found = torch.empty(len(vectors), dtype=torch.float32)
+    for start in range(0, len(vectors), _ROWS):
+        rows = torch.from_numpy(vectors[start : start + _ROWS].copy())
+        found[start : start + _ROWS] = rows.to(torch.float32) @ asked
+    made: NDArray[np.float32] = found.numpy()
+    return made
+
+
+def _allowed(one: Library, filters: Filters) -> NDArray[np.bool_] | None:
+    """(n,) true where a passage may be found; none if all may."""
+    import numpy as np
+
+    if filters == Filters():
+        return None
+    if filters not in one.admitted:
+        held = np.ones(len(one.index.keys), np.bool_)
+        if filters.of_documents:
+            documents = [document.id for document in one.held.documents() if filters.admit(document)]
+            keys = one.held.keys_where(documents)
+            held = np.isin(one.index.keys, np.fromiter(keys, np.int64, len(keys)))
+        for text in (filters.organism, filters.quantity):
+            held &= one.index.holding(terms(text))
+        one.admitted[filters] = held
+    return one.admitted[filters]
