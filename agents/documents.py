@@ -58,6 +58,21 @@ def same(name: str) -> str:
     return folded(name) or name.casefold()
 
 
+class Known(Document):
+    """What was found for a wish: some sentences of a passage, letter for letter, by the number that the team cites."""
+
+    number: int = Field(ge=1, description="What it is cited by")
+    passage: str = Field(description="Id of the passage")
+    document: str = Field(description="What the library calls the document")
+    title: str = Field("", description="The document's title")
+    text: str = Field(description="The sentences")
+    page: int = Field(ge=1, description="The page they begin on")
+    doi: str = Field("", description="The document's DOI")
+    cite: str = Field("", description="The source that the sentences were taken from, where it is another's")
+    file: str = Field("", description="Where the document's file lies; empty of what ships")
+    about: str = Field("", description="The biological source that they were looked up for")
+
+
 class Inspiration(Document):
     """One biological source and what is taken from it."""
 
@@ -113,8 +128,8 @@ class Property(Document):
         return self
 
 
-class MaterialDesign(Document):
-    """A bio-inspired design as structured data."""
+class DraftDesign(Document):
+    """A bio-inspired design as structured data. A sentence that rests on a numbered passage may end with its number."""
 
     title: Name = Field(description="A short title for the design")
     summary: Sentence = Field(
@@ -126,7 +141,9 @@ class MaterialDesign(Document):
     )
     architecture: Architecture = Field(description="How the parts are arranged")
     mechanisms: list[Sentence] = Field(min_length=1, max_length=5, description="How the design resists or performs")
-    properties: list[Property] = Field(min_length=1, max_length=6, description="The properties aimed at")
+    properties: list[Property] = Field(
+        min_length=1, max_length=6, description="The properties aimed at", json_schema_extra={"x-items": 2}
+    )
     fabrication: list[Sentence] = Field(min_length=1, max_length=6, description="Steps to make it")
     applications: list[Name] = Field(min_length=1, max_length=5, description="Uses")
     risks: list[Sentence] = Field(min_length=1, max_length=4, description="What could fail")
@@ -141,10 +158,80 @@ class MaterialDesign(Document):
 
     @field_validator("mechanisms", "fabrication", "applications", "risks")
     @classmethod
-    def _distinct(cls, items: list[str]) -> list[str]:
-        if len({same(item) for item in items}) < len(items):
+    def _distinct(cls, items: list[Any]) -> list[Any]:
+        if len({same(getattr(item, "text", item)) for item in items}) < len(items):
             raise ValueError("lists the same text twice")
         return items
+
+
+Standing = Literal["supports", "partly", "contradicts"]
+"""How a passage stands to a claim; of one that says nothing no evidence is kept."""
+
+
+class Evidence(Document):
+    """A sentence that bears on a claim, letter for letter as it stands in its passage."""
+
+    verdict: Standing = Field(description="Whether it supports the claim, in part, or contradicts it")
+    quotation: str = Field(min_length=1, description="The sentence")
+    passage: str = Field(description="Id of the passage")
+    document: str = Field(description="What the library calls the document")
+    title: str = Field("", description="The document's title")
+    page: int = Field(ge=1, description="The page it begins on")
+    doi: str = Field("", description="The document's DOI")
+    cite: str = Field("", description="The source that the sentence was taken from, where it is another's")
+    file: str = Field("", description="Where the document's file lay; empty of what ships")
+
+
+class CitedInspiration(Inspiration):
+    """A biological source with what bears its principle out."""
+
+    evidence: Evidence | None = Field(None, description="None: not supported")
+
+
+class Mechanism(Document):
+    """How the design performs, with what bears it out."""
+
+    text: Sentence = Field(description="How it performs")
+    evidence: Evidence | None = Field(None, description="None: not supported")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, data: Any) -> Any:
+        return {"text": data} if isinstance(data, str) else data
+
+
+class Claimed(Document):
+    """A figure as it was first written."""
+
+    value: float
+    unit: Unit
+
+
+class CheckedProperty(Property):
+    """A property with where its figure comes from.
+
+    ``verified``: its quotation holds it; ``overridden``: it did not, and the nearest that does stands here now
+    (``claimed`` is what stood there); ``computed``: it follows from the components, as the basis says; ``assumed``:
+    nothing bears it out.
+    """
+
+    status: Literal["verified", "overridden", "computed", "assumed"] = "assumed"
+    evidence: Evidence | None = None
+    claimed: Claimed | None = None
+
+
+class MaterialDesign(DraftDesign):
+    """A bio-inspired design as structured data, each claim with its evidence or without."""
+
+    inspirations: list[CitedInspiration] = Field(  # type: ignore[assignment]
+        min_length=1, max_length=MOST_SOURCES, description="The biological sources"
+    )
+    mechanisms: list[Mechanism] = Field(  # type: ignore[assignment]
+        min_length=1, max_length=5, description="How the design resists or performs"
+    )
+    properties: list[CheckedProperty] = Field(  # type: ignore[assignment]
+        min_length=1, max_length=6, description="The properties aimed at"
+    )
 
 
 class ImagePrompt(Document):

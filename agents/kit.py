@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
@@ -19,6 +19,7 @@ from PIL.Image import Image
 from pydantic import BaseModel
 
 from agents.documents import Brief
+from agents.evidence.gathering import Amount, Searching
 from agents.programs import Program
 from agents.state import DesignState
 from models.filling.shots import Shots
@@ -107,6 +108,8 @@ class Kit:
         read_picture: The published picture's PNG bytes, for the critic.
         measure: Figures from a picture's PNG bytes and its width in micrometres, where that is known; None for none.
         rank: How near each choice is to a text in meaning, or None to compare words only.
+        library: Where what is known is looked up; None: nowhere.
+        amount: How much of it the team gets.
         images: Pictures a round.
         rounds: Picture rounds at most.
         review: Whether the Reviewer reads the draft.
@@ -128,6 +131,8 @@ class Kit:
     read_picture: Callable[[dict[str, Any]], bytes]
     measure: Callable[[bytes, float | None], dict[str, Any] | None] | None = None
     rank: Callable[[str, Sequence[str]], Sequence[float]] | None = None
+    library: Searching | None = None
+    amount: Amount = field(default_factory=Amount)
     images: int = 2
     rounds: int = 1
     review: bool = False

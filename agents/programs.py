@@ -86,13 +86,19 @@ def load_program(name_or_path: str) -> Program:
         raise StorageError(f"program file {name_or_path!r} cannot be read: {error.strerror}") from error
 
 
-def render(program: Program, brief: Brief, inspirations: Sequence[str]) -> Script:
+def render(program: Program, brief: Brief, inspirations: Sequence[str], known: Sequence[str] | None = None) -> Script:
     """Render a program's system prompt and turns for a brief.
+
+    Args:
+        program: The program.
+        brief: The wish.
+        inspirations: Its sources.
+        known: What is known, a line each; ``None``: what the atlas says of the sources.
 
     Raises:
         DataError: If a template fails on these values.
     """
-    values = _values(brief.text, list(inspirations), brief.target)
+    values = _values(brief.text, list(inspirations), brief.target, known)
     try:
         return Script(
             system=fill(program.system, values), turns=tuple(fill(turn.text, values) for turn in program.turns)
@@ -101,14 +107,14 @@ def render(program: Program, brief: Brief, inspirations: Sequence[str]) -> Scrip
         raise DataError(f"program {program.name!r}, template line {fault.line}: {fault.message}") from fault
 
 
-def _values(brief: str, inspirations: list[str], target: str) -> dict[str, Any]:
+def _values(brief: str, inspirations: list[str], target: str, known: Sequence[str] | None = None) -> dict[str, Any]:
     return {
         "brief": brief,
         "inspirations": inspirations,
         "first": inspirations[0],
         "second": inspirations[1] if len(inspirations) > 1 else inspirations[0],
         "target": target,
-        "known": facts(inspirations),
+        "known": facts(inspirations) if known is None else list(known),
     }
 
 

@@ -21,11 +21,13 @@ class DesignState(TypedDict, total=False):
 
     A conversation that ends in a user message waits for the Scientist. ``turn`` counts answered program turns,
     ``draft`` the designs made so far, ``round`` the picture rounds begun (from one); ``best`` is an index into
-    ``pictures``; ``answer`` is a person's, for the Director; ``change`` is the Director's, for the Illustrator.
+    ``pictures``; ``evidence`` is what was looked up, by number; ``answer`` is a person's, for the Director;
+    ``change`` is the Director's, for the Illustrator.
     """
 
     brief: Json
     inspirations: list[str]
+    evidence: Annotated[list[Json], add]
     messages: Annotated[list[Message], add]
     turn: int
     reviews: Annotated[list[Json], add]
@@ -47,6 +49,7 @@ def initial_state(brief: Brief) -> DesignState:
     return {
         "brief": brief.model_dump(mode="json"),
         "inspirations": list(brief.inspirations),
+        "evidence": [],
         "messages": [],
         "turn": 0,
         "reviews": [],

@@ -9,7 +9,10 @@ import re
 import unicodedata
 from typing import Any, Literal, get_args
 
-Unit = Literal["%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "um", "nm", "mm", "W/mK", "degC", "ppm/K", "1"]
+Unit = Literal[
+    "%", "MPa", "GPa", "MJ/m3", "J/m2", "kg/m3", "g/m2", "um", "nm", "mm", "m", "W/mK", "W/m2K", "degC", "ppm/K", "dB",
+    "deg", "N/m", "kN", "S/m", "m2/g", "L/m2h", "mAh/g", "Hz", "ms", "m/s", "1",
+]  # fmt: skip
 _NAMES = {unit.casefold(): unit for unit in get_args(Unit)} | {
     **dict.fromkeys(("percent", "pct", "prozent", "wt%", "vol%", "vol.%", "wt.%", "at%", "mass%", "٪", "процент"), "%"),
     **dict.fromkeys(("°c", "c", "celsius", "degcelsius", "degreescelsius", "degc"), "degC"),
@@ -28,6 +31,11 @@ _NAMES = {unit.casefold(): unit for unit in get_args(Unit)} | {
     **dict.fromkeys(("", "-", "–", "—", "none", "n/a", "ratio", "unitless", "dimensionless", "-/-"), "1"),
     **dict.fromkeys(("w/m/k", "wm-1k-1"), "W/mK"),
     **dict.fromkeys(("ppm/°c", "ppm/degc", "10-6/k", "x10-6/k", "1e-6/k", "10-6k-1", "um/mk", "µm/mk"), "ppm/K"),
+    **dict.fromkeys(("metre", "meter", "metres", "meters", "м", "米"), "m"),
+    **dict.fromkeys(("degree", "degrees", "°"), "deg"),
+    **dict.fromkeys(("decibel", "decibels"), "dB"),
+    **{"w/m2/k": "W/m2K", "wm-2k-1": "W/m2K", "gm-2": "g/m2", "gsm": "g/m2", "l/m2/h": "L/m2h", "lmh": "L/m2h"},
+    **{"mahg-1": "mAh/g", "m2g-1": "m2/g", "sm-1": "S/m", "nm-1": "N/m", "ms-1": "m/s"},
     **{"mjm-3": "MJ/m3", "jm-2": "J/m2", "kgm-3": "kg/m3"},
 }
 _OTHERS: dict[str, tuple[str, float]] = {
@@ -43,7 +51,6 @@ _OTHERS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("g/L", "g/l"), ("kg/m3", 1.0)),
     **dict.fromkeys(("Å", "angstrom", "ångström"), ("nm", 0.1)),
     **dict.fromkeys(("cm", "centimetre", "centimeter", "см", "厘米"), ("mm", 10.0)),
-    **dict.fromkeys(("m", "metre", "meter", "м", "米"), ("mm", 1e3)),
     **dict.fromkeys(("mW/mK", "mWm-1K-1"), ("W/mK", 1e-3)),
 }
 """Units that the documents do not have, spelled with their capitals: the one that they do have, and how many of it."""

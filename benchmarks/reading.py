@@ -80,8 +80,8 @@ def tier(read: Read, words: Mapping[str, Any]) -> dict[str, Any]:
 
 def atlas_entries(read: Read) -> dict[str, Any]:
     """Entries of the atlas that are said to show a family, read by their names alone."""
+    from training.embedded.microstructures.looks import pattern
     from training.embedded.microstructures.wordings import FAMILIES
-    from training.embedded.writer.data import pattern
     from workspace.atlas.table import atlas
 
     keys = {"foam": "cork"}

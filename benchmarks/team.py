@@ -22,7 +22,7 @@ def kit_for(home: Path, seed: int, changes: Mapping[str, Any] | None = None, **p
     from models.chat.choose import chat_model
     from models.chat.structured import structured
     from pipelines.pictures.painter import Painter
-    from studio.runs.assemble import KitPainter, ranker
+    from studio.runs.assemble import KitPainter, embedder, looking, ranker
     from workspace.settings import load_settings, resolved
 
     settings = load_settings("embedded", {"home": str(home), **(changes or {})})
@@ -37,8 +37,10 @@ def kit_for(home: Path, seed: int, changes: Mapping[str, Any] | None = None, **p
         "read_picture": lambda picture: b"",
     }
     if "painter" not in parts:
+        embed = embedder(home)
         usual |= {
             "painter": KitPainter(Painter.load(settings.painter, home), lambda event: None),
-            "rank": ranker(home),
+            "rank": None if embed is None else ranker(embed),
+            "library": looking(home, settings.evidence, embed) if settings.evidence.enabled else None,
         }
     return Kit(**usual | parts)

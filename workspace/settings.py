@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from workspace.atlas.evidence import EvidenceSettings
 from workspace.errors import UsageError, unknown
 from workspace.layers import PROFILES, Layer, environment, flatten, origin, part, profile_layer, toml_layer
 from workspace.letters import whole_letters
@@ -62,9 +63,7 @@ class _Section(BaseModel):
 
 class _Backend(_Section):
     server: Annotated[Server | None, Nothing] = Field(None, description="OpenAI-compatible base URL; none: in process")
-    api_key_env: Annotated[Variable | None, Nothing] = Field(
-        None, description="Environment variable that holds the key"
-    )
+    api_key_env: Annotated[Variable | None, Nothing] = Field(None, description="Environment variable that has the key")
     timeout: Timeout = Field(120, description="Seconds one answer may take")
     retries: Retries = Field(2, description="How often a failed request is made again")
     max_bytes: MaxBytes = Field(4_000_000, description="Largest answer that is read")
@@ -217,6 +216,7 @@ class Settings(BaseSettings):
     flow: FlowSettings = FlowSettings()
     queue: QueueSettings = QueueSettings()
     serving: ServingSettings = ServingSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     tracing: TracingSettings = TracingSettings()
     ledger: Annotated[LedgerSettings, AfterValidator(the_home_s)] = LedgerSettings()
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from agents.documents import Sources
+from agents.documents import Known, Sources
+from agents.evidence.citations import bare
+from agents.evidence.gathering import gathered, line, lines
 from agents.kit import Kit, wish
 from agents.knowledge import remarks
 from agents.programs import render
@@ -24,6 +27,8 @@ from workspace.errors import ServiceError
 from workspace.events import Token
 from workspace.letters import whole_letters
 
+_ASKED = 600  # letters of the last answer by which more is looked up
+
 
 def scientist(kit: Kit, state: DesignState) -> Json:
     """Answer what the conversation waits for: a colleague's comments, or else the program's next turn."""
@@ -31,11 +36,20 @@ def scientist(kit: Kit, state: DesignState) -> Json:
     kit.remark("scientist/sources", remarks(names))
     conversation = state["messages"]
     turn = state["turn"]
-    script = render(kit.program, wish(kit, state), names)
+    held = [Known(**one) for one in state["evidence"]]
+    fresh: list[Known] = []
     asked: list[Message] = []
     label = "Revising the draft"
-    if not conversation or conversation[-1]["role"] == "assistant":
-        asked = [{"role": "user", "name": "program", "content": script.turns[turn]}]
+    goes_on = not conversation or conversation[-1]["role"] == "assistant"
+    if goes_on and kit.library is not None:
+        fresh = _looked_up(kit, state, names, held, turn)
+    told = None if kit.library is None else lines(held or fresh, names)
+    script = render(kit.program, wish(kit, state), names, told)
+    if goes_on:
+        text = script.turns[turn]
+        if held and fresh:
+            text = prompt("known_task", known=[line(one) for one in fresh], asked=text)
+        asked = [{"role": "user", "name": "program", "content": text}]
         label = kit.program.turns[turn].label
         turn += 1
     answers = sum(message["role"] == "assistant" for message in conversation)
@@ -43,7 +57,34 @@ def scientist(kit: Kit, state: DesignState) -> Json:
     messages = [SystemMessage(script.system), *(_spoken(message) for message in [*conversation, *asked])]
     text = kit.step("scientist", key, label, lambda: _answer(kit, key, messages), kind="turn", summary=str)
     answer: Message = {"role": "assistant", "name": "scientist", "content": text}
-    return {"inspirations": names, "messages": [*asked, answer], "turn": turn}
+    found = [one.model_dump(mode="json") for one in fresh]
+    return {"inspirations": names, "evidence": found, "messages": [*asked, answer], "turn": turn}
+
+
+def _looked_up(kit: Kit, state: DesignState, names: Sequence[str], held: Sequence[Known], turn: int) -> list[Known]:
+    """What is known for a turn and was not found before, once a run."""
+    brief, library = wish(kit, state), kit.library
+    assert library is not None  # the caller asked
+    asked = "" if not held else f"{kit.program.turns[turn].label}. {state['messages'][-1]['content']}"
+    amount = kit.amount if not held else replace(kit.amount, passages=kit.amount.later)
+    if not amount.passages:
+        return []
+    key = f"scientist/evidence-{turn + 1}"
+
+    def look() -> list[Json]:
+        found = gathered(library, kit.rank, brief, list(names), amount, bare(asked)[:_ASKED])
+        told = {one.text for one in held}
+        new = [one for one in found if one.text not in told]
+        return [
+            one.model_copy(update={"number": len(held) + place}).model_dump(mode="json")
+            for place, one in enumerate(new, 1)
+        ]
+
+    def summary(found: list[Json]) -> str:
+        return f"{len(found)} passages of {len({one['document'] for one in found})} documents"
+
+    found = kit.step("scientist", key, "Looking up what is known", look, kind="evidence", summary=summary)
+    return [Known(**one) for one in found]
 
 
 def after_turn(kit: Kit, state: DesignState, changes: Json) -> Literal["scientist", "reviewer", "engineer"]:

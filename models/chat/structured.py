@@ -15,6 +15,7 @@ from models.chat.local import LocalChat
 from models.chat.remote import hint_for, not_taken
 from models.filling.fill import fill
 from models.filling.shots import Shots
+from models.filling.slots import firm
 from workspace.errors import DataError
 
 T = TypeVar("T", bound=BaseModel)
@@ -80,7 +81,8 @@ def structured(
 
 
 def _wishes(hints: Mapping[str, Sequence[str]] | None) -> list[BaseMessage]:
-    if not hints:
+    held = firm(hints or {}, taught=True)
+    if not held:
         return []
-    lines = "; ".join(f"{path}: {', '.join(values)}" for path, values in hints.items())
+    lines = "; ".join(f"{path}: {', '.join(filter(None, values))}" for path, values in held.items())
     return [HumanMessage(f"Use exactly these values: {lines}")]

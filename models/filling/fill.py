@@ -25,7 +25,7 @@ from models.filling.order import item_by_item, steps, waves
 from models.filling.phrase_memory import PhraseMemory, plain_words
 from models.filling.questions import Question, question
 from models.filling.shots import Shots
-from models.filling.slots import Layout, Path, Slot, figures, lay_out, put, round_figures, settle, spoken
+from models.filling.slots import Layout, Path, Slot, figures, firm, lay_out, put, round_figures, settle, spoken
 from workspace.errors import DataError, pydantic_fault
 
 if TYPE_CHECKING:
@@ -84,13 +84,17 @@ def fill(
         seed: The same seed, conversation and hints give the same document.
         on_text: Takes a line of text whenever a leaf is done.
         hints: Values a document must carry, by dotted field: a list's items in order, one for a plain field; several
-            for a plain field are choices the model picks from; for a number a range such as ``0.5..40``.
+            for a plain field are choices the model picks from; for a number a range such as ``0.5..40``. An empty text
+            leaves a list's item to the model; a path behind a question mark is for models that are not tuned on the
+            kind of document alone.
         shots: Documents of the same kind; fields that they show are written by continuing them.
 
     Raises:
         DataError: A leaf could not be written validly; the message names its path.
     """
-    given = {path: list(values) for path, values in (hints or {}).items() if values}
+    if shots is not None and shots.kind in llm.engine.taught:
+        shots = replace(shots, taught=True)
+    given = firm(hints or {}, taught=shots is not None and shots.taught)
     fault: ValidationError | None = None
     for attempt in range(2):
         work = _Work(llm, messages, lay_out(schema, given), seed + attempt * 7919, on_text, shots)
@@ -121,8 +125,6 @@ class _Work:
     ) -> None:
         self.engine, self.layout, self.seed, self.shots = llm.engine, layout, seed, shots
         self.avoid = llm.engine.single(llm.sampling.avoid)
-        if shots is not None and shots.kind in llm.engine.taught:
-            self.shots = replace(shots, taught=True)
         self.begun = partial(llm.begun, messages)
         self.pen = None
         if self.shots is not None:
@@ -242,7 +244,7 @@ class _Work:
         if index is None and len(values) > 1:
             slot.kind, slot.choices = "choice", tuple(values)
             return False
-        if index is not None and index >= len(values):
+        if index is not None and (index >= len(values) or not values[index]):
             return False
         try:
             self.values[slot.path] = slot.check(values[index or 0])

@@ -15,7 +15,7 @@ from typing import Any
 from models.filling.slots import Path, Slot, words
 
 _ITEMS = 2
-_NOTES = 600
+_NOTES = 1600
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,9 @@ def helpers(name: str) -> tuple[str, ...]:
         "principle": ("name", "feature"),
         "material": ("name",),
         "role": ("name", "material"),
+        "unit": ("name",),
+        "value": ("name", "unit"),
+        "basis": ("name", "value", "unit"),
         "answer": ("question",),
         "second": ("pattern",),
         "other": ("one",),
@@ -161,7 +164,7 @@ def helpers(name: str) -> tuple[str, ...]:
         "link": ("question", "premise"),
         "conclusion": ("question", "premise", "link"),
     }
-    return helpful.get(name, ("name", "value", "unit")[: {"value": 1, "unit": 2, "basis": 3}.get(name, 0)])
+    return helpful.get(name, ())
 
 
 def label(path: Path) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -31,6 +31,16 @@ which with"""
 
 DANGLING = frozenset(_LINKING.split())
 """Words that call for another: no text ends with one."""
+
+
+MILD = "?"
+"""What the path of a hint begins with that a model which is tuned on the kind of document does without."""
+
+
+def firm(hints: Mapping[str, Sequence[str]], *, taught: bool) -> dict[str, list[str]]:
+    """The hints that hold for a model, tuned on the kind of document or not, by the field alone."""
+    held = {path: values for path, values in hints.items() if values and not (taught and path.startswith(MILD))}
+    return {path.removeprefix(MILD): list(values) for path, values in held.items()}
 
 
 @dataclass
@@ -157,7 +167,7 @@ def _list(
     least, most = schema.get("minItems", 0), schema.get("maxItems", 1000)
     family = ".".join(str(part) for part in path if isinstance(part, str))
     counts = [len(texts) for key, texts in given.items() if key == family or key.startswith(family + ".")]
-    count = max(counts) if counts else schema.get("x-items", _ITEMS)
+    count = max([*counts, schema.get("x-items", 0)]) if counts else schema.get("x-items", _ITEMS)
     layout.lists[path] = least
     for number in range(min(most, max(least, count))):
         before = len(layout.slots)

@@ -245,7 +245,7 @@ def _made(result: Result, thumb: str) -> Json:
         "summary": design.get("summary"),
         "sources": [[one["name"], one["feature"]] for one in design.get("inspirations", [])],
         "figures": [[one["name"], one["value"], one["unit"]] for one in design.get("properties", [])],
-        "mechanisms": design.get("mechanisms"),
+        "mechanisms": [one if isinstance(one, str) else one["text"] for one in design.get("mechanisms") or ()],
         "uses": design.get("applications"),
         "palette": prompt.get("palette"),
         "colours": [[one["name"], "{:02x}{:02x}{:02x}".format(*one["rgb"]), round(one["share"], 3)] for one in palette],

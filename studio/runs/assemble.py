@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from agents.kit import Kit
+    from pipelines.corpus.index.retrieve import Filters, Hit, Shelf
     from pipelines.pictures.painter import Painter
     from pipelines.pictures.picture import PictureSpec
+    from workspace.atlas.evidence import EvidenceSettings
     from workspace.event_log import EventLog
     from workspace.ledger import Ledger, RunRow
     from workspace.settings import Settings
@@ -32,17 +34,20 @@ _READING = threading.Lock()
 
 @dataclass(frozen=True)
 class Tools:
-    """What all runs of the same settings share: what paints, and what says how near texts are in meaning."""
+    """What all runs of the same settings share: what paints, what says how near texts are in meaning, the libraries."""
 
     painter: Painter
     rank: Rank | None
+    library: Looking | None = None
 
 
 def tools_of(settings: Settings) -> Tools:
     """Find what runs of these settings need beside their chat models; weights are read when they are first used."""
     from pipelines.pictures.painter import Painter
 
-    return Tools(Painter.load(settings.painter, settings.home), ranker(settings.home))
+    embed = embedder(settings.home)
+    library = looking(settings.home, settings.evidence, embed) if settings.evidence.enabled else None
+    return Tools(Painter.load(settings.painter, settings.home), None if embed is None else ranker(embed), library)
 
 
 class KitPainter:
@@ -80,11 +85,11 @@ class KitPainter:
         return self._painter.paint(specs, on_step, lambda text: self._emit(Notice(text=text)))
 
 
-def ranker(home: Path) -> Rank | None:
-    """How near texts are in meaning, by sentence embeddings; ``None`` where that model is not there.
+Embed = Callable[[list[str]], Any]
 
-    Several threads may ask. Choices that are often the same are embedded once.
-    """
+
+def embedder(home: Path) -> Embed | None:
+    """What embeds texts; ``None`` where that model is not there. Several threads may ask."""
     from models.catalogue.fetch import locate
 
     try:
@@ -93,20 +98,58 @@ def ranker(home: Path) -> Rank | None:
         return None
     loaded: list[Any] = []
 
-    @lru_cache(maxsize=64)
-    def vectors(texts: tuple[str, ...]) -> Any:
+    def embed(texts: list[str]) -> Any:
         from models.encoders.embeddings import Embedder
 
-        if not loaded:
-            quiet()
-            loaded.append(Embedder(folder))
-        return loaded[0].encode(list(texts))
+        with _READING:
+            if not loaded:
+                quiet()
+                loaded.append(Embedder(folder))
+            return loaded[0].encode(texts)
+
+    return embed
+
+
+def ranker(embed: Embed) -> Rank:
+    """How near texts are in meaning. Choices that are often the same are embedded once."""
+
+    @lru_cache(maxsize=64)
+    def vectors(texts: tuple[str, ...]) -> Any:
+        return embed(list(texts))
 
     def rank(text: str, choices: Sequence[str]) -> Sequence[float]:
-        with _READING:
-            return [float(value) for value in vectors(tuple(choices)) @ vectors((text,))[0]]
+        return [float(value) for value in vectors(tuple(choices)) @ vectors((text,))[0]]
 
     return rank
+
+
+class Looking:
+    """The libraries of a run, opened when they are first looked into; one thread at a time looks.
+
+    Raises:
+        DataError: When one of them is no library.
+    """
+
+    def __init__(self, open_them: Callable[[], Shelf]) -> None:
+        self._open = open_them
+        self._held: Shelf | None = None
+        self._turn = threading.Lock()
+
+    def search(self, question: str, count: int = 10, filters: Filters | None = None) -> list[Hit]:
+        """The passages that fit a question best."""
+        with self._turn:
+            if self._held is None:
+                self._held = self._open()
+            return self._held.search(question, count, filters)
+
+
+def looking(home: Path, settings: EvidenceSettings, embed: Embed | None) -> Looking | None:
+    """The libraries that settings name; ``None`` where there is none."""
+    from studio.runs.shelf import own, shelf
+
+    if not (settings.shipped or settings.libraries or own(home).is_dir()):
+        return None
+    return Looking(lambda: shelf(home, settings.libraries, embed, ships=settings.shipped))
 
 
 def publisher(run_id: str, folder: Path, ledger: Ledger) -> Callable[[Image, PictureSpec, int], dict[str, Any]]:
@@ -152,6 +195,7 @@ def assemble(
     row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path, tools: Tools | None = None
 ) -> Kit:
     """Build the kit of one run; ``tools`` are those of its settings, where they are at hand."""
+    from agents.evidence.gathering import Amount
     from agents.kit import Kit
     from agents.programs import Program
     from models.chat.choose import chat_model
@@ -177,6 +221,8 @@ def assemble(
         read_picture=lambda picture: (folder / picture["path"]).read_bytes(),
         measure=figures,
         rank=tools.rank,
+        library=tools.library,
+        amount=Amount(settings.evidence.passages, settings.evidence.words, settings.evidence.later),
         images=flow.images,
         rounds=flow.rounds,
         review=flow.review,

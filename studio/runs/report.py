@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studio.runs.deliver import deliver, is_stream
 from studio.runs.figures import figures_line, numeral
 from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
+from studio.runs.sources import Sources, where
 from workspace.errors import DataError, UsageError, one_line, unknown
 from workspace.files import read_inside
 from workspace.letters import harmless, whole_data
@@ -57,7 +59,18 @@ def _plain(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return _plain(" ".join(text.split())).replace("|", "\\|")
+    return _linked(_plain(" ".join(text.split())).replace("|", "\\|"))
+
+
+_MARK = "{}\u2063"
+"""A sentence's number until it is linked: no text of a model's holds that sign."""
+
+_NUMBER = re.compile("(\\d+)\u2063")
+
+
+def _linked(text: str) -> str:
+    """A text whose numbers of sentences lead to them."""
+    return _NUMBER.sub(r"[\1](#evidence-\1)", text)
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -68,20 +81,24 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _bullets(title: str, items: Iterable[str]) -> str:
-    return f"## {title}\n\n" + "\n".join(f"- {_plain(item)}" for item in items)
+    return f"## {title}\n\n" + "\n".join(f"- {_linked(_plain(item))}" for item in items)
 
 
 def _document(design: MaterialDesign) -> list[str]:
+    sources = Sources.of(design)
     inspirations = _table(
-        ("Inspiration", "Feature", "Principle"),
-        ((item.name, item.feature, item.principle) for item in design.inspirations),
+        ("Inspiration", "Feature", "Principle", "Source"),
+        ((one.name, one.feature, one.principle, sources.standing(one.evidence, _MARK)) for one in design.inspirations),
     )
     components = _table(
         ("Component", "Material", "Role"), ((item.name, item.material, item.role) for item in design.components)
     )
     properties = _table(
-        ("Property", "Value", "Unit", "Basis"),
-        ((item.name, numeral(item.value), item.unit, item.basis) for item in design.properties),
+        ("Property", "Value", "Unit", "Basis", "Source"),
+        (
+            (item.name, numeral(item.value), item.unit, item.basis, sources.origin(item, _MARK))
+            for item in design.properties
+        ),
     )
     return [
         f"# {_plain(design.title)}",
@@ -90,11 +107,26 @@ def _document(design: MaterialDesign) -> list[str]:
         f"## Components\n\n{components}",
         f"## Architecture\n\n{design.architecture.scale}: {_plain(design.architecture.description)}",
         f"## Properties\n\n{properties}",
-        _bullets("Mechanisms", design.mechanisms),
+        _bullets("Mechanisms", (f"{one.text} ({sources.standing(one.evidence, _MARK)})" for one in design.mechanisms)),
         _bullets("Fabrication", design.fabrication),
         _bullets("Applications", design.applications),
         _bullets("Risks", design.risks),
+        *_sentences(sources),
     ]
+
+
+def _sentences(sources: Sources) -> list[str]:
+    """Every sentence that a claim rests on, under a heading that the claims link to."""
+    if not sources.sentences:
+        return ["## Evidence", "Nothing that was found bears out a claim of this design."]
+    parts = ["## Evidence"]
+    for number, one in enumerate(sources.sentences, 1):
+        place = _plain(where(one))
+        if one.file:
+            place += f" <{Path(one.file).as_uri()}#page={one.page}>"
+        cite = f"\n\nTaken from: {_plain(one.cite)}" if one.cite else ""
+        parts.append(f"### Evidence {number}\n\n> {_plain(one.quotation)}\n\n{place}{cite}")
+    return parts
 
 
 def _parsed(path: Path) -> Any:

@@ -21,15 +21,7 @@ OWN = "library"
 """A person's own library, a folder of STUDIO_HOME."""
 
 _VECTORS = "library-vectors"
-_HEADINGS = {
-    "summary": "What it is",
-    "level": "Structure",
-    "mechanism": "How it works",
-    "property": "Figures",
-    "function": "What it can do",
-    "lesson": "What can be learnt from it",
-}
-_TOGETHER = (("summary", "level"), ("mechanism",), ("property",), ("function", "lesson"))
+_TOGETHER = (("name", "summary", "level", "property"), ("mechanism", "function", "lesson"))
 
 
 def own(home: Path) -> Path:
@@ -45,7 +37,7 @@ def shipped() -> tuple[Passage, ...]:
 
 def _atlas() -> Iterator[Passage]:
     from pipelines.corpus.index.store import Document, Passage, Sentence
-    from workspace.atlas.statements import statements
+    from workspace.atlas.statements import HEADINGS, statements
     from workspace.atlas.table import atlas
 
     for material in atlas().values():
@@ -53,9 +45,8 @@ def _atlas() -> Iterator[Passage]:
         behind = "; ".join(source.cite for source in material.sources)
         said = statements(material)
         for kinds in _TOGETHER:
-            held = tuple(Sentence(one.text, 1, one.cite or behind) for one in said if one.kind in kinds)
-            if held:
-                yield Passage(f"{document.id}/{kinds[0]}", document, _HEADINGS[kinds[0]], held)
+            held = tuple(Sentence(one.text, 1, one.cite or behind, one.kind) for one in said if one.kind in kinds)
+            yield Passage(f"{document.id}/{kinds[-1]}", document, HEADINGS[kinds[-1]], held)
 
 
 def _sample() -> Iterator[Passage]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from studio.runs.figures import figures_line, numeral
+from studio.runs.sources import Sources, read_design, where
 from ui.pages.render import render
 from ui.pages.view import View
 from workspace.events import PictureReady
@@ -37,21 +37,24 @@ class Round:
     long: str
 
 
-def _figure(item: Mapping[str, Any]) -> str:
-    unit = str(item.get("unit", ""))
-    return f"{numeral(item.get('value', 0))} {UNITS.get(unit, unit)}".strip()
+def _figure(one: Any) -> str:
+    return f"{numeral(one.value)} {UNITS.get(one.unit, one.unit)}".strip()
 
 
 def card(view: View) -> str:
     """The design as a readable card."""
-    design = view.design
+    design = None if view.design is None else read_design(view.design)
     if design is None:
         return ""
+    sources = Sources.of(design)
     return render(
         "card",
         design=design,
-        parts=[(item["name"], item["material"], item["role"]) for item in design["components"]],
-        figures=[(item["name"], _figure(item), item["basis"]) for item in design["properties"]],
+        sources=[(one, sources.standing(one.evidence)) for one in design.inspirations],
+        parts=[(item.name, item.material, item.role) for item in design.components],
+        figures=[(one.name, _figure(one), one.basis, sources.origin(one)) for one in design.properties],
+        mechanisms=[(one.text, sources.standing(one.evidence)) for one in design.mechanisms],
+        evidence=[(one.quotation, where(one), one.cite) for one in sources.sentences],
     )
 
 

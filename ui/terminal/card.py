@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from studio.runs.figures import figures_line, numeral
+from studio.runs.sources import Sources, where
 
 if TYPE_CHECKING:
     from studio import Design, MaterialDesign, RunSummary
@@ -49,25 +50,44 @@ def figure(value: float, unit: str) -> str:
 
 
 def _document(design: MaterialDesign) -> list[RenderableType]:
+    sources = Sources.of(design)
     return [
         Text(design.summary),
         table(
-            ("inspiration", "feature", "principle"),
-            ((item.name, item.feature, item.principle) for item in design.inspirations),
+            ("inspiration", "feature", "principle", "source"),
+            (
+                (item.name, item.feature, item.principle, sources.standing(item.evidence))
+                for item in design.inspirations
+            ),
         ),
         table(("component", "material", "role"), ((item.name, item.material, item.role) for item in design.components)),
         Text.assemble(
             ("architecture  ", "dim"), (design.architecture.scale, "bold"), "  ", design.architecture.description
         ),
         table(
-            ("property", "value", "basis"),
-            ((item.name, figure(item.value, item.unit), item.basis) for item in design.properties),
+            ("property", "value", "basis", "source"),
+            (
+                (item.name, figure(item.value, item.unit), item.basis, sources.origin(item))
+                for item in design.properties
+            ),
         ),
-        _list("Mechanisms", design.mechanisms),
+        _list("Mechanisms", [f"{one.text}  {sources.standing(one.evidence)}" for one in design.mechanisms]),
         _list("Fabrication", design.fabrication),
         _list("Applications", design.applications),
         _list("Risks", design.risks),
+        *_sentences(sources),
     ]
+
+
+def _sentences(sources: Sources) -> list[RenderableType]:
+    """Every sentence that a claim rests on, by number."""
+    parts: list[RenderableType] = []
+    for number, one in enumerate(sources.sentences, 1):
+        cite = f"\n    {one.cite.partition('; ')[0]}" if one.cite else ""
+        parts.append(
+            Text.assemble((f"[{number}] ", "bold"), f"\u201c{one.quotation}\u201d ", (where(one) + cite, "dim"))
+        )
+    return parts
 
 
 def _pictures(run: Design) -> list[RenderableType]:

@@ -22,6 +22,7 @@ from workspace.letters import folded, singular
 
 NAMES = Path(__file__).with_name("names.json")
 _ALIKE = 0.8  # likeness from which a name is taken for a slip of the pen
+_NAMED, _READ = 4, 400  # words of a name, and of a text, that are looked at
 _LEAST = 5  # letters of a word that has one
 _LATIN = re.compile(r"[a-z]+ [a-z]{3,}")
 
@@ -135,6 +136,22 @@ def _of_a_kind(words: Words, table: _Table) -> Match | None:
 
 
 @lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
+def named_in(text: str) -> tuple[Material, ...]:
+    """The materials that a text names, by any of their names: of names within each other the longest, each once."""
+    words = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text)[:_READ]
+    found: dict[str, Material] = {}
+    taken: set[int] = set()
+    for length in range(_NAMED, 0, -1):
+        for start in range(len(words) - length + 1):
+            span = set(range(start, start + length))
+            match = None if span & taken else lookup(" ".join(words[start : start + length]))
+            if match is not None:
+                taken |= span
+                found.setdefault(match.material.id, match.material)
+    return tuple(found.values())
+
+
 def nearest(name: str, count: int = 3) -> Near:
     """The materials whose names lie nearest to a name, and what it is a misspelling of, if it looks like one."""
     table, wanted = _table(), _words(name)

@@ -8,6 +8,17 @@ from dataclasses import dataclass
 
 from workspace.atlas.table import Level, Material, Property
 
+HEADINGS = {
+    "name": "What it is called",
+    "summary": "What it is",
+    "level": "Structure",
+    "mechanism": "How it works",
+    "property": "Figures",
+    "function": "What it can do",
+    "lesson": "What can be learnt from it",
+}
+"""What each kind of statement is headed by."""
+
 _END = re.compile(r"(?<=[.])\s+(?=[A-Z])")
 
 
@@ -17,7 +28,7 @@ class Statement:
 
     Attributes:
         id: ``<material>/<kind>-<number>``.
-        kind: ``summary``, ``level``, ``mechanism``, ``property``, ``function`` or ``lesson``.
+        kind: A key of `HEADINGS`.
         text: The sentence.
         cite: The source of its figures; empty where the entry's sources stand behind it as a whole.
     """
@@ -36,6 +47,7 @@ def statements(material: Material) -> list[Statement]:
 def _statements(material: Material) -> Iterator[Statement]:
     cites = {source.key: source.cite for source in material.sources}
     for kind, texts in (
+        ("name", [(_called(material), "")]),
         ("summary", [(text, "") for text in _END.split(material.summary)]),
         ("level", [(_level(material.name, one), "") for one in material.levels]),
         ("mechanism", [(text, "") for text in material.mechanisms]),
@@ -45,6 +57,11 @@ def _statements(material: Material) -> Iterator[Statement]:
     ):
         for number, (text, cite) in enumerate(texts, 1):
             yield Statement(f"{material.id}/{kind}-{number}", kind, text, cite)
+
+
+def _called(material: Material) -> str:
+    others = f", also called {', '.join(material.aliases)}" if material.aliases else ""
+    return f"{material.name}{others}: {material.organism.rstrip('.')}."
 
 
 def _level(name: str, level: Level) -> str:

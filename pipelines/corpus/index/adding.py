@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from pipelines.corpus.config import MEMORY_MB, PAGES, SECONDS, Converter
 from pipelines.corpus.converters import without_text
 from pipelines.corpus.files import Found, found, names, shown
 from pipelines.corpus.gates import GATES
-from pipelines.corpus.index.generation import build, packed, weight
+from pipelines.corpus.index.generation import build, packed, weight, windows
 from pipelines.corpus.index.store import Document, Passage, Sentence, Store, passage_of
 from pipelines.corpus.parsing import Limits, parse
 from pipelines.corpus.references.lists import Reference
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 Embed = Callable[[list[str]], "NDArray[np.float32]"]
 """Texts to rows of length 1, (n, 384)."""
 
-MOST, FEWEST = 120, 6
+MOST, FEWEST = 300, 6
 """Words of a passage at most, and of one that is kept at least."""
 
 _LONGEST = 24 * MOST  # letters of a passage; a sentence of more is none
-_FILLED = 256  # vectors a transaction
+_FILLED = 64  # passages a transaction
 _DOI = re.compile(r"\b10\.\d{4,9}/[-._;()/:a-z0-9]+[a-z0-9)]", re.IGNORECASE)
 _YEAR = re.compile(r"\b(19[5-9]\d|20[0-4]\d)\b")
 
@@ -292,7 +293,7 @@ def _year(text: str) -> int | None:
 
 
 def fill_vectors(store: Store, embed: Embed, tell: Callable[[int, int], None] = lambda done, of: None) -> int:
-    """Give every passage that has none its vector; killed at any moment, the same call goes on.
+    """Give every passage that has none its vectors; killed at any moment, the same call goes on.
 
     Args:
         store: The library.
@@ -305,11 +306,18 @@ def fill_vectors(store: Store, embed: Embed, tell: Callable[[int, int], None] = 
     made = 0
     of, done = store.size()
     while left := store.without_vectors(_FILLED):
-        rows = embed([text for _, text in left])
-        store.put_vectors({key: packed(row) for (key, _), row in zip(left, rows, strict=True)})
+        store.put_vectors({one.key: blob for one, blob in zip(left, vectors_of(left, embed), strict=True)})
         made += len(left)
         tell(done + made, of)
     return made
+
+
+def vectors_of(passages: Sequence[Passage], embed: Embed) -> list[bytes]:
+    """The vectors of passages, as `packed` gives them."""
+    pieces = [windows(one) for one in passages]
+    rows = embed([text for piece in pieces for text in piece])
+    ends = list(accumulate(len(piece) for piece in pieces))
+    return [packed(rows[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _finished(store: Store, report: LibraryReport) -> LibraryReport:

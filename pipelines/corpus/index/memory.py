@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.corpus.index.generation import SCALE, WIDTH, index_of, packed
+from pipelines.corpus.index.adding import vectors_of
+from pipelines.corpus.index.generation import WIDTH, index_of, windows
 from pipelines.corpus.index.retrieve import Library
 from pipelines.corpus.index.store import Document, Passage
 from workspace.files import publish
 from workspace.progress import waiting
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pipelines.corpus.index.adding import Embed
 
 
@@ -61,9 +60,9 @@ class Memory:
         """Every passage in order."""
         return list(self._held.values())
 
-    def texts(self) -> list[tuple[int, str]]:
-        """Every passage's key and what it is found by."""
-        return [(key, f"{one.heading}. {one.text} {one.document.title}") for key, one in self._held.items()]
+    def texts(self) -> list[tuple[int, str, str]]:
+        """Every passage's key, its document and what it is found by."""
+        return [(one.key, one.document.id, f"{one.heading}. {one.text} {one.document.title}") for one in self.all()]
 
 
 def in_memory(passages: Sequence[Passage], vectors: Path | None = None, embed: Embed | None = None) -> Library:
@@ -75,24 +74,23 @@ def in_memory(passages: Sequence[Passage], vectors: Path | None = None, embed: E
         embed: Makes vectors that are not kept yet; without it such a library is searched by words alone.
     """
     held = Memory(passages)
-    rows = _vectors(held, vectors, embed) if vectors is not None else None
-    found = [] if rows is None else [(key, packed(row)) for (key, _), row in zip(held.texts(), rows, strict=True)]
+    blobs = _vectors(held.all(), vectors, embed) if vectors is not None else None
+    found = [] if blobs is None else [(one.key, blob) for one, blob in zip(held.all(), blobs, strict=True)]
     return Library(held, index_of(held.texts(), found))
 
 
-def _vectors(held: Memory, folder: Path, embed: Embed | None) -> NDArray[np.float32] | None:
-    """(n, 384) the passages' vectors, kept or made now."""
-    import numpy as np
-
-    texts = [f"{one.document.title}. {one.heading}. {one.text}" for one in held.all()]
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+def _vectors(passages: Sequence[Passage], folder: Path, embed: Embed | None) -> list[bytes] | None:
+    """The passages' vectors, kept or made now."""
+    pieces = [windows(one) for one in passages]
+    digest = hashlib.sha256("\0".join(text for piece in pieces for text in piece).encode()).hexdigest()[:16]
     path = folder / f"{digest}.i8"
-    size = len(texts) * WIDTH
-    if path.is_file() and path.stat().st_size == size:
-        return np.fromfile(path, np.int8).reshape(-1, WIDTH).astype(np.float32) / SCALE
+    ends = [WIDTH * end for end in accumulate(len(piece) for piece in pieces)]
+    if path.is_file() and path.stat().st_size == ends[-1]:
+        held = path.read_bytes()
+        return [held[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     if embed is None:
         return None
-    with waiting(f"reading {len(texts)} passages of the shipped library, once"):
-        rows = embed(texts)
-    publish(path, b"".join(packed(row) for row in rows))
-    return rows
+    with waiting(f"reading {len(passages)} passages of the shipped library, once"):
+        made = vectors_of(passages, embed)
+    publish(path, b"".join(made))
+    return made

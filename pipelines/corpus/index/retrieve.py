@@ -6,6 +6,7 @@ Nothing is written: a library can lie on a disk that is full or read-only.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipelines.corpus.index.generation import SCALE, Index, build, load, newest
 from pipelines.corpus.index.store import Document, Passage, Store
 from pipelines.corpus.index.terms import terms
+from workspace.atlas.lookup import named_in
 from workspace.errors import DataError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
 Vector = Callable[[str], "NDArray[np.float32]"]
 """A text to its vector of length 1, (384,)."""
 
-WORDS = 0.5
+WORDS = 0.35
 """The share of words in the fused score; the rest is meaning. Tuned on a half of our questions (docs/log.md)."""
 
-POOL = 200
-"""Passages of each ranking that are looked at."""
+_SPARE = 16  # passages beyond those asked for, as some may have been removed
 
-_ROWS = 32_768  # vectors multiplied at once
+_ROWS = 2048  # vectors multiplied at once
+_KEPT = 64  # vectors of questions
 _TRIES = 5  # to open an index while others are made
 
 
@@ -127,6 +129,7 @@ class Shelf:
     def __init__(self, libraries: Sequence[Library], vector: Vector | None = None) -> None:
         self.vector = vector
         self._libraries = list(libraries)
+        self._asked: dict[str, NDArray[np.float32]] = {}
 
     def close(self) -> None:
         """Let the files go."""
@@ -142,7 +145,7 @@ class Shelf:
         return next((found for one in self._libraries if (found := one.held.passage(name))), None)
 
     def search(self, question: str, count: int = 10, filters: Filters | None = None, words: float = WORDS) -> list[Hit]:
-        """The passages that fit a question best.
+        """The passages that fit a question best; a material that it names by another name is looked for by the atlas's.
 
         Args:
             question: What is asked, in any words.
@@ -155,10 +158,20 @@ class Shelf:
         """
         filters = filters or Filters()
         self._check(filters)
-        wanted = terms(question)
-        about = self.vector(question) if self.vector is not None and words < 1 else None
+        named = ", ".join(one.name for one in named_in(question))
+        wanted = terms(f"{question} {named}")
+        asked = f"{question} ({named})" if named else question
+        about = self._vector_of(asked) if words < 1 else None
         found = [hit for one in self._libraries for hit in _searched(one, wanted, about, count, filters, words)]
         return sorted(found, key=lambda hit: (-hit.score, hit.passage.id))[:count]
+
+    def _vector_of(self, text: str) -> NDArray[np.float32] | None:
+        """The vector of a question; the last ones are kept."""
+        if self.vector is None:
+            return None
+        if text not in self._asked:
+            self._asked = {**dict(list(self._asked.items())[-_KEPT:]), text: self.vector(text)}
+        return self._asked[text]
 
     def _check(self, filters: Filters) -> None:
         held = self.documents() if filters.documents else []
@@ -202,16 +215,18 @@ def _searched(
         return []
     scores, most = index.scores(wanted)
     words = scores / most if most > 0 else scores
-    meaning = _cosines(index.vectors, about) if about is not None and index.filled else np.zeros(len(words), np.float32)
-    share = share if about is not None and index.filled else 1.0
-    fused = share * words + (1 - share) * meaning
+    if about is None or not len(index.vectors):
+        meaning, share = np.zeros(len(words), np.float32), 1.0
+    else:
+        meaning = _meaning(index, about)
+    fused = _with_document(index, share * words + (1 - share) * meaning)
     allowed = _allowed(one, filters)
     if allowed is not None:
         fused = np.where(allowed, fused, -np.inf)
-    most_wanted = min(len(fused), count + POOL)
+    most_wanted = min(len(fused), count + _SPARE)
     best = np.argpartition(-fused, most_wanted - 1)[:most_wanted]
     ordered = best[np.argsort(-fused[best], kind="stable")]
-    places = [int(place) for place in ordered if fused[place] > 0][: count + 16]
+    places = [int(place) for place in ordered if fused[place] > 0]
     held = one.held.passages([int(index.keys[place]) for place in places])
     hits = []
     for place in places:
@@ -221,15 +236,40 @@ def _searched(
     return hits[:count]
 
 
+def _with_document(index: Index, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) each score half its own, half that of its document's best passage."""
+    import numpy as np
+
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(index.documents)) + 1])
+    best = np.maximum.reduceat(scores, begins)
+    made: NDArray[np.float32] = (scores + np.repeat(best, np.diff([*begins, len(scores)]))) / 2
+    return made
+
+
+def _meaning(index: Index, about: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) the cosine of each passage's nearest vector with one of length 1; 0 where it has none."""
+    import numpy as np
+
+    found = np.zeros(len(index.keys), np.float32)
+    full = np.flatnonzero(np.diff(index.starts))
+    found[full] = np.maximum.reduceat(_cosines(index.vectors, about), index.starts[:-1][full])
+    return found
+
+
 def _cosines(vectors: NDArray[np.int8], about: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n,) the cosines of int8 rows with a vector of length 1."""
+    """(m,) the cosines of int8 rows with a vector of length 1."""
     import torch
 
     asked = torch.from_numpy(about.astype("float32")) / SCALE
     found = torch.empty(len(vectors), dtype=torch.float32)
+    wide = torch.empty((min(_ROWS, len(vectors)), vectors.shape[1]), dtype=torch.float32)  # stays in the cache
     for start in range(0, len(vectors), _ROWS):
-        rows = torch.from_numpy(vectors[start : start + _ROWS].copy())
-        found[start : start + _ROWS] = rows.to(torch.float32) @ asked
+        with warnings.catch_warnings():  # of an array that is not to be written to, and is not
+            warnings.simplefilter("ignore", UserWarning)
+            rows = torch.from_numpy(vectors[start : start + _ROWS])
+        part = wide[: len(rows)]
+        part.copy_(rows)
+        torch.mv(part, asked, out=found[start : start + len(rows)])
     made: NDArray[np.float32] = found.numpy()
     return made
 

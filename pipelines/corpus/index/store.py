@@ -38,11 +38,19 @@ INSERT OR IGNORE INTO state VALUES (1, 0)
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of a passage, the page it begins on, and the source it is taken from where that is another's."""
+    """A sentence of a passage.
+
+    Attributes:
+        text: Its letters.
+        page: The page it begins on.
+        cite: The source it is taken from, where that is another's.
+        kind: What it says, where that is known: of the atlas a key of its `HEADINGS`.
+    """
 
     text: str
     page: int
     cite: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,26 +209,23 @@ class Store:
         with self._changing() as connection:
             return sum(connection.execute("DELETE FROM documents WHERE id = ?", (one,)).rowcount for one in documents)
 
-    def without_vectors(self, most: int) -> list[tuple[int, str]]:
-        """Some passages that have no vector yet, as key and text."""
-        query = "SELECT key, heading, text FROM passages WHERE vector IS NULL ORDER BY key LIMIT ?"
-        return [
-            (int(key), f"{heading}. {text}" if heading else text) for key, heading, text in self._rows(query, (most,))
-        ]
+    def without_vectors(self, most: int) -> list[Passage]:
+        """Some passages that have no vectors yet."""
+        return self._passages("vector IS NULL", (), f"LIMIT {int(most)}")
 
     def put_vectors(self, vectors: Mapping[int, bytes]) -> None:
-        """Keep vectors, by the passage's key."""
+        """Keep the vectors of passages, one behind the other, by the passage's key."""
         with self._changing() as connection:
             connection.executemany(
                 "UPDATE passages SET vector = ? WHERE key = ?", [(blob, key) for key, blob in vectors.items()]
             )
 
-    def texts(self) -> Iterator[tuple[int, str]]:
-        """Every passage's key and what it is found by, in the order of keys."""
+    def texts(self) -> Iterator[tuple[int, str, str]]:
+        """Every passage's key, its document and what it is found by, in the order of keys."""
         with faults(self.path):
-            query = """SELECT key, heading || '. ' || passages.text || ' ' || documents.title FROM passages
+            query = """SELECT key, document, heading || '. ' || passages.text || ' ' || documents.title FROM passages
                 JOIN documents ON documents.id = document ORDER BY key"""
-            yield from ((int(key), text) for key, text in self._connection.execute(query))
+            yield from ((int(key), name, text) for key, name, text in self._connection.execute(query))
 
     def vectors(self) -> Iterator[tuple[int, bytes | None]]:
         """Every passage's key and vector, in the order of keys."""
@@ -255,10 +260,10 @@ class Store:
             )
         }
 
-    def _passages(self, where: str, values: Sequence[Any]) -> list[Passage]:
+    def _passages(self, where: str, values: Sequence[Any], end: str = "") -> list[Passage]:
         known = {}
         made = []
-        query = f"SELECT key, id, document, heading, text, marks FROM passages WHERE {where} ORDER BY key"
+        query = f"SELECT key, id, document, heading, text, marks FROM passages WHERE {where} ORDER BY key {end}"
         rows = self._rows(query, values)
         wanted = sorted({row[2] for row in rows})
         for start in range(0, len(wanted), 500):
@@ -268,7 +273,7 @@ class Store:
             for row in self._rows(f"SELECT {columns} FROM documents WHERE id IN ({marks})", part):
                 known[row[0]] = _document(row)
         for key, name, document, heading, text, marks in rows:
-            sentences = tuple(Sentence(text[start:end], page, cite) for start, end, page, cite in json.loads(marks))
+            sentences = tuple(Sentence(text[start:end], *rest) for start, end, *rest in json.loads(marks))
             made.append(Passage(name, known[document], heading, sentences, int(key)))
         return made
 
@@ -282,6 +287,6 @@ def _marks(sentences: Sequence[Sentence]) -> str:
     """Where each sentence stands in the passage's text, its page and its source."""
     marks, start = [], 0
     for one in sentences:
-        marks.append([start, start + len(one.text), one.page, one.cite])
+        marks.append([start, start + len(one.text), one.page, one.cite, one.kind])
         start += len(one.text) + 1
     return json.dumps(marks, ensure_ascii=False)

@@ -20,9 +20,9 @@ from agents.roles.scores import rubric
 from models.filling.shots import field_text, text_ahead
 from training.embedded.microstructures.drawing import Microstructure
 from training.embedded.microstructures.families import Rng
+from training.embedded.microstructures.looks import HELD_OUT, looks, pattern
 from training.embedded.microstructures.wordings import DENSITIES, FAMILIES, PALETTES
 from training.embedded.writer.branches import Piece, Tree
-from training.embedded.writer.data import HELD_OUT, pattern, tables
 from workspace.atlas.table import atlas
 
 NONE = "none"
@@ -109,7 +109,7 @@ def _source(family: str, rng: Rng) -> dict[str, str]:
     row, key = FAMILIES[family], _KEYS.get(family, family)
     known = [one for one in atlas().values() if one.id not in HELD_OUT and pattern(one) == key]
     source = str(_one(rng, _one(rng, known).calls)).lower() if known else _one(rng, row.biological)
-    features = (*row.geometric, *(tables()[key]["features"] if rng.random() < 0.5 else ()))
+    features = (*row.geometric, *(looks()[key]["features"] if rng.random() < 0.5 else ()))
     return {"name": source, "feature": str(_one(rng, features))}
 
 
@@ -135,7 +135,7 @@ def critique(truth: Truth, wanted: Wanted, rng: Rng) -> dict[str, Any]:
 
 def prompt_of(wanted: Wanted, rng: Rng) -> str:
     """A short prompt that asks for a brief, as the Illustrator composes it; seven in ten go on with what one sees."""
-    made, visual = made_of(wanted), tables()[_KEYS.get(wanted.families[0], wanted.families[0])]["visual"]
+    made, visual = made_of(wanted), looks()[_KEYS.get(wanted.families[0], wanted.families[0])]["visual"]
     goes_on = rng.random() < 0.7
     seen = str(_one(rng, visual) if goes_on else visual[0])
     written = ImagePrompt(short=seen, long=seen, **made)

@@ -2,7 +2,7 @@
 
 One row of a design is its conversation in the model's chat template, with every answer learned; the others are its
 document's and its picture's fields as a small model continues them. What is asked is worded by the programs and roles
-themselves.
+themselves; what is known stands there by number, in an order of chance.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.documents import Brief
-from agents.programs import DEFAULT, load_program, render, shipped
+from agents.documents import Brief, Known
+from agents.evidence.gathering import lines, said_of
+from agents.programs import load_program, render
 from agents.roles.engineer import design_examples
 from agents.roles.illustrator import picture_examples
 from models.filling.shots import field_text
 from training.embedded.writer.branches import Piece, Tree
-from training.embedded.writer.data import row
+from training.embedded.writer.data import Example, document, evidence, examples, principles
 
 _MARK = "\u241e"
 Path_ = tuple[str | int, ...]
@@ -33,6 +34,9 @@ FIELDS: Sequence[Path_] = (
     ("architecture", "scale"),
     ("architecture", "description"),
     ("mechanisms", 0),
+    ("properties", 0, "name"),
+    ("properties", 0, "unit"),
+    ("properties", 0, "value"),
     ("properties", 0, "basis"),
     ("fabrication", 0),
     ("applications", 0),
@@ -53,20 +57,13 @@ EMPTY = (
 PICTURE: Sequence[Path_] = (("short",), ("long",))
 
 
-def program_of(design: Mapping[str, Any], rng: np.random.Generator) -> str:
-    """The name of a shipped program that designs such a thing; the default one twice as often as another."""
-    programs = [name for name, program in shipped().items() if program.target == design["target"]]
-    if DEFAULT in programs:
-        programs = [DEFAULT, DEFAULT, *(name for name in programs if name != DEFAULT)]
-    return programs[int(rng.integers(len(programs)))]
-
-
-def turns(design: Mapping[str, Any], program: str) -> list[dict[str, str]]:
+def turns(example: Example, known: Sequence[Known], answers: Sequence[str]) -> list[dict[str, str]]:
     """The whole conversation of a design as messages."""
-    brief = Brief(text=design["brief"], target=design["target"])
-    script = render(load_program(program), brief, design["inspirations"])
+    brief = Brief(text=example["brief"], target=example["target"])
+    names = list(example["inspirations"])
+    script = render(load_program(example["program"]), brief, names, lines(known, names))
     messages = [{"role": "system", "content": script.system}]
-    for question, answer in zip(script.turns, design["answers"], strict=True):
+    for question, answer in zip(script.turns, answers, strict=True):
         messages.append({"role": "user", "content": question})
         messages.append({"role": "assistant", "content": answer})
     return messages
@@ -84,25 +81,26 @@ def conversation(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> Tree:
     return Tree(pieces[0][0], [pieces[1:]])
 
 
-def fields(design: Mapping[str, Any], tokenizer: Any) -> Tree:
+def fields(example: Example, tokenizer: Any) -> Tree:
     """A design's fields, each continued from what the document is about."""
-    return _tree(_about(design), design["document"], FIELDS, tokenizer)
+    return _tree(_about(example), document(example), FIELDS, tokenizer)
 
 
-def _about(design: Mapping[str, Any]) -> str:
-    return design_examples(design["brief"], design["inspirations"], design["answers"]).about
+def _about(example: Example) -> str:
+    said = said_of(principles(example))
+    return design_examples(example["brief"], example["inspirations"], said, example["answers"]).about
 
 
-def picture(design: Mapping[str, Any], tokenizer: Any) -> Tree:
+def picture(example: Example, tokenizer: Any) -> Tree:
     """A design's picture in words, from its title, patterns, arrangement and colours."""
-    document, drawn = design["document"], design["picture"]
-    stem = picture_examples(document, design["target"], drawn["motifs"], drawn["palette"]).about
+    drawn = example["picture"]
+    stem = picture_examples(document(example), example["target"], drawn["motifs"], drawn["palette"]).about
     return _tree(stem, drawn, PICTURE, tokenizer)
 
 
-def _tree(stem: str, document: Mapping[str, Any], paths: Sequence[Path_], tokenizer: Any) -> Tree:
-    branches = [[(_ids(tokenizer, field_text(document, path) + "\n"), True)] for path in paths]
-    return Tree(_ids(tokenizer, stem + "\n"), branches)
+def _tree(stem: str, written: Mapping[str, Any], paths: Sequence[Path_], tokenizer: Any) -> Tree:
+    texts = [field_text(written, path) for path in paths]
+    return Tree(_ids(tokenizer, stem + "\n"), [[(_ids(tokenizer, text + "\n"), True)] for text in texts if text])
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
@@ -110,17 +108,25 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def rows(seed: int, number: int, tokenizer: Any, held_out: bool = False) -> Iterator[Tree]:
+def example(seed: int, number: int, *, held_out: bool = False) -> tuple[Example, np.random.Generator]:
+    """The numbered example: all of them in an order of chance, then all again in another."""
+    held = examples(held_out=held_out)
+    order = np.random.default_rng([seed, number // len(held)]).permutation(len(held))
+    return held[int(order[number % len(held)])], np.random.default_rng([seed, number, 2])
+
+
+def rows(seed: int, number: int, tokenizer: Any, *, held_out: bool = False) -> Iterator[Tree]:
     """The rows of one design: its conversation, its document, its picture.
 
     Args:
-        seed: Of the design.
+        seed: Of the order of the designs, and of what is known in each.
         number: Which design.
         tokenizer: The writer's, with its chat template.
-        held_out: Of materials that are in no training row.
+        held_out: Of the designs that are in no training row.
     """
-    design, rng = row(seed, number, held_out), np.random.default_rng([seed, number, 2])
-    yield conversation(turns(design, program_of(design, rng)), tokenizer)
+    design, rng = example(seed, number, held_out=held_out)
+    known, answers = evidence(design, rng)
+    yield conversation(turns(design, known, answers), tokenizer)
     yield fields(design, tokenizer)
     yield picture(design, tokenizer)
 
@@ -131,38 +137,37 @@ def pairs(seed: int, number: int, tokenizer: Any) -> Tree:
     Wrong is what belongs to another design, a feature of the wrong source, a list that repeats its first item, and
     praise that says nothing.
     """
-    design, rng = row(seed, number), np.random.default_rng([seed, number, 3])
-    other = row(seed, number + 500_000)["document"]
-    stem, document = _about(design), design["document"]
+    design, rng = example(seed, number)
+    other = document(example(seed + 1, number)[0])
+    stem, written = _about(design), document(design)
     branches: list[list[Piece]] = []
     for place in rng.permutation(len(FIELDS))[:8]:
         path = FIELDS[int(place)]
-        wrong = _wrong(document, other, path, rng)
-        if wrong != field_text(document, path):
-            for text in (field_text(document, path), wrong):
+        right, wrong = field_text(written, path), _wrong(written, other, path, rng)
+        if right and wrong and wrong != right:
+            for text in (right, wrong):
                 branches.append([(_ids(tokenizer, text + "\n"), True)])
     return Tree(_ids(tokenizer, stem + "\n"), branches)
 
 
-def _wrong(document: Mapping[str, Any], other: Mapping[str, Any], path: Path_, rng: np.random.Generator) -> str:
+def _wrong(written: Mapping[str, Any], other: Mapping[str, Any], path: Path_, rng: np.random.Generator) -> str:
     first = path[0]
-    if first == "inspirations":
-        ours, theirs = document["inspirations"], document["inspirations"][::-1]
+    if first == "inspirations" and len(written["inspirations"]) > 1:
+        ours, theirs = written["inspirations"], [*written["inspirations"][1:], written["inspirations"][0]]
         mixed = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(ours, theirs, strict=True)]
         return field_text({"inspirations": mixed}, path)
     if first == "components":
-        parts = document["components"]
+        parts = written["components"]
         if path[-1] == "name":
             return field_text({"components": [parts[0], *parts[:-1]]}, path)
         strange = [{**one, path[-1]: wrong[path[-1]]} for one, wrong in zip(parts, other["components"], strict=False)]
         return field_text({"components": strange}, path)
-    if first == "properties":
-        rows = [{**one, "basis": _praise(rng)} for one in document["properties"]]
-        return field_text({"properties": rows}, path)
+    if path[-1] == "basis":
+        return field_text({"properties": [{**one, "basis": _praise(rng)} for one in written["properties"]]}, path)
     if first in ("mechanisms", "fabrication", "risks") and rng.random() < 0.5:
-        lines = document[first]
+        said = written[first]
         return field_text(
-            {first: [lines[0], lines[0], *lines[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in lines]}, path
+            {first: [said[0], said[0], *said[2:]] if rng.random() < 0.5 else [_praise(rng) for _ in said]}, path
         )
     if first == "summary" and rng.random() < 0.4:
         return field_text({"summary": _praise(rng)}, path)

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional
 
 from training.embedded.writer.adapter import add_options, lay_adapter, load, plan, recipe_note
-from training.embedded.writer.branches import lay_out, log_likelihoods
+from training.embedded.writer.branches import lay_out, log_likelihoods, together
 from training.embedded.writer.rows import pairs, rows
 from training.loop.checkpoints import load_tensors, note_recipe, save_tensors
 from training.loop.steps import train
@@ -55,10 +55,7 @@ def sft(model: Any, tokenizer: Any, out: Path, recipe: Recipe, tell: Tell = sile
 
     def loss_at(step: int) -> Iterator[torch.Tensor]:
         trees = [tree for n in range(batch) for tree in rows(recipe.seed, step * batch + n, tokenizer)]
-        laid = [lay_out(tree, LONGEST) for tree in trees]
-        total = sum(len(one.learned) for one in laid)
-        for one in laid:
-            yield -log_likelihoods(model, one).sum() / total
+        yield -together(model, [lay_out(tree, LONGEST) for tree in trees]).mean()
 
     train(trainee, plan("sft", recipe.steps), loss_at, out, tell)
     trainee.use_average()
