@@ -62,15 +62,17 @@ class Known(Document):
     """What was found for a wish: some sentences of a passage, letter for letter, by the number that the team cites."""
 
     number: int = Field(ge=1, description="What it is cited by")
-    passage: str = Field(description="Id of the passage")
-    document: str = Field(description="What the library calls the document")
-    title: str = Field("", description="The document's title")
-    text: str = Field(description="The sentences")
+    passage: str = Field(max_length=2000, description="Id of the passage")
+    document: str = Field(max_length=2000, description="What the library calls the document")
+    title: str = Field("", max_length=2000, description="The document's title")
+    text: str = Field(max_length=20_000, description="The sentences")
     page: int = Field(ge=1, description="The page they begin on")
-    doi: str = Field("", description="The document's DOI")
-    cite: str = Field("", description="The source that the sentences were taken from, where it is another's")
-    file: str = Field("", description="Where the document's file lies; empty of what ships")
-    about: str = Field("", description="The biological source that they were looked up for")
+    doi: str = Field("", max_length=2000, description="The document's DOI")
+    cite: str = Field(
+        "", max_length=2000, description="The source that the sentences were taken from, where it is another's"
+    )
+    file: str = Field("", max_length=2000, description="Where the document's file lies; empty of what ships")
+    about: str = Field("", max_length=2000, description="The biological source that they were looked up for")
 
 
 class Inspiration(Document):
@@ -172,14 +174,16 @@ class Evidence(Document):
     """A sentence that bears on a claim, letter for letter as it stands in its passage."""
 
     verdict: Standing = Field(description="Whether it supports the claim, in part, or contradicts it")
-    quotation: str = Field(min_length=1, description="The sentence")
-    passage: str = Field(description="Id of the passage")
-    document: str = Field(description="What the library calls the document")
-    title: str = Field("", description="The document's title")
+    quotation: str = Field(min_length=1, max_length=20_000, description="The sentence")
+    passage: str = Field(max_length=2000, description="Id of the passage")
+    document: str = Field(max_length=2000, description="What the library calls the document")
+    title: str = Field("", max_length=2000, description="The document's title")
     page: int = Field(ge=1, description="The page it begins on")
-    doi: str = Field("", description="The document's DOI")
-    cite: str = Field("", description="The source that the sentence was taken from, where it is another's")
-    file: str = Field("", description="Where the document's file lay; empty of what ships")
+    doi: str = Field("", max_length=2000, description="The document's DOI")
+    cite: str = Field(
+        "", max_length=2000, description="The source that the sentence was taken from, where it is another's"
+    )
+    file: str = Field("", max_length=2000, description="Where the document's file lay; empty of what ships")
 
 
 class CitedInspiration(Inspiration):

@@ -19,6 +19,7 @@ from models.filling.shots import Shots, about
 
 _HERE = Path(__file__).parent
 _SHOWN = 2
+_OTHER = "A new thing made of these"  # a wish that says nothing
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,19 @@ def _examples(kind: str) -> tuple[tuple[str, dict[str, Any]], ...]:
     return tuple((about(row["wanted"], row["after"], row["notes"]), row["document"]) for row in rows)
 
 
-def shots(kind: str, wanted: str, after: str, notes: str) -> Shots:
-    """The examples (``design`` or ``picture``) most like what is wanted, and what the new document is about."""
+def shots(kind: str, wanted: str, after: str, notes: str, apart: str = "") -> Shots:
+    """The examples (``design`` or ``picture``) most like what is wanted, and what the new document is about.
+
+    Args:
+        kind: ``design`` or ``picture``.
+        wanted: What is wanted.
+        after: Its sources.
+        notes: What is said of it.
+        apart: What of the notes would be said for any wish.
+    """
     subject = about(wanted, after, notes)
     rows = _examples(kind)
     meant = stems(subject)
     like = sorted(range(len(rows)), key=lambda i: -len(meant & stems(rows[i][0])))[:_SHOWN]
-    return Shots(subject, tuple(rows[i] for i in sorted(like)), kind)
+    other = about(_OTHER, after, apart) if apart else ""
+    return Shots(subject, tuple(rows[i] for i in sorted(like)), kind, apart=other)

@@ -5,6 +5,7 @@ scientist -> reviewer -> engineer -> illustrator -> approve -> painter -> critic
     |____________________________________|_______________________________________________________|-> end
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -31,7 +32,8 @@ class Team:
 
     def scientist(self, state: DesignState) -> Command[Literal["scientist", "reviewer", "engineer"]]:
         """Answer one turn; when none is left the draft goes to review, or straight to the Engineer."""
-        changes = scientist.scientist(self.kit, state)
+        names = state["inspirations"] or self._sources(state)
+        changes = scientist.scientist(self.kit, {**state, "inspirations": names})
         return Command(update=changes, goto=scientist.after_turn(self.kit, state, changes))
 
     def reviewer(self, state: DesignState) -> Command[Literal["scientist", "engineer"]]:
@@ -73,9 +75,17 @@ class Team:
         changes, goto = director.director(self.kit, state)
         return Command(update=changes, goto=goto)
 
-    def _asked(self, kind: str, state: DesignState) -> Answer:
+    def _sources(self, state: DesignState) -> list[str]:
+        """The sources of a brief that lists none; a person who is asked chooses among those that fit it."""
+        candidates = scientist.candidates(self.kit, state)
+        if not (self.kit.ask and candidates):
+            return scientist.sources(self.kit, state, candidates)
+        answer = self._asked("before_designing", state, candidates)
+        return scientist.chosen(candidates, answer.get("sources", []))
+
+    def _asked(self, kind: str, state: DesignState, candidates: Sequence[Json] = ()) -> Answer:
         """Stop until a person answers; an answer that is not understood is asked for again with the reason."""
-        question = director.question(kind, state)
+        question = director.question(kind, state, candidates)
         self.kit.once(f"question/{kind}/{len(state['prompts'])}", lambda: self._announce(question), kind="question")
         problem = ""
         while True:

@@ -37,11 +37,12 @@ def state_of(number: int) -> Any:
     """The state after the Engineer, for two of the atlas's held-out materials."""
     from agents.documents import Brief
     from agents.state import initial_state
-    from training.embedded.writer.data import row
+    from training.embedded.writer.data import document
+    from training.embedded.writer.rows import example
 
-    made = row(SEED, number, held_out=True)
+    made = example(SEED, number, held_out=True)[0]
     brief = Brief(text=made["brief"], inspirations=made["inspirations"])
-    return {**initial_state(brief), "design": made["document"], "inspirations": made["inspirations"]}
+    return {**initial_state(brief), "design": document(made), "inspirations": made["inspirations"]}
 
 
 def kit_of(home: Path, seed: int, shelf: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
-"""The embedded writer on pairs of materials it never saw, tuned and untuned. Prints JSON.
+"""The embedded writer on wishes it never saw, tuned and untuned. Prints JSON.
 
-Every brief joins two of the atlas's held-out materials and goes through the Scientist's turns, the Engineer and the
+Every brief is one of the forty designs that are in no training row and goes through the Scientist's turns, the Engineer and the
 Illustrator, as in a design. What comes out is judged here by rules of this file's own:
 
 - ``both_inspirations``: both are listed, with different features, and each is taken up elsewhere in the document;
@@ -82,16 +82,17 @@ def written(kit: Any, number: int) -> dict[str, Any]:
     from agents.programs import load_program
     from agents.roles import engineer, illustrator, scientist
     from agents.state import initial_state
-    from training.embedded.writer.data import row
+    from training.embedded.writer.rows import example
 
-    asked = row(SEED, number, held_out=True)
+    asked = example(SEED, number, held_out=True)[0]
     kit = replace(kit, program=load_program(PROGRAMS[asked["target"]]), seed=SEED + number)
     brief = Brief(text=asked["brief"], inspirations=asked["inspirations"], target=asked["target"])
     state: Any = initial_state(brief)
     begun = time.perf_counter()
     while state["turn"] < len(kit.program.turns):
         changes = scientist.scientist(kit, state)
-        state |= changes | {"messages": state["messages"] + changes["messages"]}
+        grown = {name: state[name] + changes[name] for name in ("messages", "evidence")}
+        state |= changes | grown
     talked = time.perf_counter()
     state |= engineer.engineer(kit, state)
     told = illustrator.illustrator(kit, state)["prompts"][-1]

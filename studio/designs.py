@@ -126,6 +126,9 @@ class ResumeCall(Call):
     )
     approve: bool = Field(False, description="Say yes to the question the run waits with")
     prompt: str | None = Field(None, description="Go on with this picture prompt instead")
+    source: tuple[str, ...] = Field(
+        (), description="Draw on this source: its number in the list, or a name of your own"
+    )
     choice: str | None = Field(None, description="Answer by name, such as repaint, rethink or finish")
 
     @property
@@ -139,8 +142,9 @@ class ResumeCall(Call):
         given += [{"approve": True}] if self.approve else []
         given += [] if self.prompt is None else [{"prompt": self.prompt}]
         given += [] if self.choice is None else [{"choice": self.choice}]
+        given += [{"sources": list(self.source)}] if self.source else []
         if len(given) > 1:
-            raise UsageError("give one of --approve, --prompt and --choice, not several")
+            raise UsageError("give one of --approve, --prompt, --choice and --source, not several")
         return given[0] if given else None
 
 

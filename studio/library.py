@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -168,7 +169,7 @@ def library_list(options: _Place) -> LibraryContents:
             DocumentRow(
                 **{name: getattr(one, name) for name in ("id", "name", "title", "year", "doi", "pages", "path")},
                 passages=counts.get(one.id, 0),
-                here=bool(one.path) and Path(one.path).is_file(),
+                here=bool(one.path) and os.path.isfile(one.path),
             )
             for one in store.documents()
         )
@@ -209,7 +210,7 @@ def library_remove(documents: Sequence[str], options: _Place) -> Removed:
             found = [one for one in held if name in (one.name, one.id)]
             if not found:
                 raise UsageError(unknown("document", name, sorted(one.name for one in held)))
-            chosen += found
+            chosen += [one for one in found if one not in chosen]
         store.remove([one.id for one in chosen])
         build(store)
     return Removed(removed=tuple(one.name for one in chosen))
@@ -229,7 +230,11 @@ class SearchCall(_Place):
         description="Only passages that speak of this property",
         json_schema_extra={"option": "--property"},
     )
-    shipped: bool = Field(True, description="Search the atlas and the sample corpus too")
+    shipped: bool = Field(
+        True,
+        description="Search the atlas and the sample corpus too",
+        json_schema_extra={"option": "--shipped/--no-shipped"},
+    )
     words_only: bool = Field(False, description="By words alone, not by meaning")
 
 
@@ -267,16 +272,18 @@ def library_search(question: str, options: SearchCall) -> FoundPassages:
     """Search the libraries for passages that answer a question.
 
     Raises:
-        UsageError: The question is empty, or a filter names no document.
+        UsageError: The question is empty, or a filter names no document or no years.
     """
     from pipelines.corpus.index.retrieve import Filters
     from studio.runs.shelf import shelf
 
     if not question.strip():
         raise UsageError("the question is empty")
+    if options.since and options.until and options.since > options.until:
+        raise UsageError(f"no year is {options.since} or later and {options.until} or earlier")
     folders = () if options.library is None else (options.library,)
     embed = None if options.words_only else embedder(options.home)
-    held = shelf(options.home, folders, embed, ships=options.shipped)
+    held = shelf(options.home, folders, embed, ships=options.shipped, mine=options.library is None)
     try:
         filters = Filters(options.document, options.since, options.until, options.organism, options.quantity)
         hits = held.search(question, options.count, filters)

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from agents.documents import Brief, ImagePrompt, MaterialDesign, Property, Verdict, same
+from agents.documents import Brief, DraftDesign, ImagePrompt, MaterialDesign, Property, Verdict, same
 from agents.roles.engineer import design_schema
 from models.filling.text_kinds import Name, Sentence, repeats, sentence_end, weight
 from studio.runs.record import json_bytes
@@ -77,7 +77,7 @@ def test_a_valid_brief_survives_json(text: str, inspirations: list[str], target:
         for name in brief.inspirations
     ]
     if names:  # what the door lets in, the end takes
-        design_schema(tuple(brief.inspirations)).model_validate(DESIGN | {"inspirations": names})
+        design_schema(tuple(brief.inspirations)).model_validate(DRAFT | {"inspirations": names})
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_repeats_counts_runs_of_words() -> None:
     assert not repeats("one two three four five one two three four")
 
 
-DESIGN = MaterialDesign(
+DRAFT = DraftDesign(
     title="Weave laminate",
     summary="A laminate that joins wavy fibres with a branching mesh.",
     inspirations=[{"name": "collagen", "feature": "waves", "principle": "Waves straighten before they break."}],
@@ -225,6 +225,7 @@ DESIGN = MaterialDesign(
     applications=["protective panels"],
     risks=["The layers may part when wet."],
 ).model_dump(mode="json")
+DESIGN = MaterialDesign.model_validate(DRAFT).model_dump(mode="json")
 
 
 @pytest.mark.parametrize(

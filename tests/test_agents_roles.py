@@ -139,9 +139,9 @@ def test_the_engineer_passes_hints_on(desk: Desk) -> None:
         engineer(desk.kit(structured=structured), _state(messages=said, inspirations=["spider silk", "bone"]))
     name, hints, seed, text = seen[0]
     assert name == "MaterialDesign" and hints["inspirations.name"] == ["spider silk", "bone"]
-    quantity = next(one for one in quantities() if one.name == hints["properties.name"][0])
-    assert hints["properties.unit"][0] == quantity.unit
-    assert hints["properties.value"][0] == f"{quantity.low:g}..{quantity.high:g}"
+    quantity = next(one for one in quantities() if one.name == hints["?properties.name"][0])
+    assert hints["?properties.unit"][0] == quantity.unit
+    assert hints["?properties.value"][0] == f"{quantity.low:g}..{quantity.high:g}"
     assert "inspirations.feature" not in hints  # the painter knows silk and not bone
     assert seed == derive(7, "engineer/design-1") and "Sheets of silk." in text
 

@@ -1,12 +1,12 @@
-"""The writer's data: whole, valid, varied, and never of a held-out material."""
+"""The writer's examples, their rows, and its training."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections import Counter
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,111 +14,155 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from agents import experience, programs
-from agents.documents import Brief, MaterialDesign
-from agents.experience import shots
-from agents.knowledge import principles
+from agents import experience
+from agents.documents import Brief
+from agents.evidence.citations import bare, cited
+from agents.evidence.gathering import lines, said_of
 from agents.programs import render, shipped
+from agents.roles.engineer import design_examples
 from models.decoder.lora import fold_adapter
 from tests.fixtures_local import trained_llama, word_tokenizer
 from training.embedded.writer import adapter as adapters
+from training.embedded.writer import data
 from training.embedded.writer import train as writer
-from training.embedded.writer.branches import Tree, lay_out, log_likelihoods
-from training.embedded.writer.data import HELD_OUT, design, main, pattern, row, tables, wishes
-from training.embedded.writer.rows import conversation, fields, pairs, picture, program_of, turns
-from workspace.atlas.table import atlas
+from training.embedded.writer.branches import Tree, lay_out, log_likelihoods, together
+from training.embedded.writer.data import document, evidence, examples, principles, said
+from training.embedded.writer.rows import conversation, example, fields, pairs, picture, turns
+from workspace.atlas.engineering import made_of
 from workspace.errors import DataError
 
-
-@pytest.mark.parametrize("number", range(150))
-def test_every_row_is_a_valid_design_of_its_two_materials(number: int) -> None:
-    made = row(3, number)
-    document = MaterialDesign.model_validate(made["document"])
-    assert [one.name for one in document.inspirations] == made["inspirations"]
-    assert 3 <= len(document.components) <= 6
-    assert len({part.material for part in document.components}) == len(document.components)
-    assert not set(made["materials"]) & HELD_OUT
-    assert all(name.lower() in made["answers"][0].lower() for name in made["inspirations"])
-    assert all(answer[-1] == "." for answer in made["answers"])
+WHOLE = [*examples(), *examples(held_out=True)]
 
 
-def test_rows_are_repeatable_and_different() -> None:
-    assert row(1, 5) == row(1, 5)
-    assert len({json.dumps(row(1, number)) for number in range(50)}) == 50
-    titles = Counter(row(1, number)["document"]["title"] for number in range(100))
-    assert titles.most_common(1)[0][1] <= 3
+def test_there_are_enough_designs_and_forty_are_held_out() -> None:
+    held = examples(held_out=True)
+    assert len(held) == 40
+    assert len(examples()) >= 300
+    assert not {one["brief"].lower() for one in held} & {one["brief"].lower() for one in examples()}
+    assert len({name for one in examples() for name in one["materials"]}) >= 60
+    assert {one["target"] for one in held} == {"material microstructure", "building", "city"}
 
 
-def test_held_out_rows_are_of_held_out_materials_alone() -> None:
-    assert len(HELD_OUT) == 15
-    assert set(atlas()) >= HELD_OUT
-    assert all(set(row(1, number, held_out=True)["materials"]) <= HELD_OUT for number in range(20))
+@pytest.mark.parametrize("one", WHOLE, ids=[one["document"]["title"] for one in WHOLE])
+def test_every_design_is_whole_and_cites_what_there_is(one: dict[str, Any]) -> None:
+    assert set(one["evidence"]) <= set(said())
+    names = [source["name"] for source in one["document"]["inspirations"]]
+    assert names == one["inspirations"]
+    for source, material in zip(one["document"]["inspirations"], one["materials"], strict=True):
+        assert source["cite"].startswith((f"{material}/", "corpus/"))  # each principle is its own source's
+    assert all(made_of(part["material"]) for part in one["document"]["components"])
+    assert len(one["answers"]) == len(shipped()[one["program"]].turns) == 3
+    assert shipped()[one["program"]].target == one["target"]
+    spoken = " ".join(one["answers"])
+    assert len(cited(spoken)) >= 3 and max(cited(spoken)) <= len(one["evidence"])
 
 
-def test_every_material_has_tables_and_every_table_a_material() -> None:
-    assert {pattern(material) for material in atlas().values()} <= set(tables())
-    assert len(wishes()) >= 200
+@pytest.mark.parametrize("one", WHOLE[::7], ids=[one["document"]["title"] for one in WHOLE[::7]])
+def test_figures_of_the_answers_stand_in_what_they_cite(one: dict[str, Any]) -> None:
+    known, answers = evidence(one, np.random.default_rng(1))
+    held = {each.number: each.text for each in known}
+    for answer in answers:
+        for sentence in re.split(r"(?<=[.])\s+(?=[A-Z])", answer):
+            told = " ".join(held[number] for number in cited(sentence))
+            for figure in re.findall(r"\d+(?:\.\d+)?", bare(sentence)) if told else ():
+                assert figure in re.findall(r"\d+(?:\.\d+)?", told), sentence
 
 
-def test_the_rows_file_is_lines_of_json(tmp_path: Path) -> None:
-    main(tmp_path / "rows.jsonl", 3, 42)
-    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [row(42, number) for number in range(3)]
+def test_what_is_known_is_numbered_anew_and_stays_with_its_source() -> None:
+    one = examples()[0]
+    seen = set()
+    for seed in range(6):
+        known, answers = evidence(one, np.random.default_rng(seed))
+        assert [each.number for each in known] == list(range(1, len(known) + 1))
+        assert [each.about for each in known] == sorted((each.about for each in known), key=_place(one))
+        by_number = {each.number: each.passage for each in known}
+        first = [one["evidence"][number - 1] for number in cited(one["answers"][0])]
+        assert [by_number[number] for number in cited(answers[0])] == first
+        seen.add(tuple(each.passage for each in known))
+    assert len(seen) > 1
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
-def test_conversations_ask_what_the_programs_ask(name: str) -> None:
-    made = row(1, 0)
-    asked = render(shipped()[name], Brief(text=made["brief"], target=made["target"]), made["inspirations"])
-    spoken = turns(made, name)
+def _place(one: dict[str, Any]) -> Any:
+    order = [*one["inspirations"], ""]
+    return lambda about: order.index(about)
+
+
+def test_conversations_ask_what_the_programs_ask() -> None:
+    one = examples()[0]
+    known, answers = evidence(one, np.random.default_rng(0))
+    names = list(one["inspirations"])
+    brief = Brief(text=one["brief"], target=one["target"])
+    asked = render(shipped()[one["program"]], brief, names, lines(known, names))
+    spoken = turns(one, known, answers)
     assert spoken[0] == {"role": "system", "content": asked.system}
-    assert [one["content"] for one in spoken if one["role"] == "user"] == list(asked.turns)
-
-
-def test_a_changed_program_changes_the_conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = row(1, 0)
-    before = turns(made, programs.DEFAULT)
-    shutil.copytree(programs.LIBRARY, tmp_path / "library")
-    file = tmp_path / "library" / f"{programs.DEFAULT}.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("We want to design this:", "Wish of {{ target }}:"))
-    monkeypatch.setattr(programs, "LIBRARY", tmp_path / "library")
-    after = turns(made, programs.DEFAULT)
-    assert f"Wish of {made['target']}: {made['brief']}" in after[1]["content"]
-    assert [one for one in after if one["role"] == "assistant"] == [one for one in before if one["role"] == "assistant"]
+    assert [each["content"] for each in spoken if each["role"] == "user"] == list(asked.turns)
+    assert "[1] " in spoken[1]["content"]
 
 
 def test_a_changed_question_changes_the_rows_of_documents_and_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, tokenizer = row(1, 4), word_tokenizer()
+    made, tokenizer = examples()[4], word_tokenizer()
     monkeypatch.setattr(experience, "about", lambda wanted, after, notes: f"Title: {wanted}")
-    assert tokenizer.decode(fields(made, tokenizer).stem) == f"Title: {made['brief']}\n"
+    assert tokenizer.decode(fields(made, tokenizer).stem) == tokenizer.decode(
+        tokenizer(f"Title: {made['brief']}\n", add_special_tokens=False)["input_ids"]
+    )
     assert tokenizer.decode(picture(made, tokenizer).stem).startswith(f"Title: {made['target']}: ")
 
 
-def test_every_target_has_a_program() -> None:
-    for number in range(40):
-        made = row(1, number)
-        assert shipped()[program_of(made, np.random.default_rng(number))].target == made["target"]
-
-
 def test_conversations_learn_every_answer_and_nothing_else() -> None:
-    tokenizer = word_tokenizer()
-    spoken = turns(row(1, 4), "relate-and-design")
+    tokenizer, one = word_tokenizer(), examples()[0]
+    spoken = turns(one, *evidence(one, np.random.default_rng(0)))
     tree = conversation(spoken, tokenizer)
     whole = [*tree.stem, *(token for tokens, _ in tree.branches[0] for token in tokens)]
     assert whole == tokenizer.apply_chat_template(spoken, return_dict=False)[: len(whole)]
-    learned = [tokenizer.decode(tokens) for tokens, told in tree.branches[0] if told]
-    assert learned == [one["content"] + tokenizer.eos_token for one in spoken if one["role"] == "assistant"]
+    learned = [tokens for tokens, told in tree.branches[0] if told]
+    answers = [each["content"] + tokenizer.eos_token for each in spoken if each["role"] == "assistant"]
+    assert learned == [tokenizer(each, add_special_tokens=False)["input_ids"] for each in answers]
 
 
 def test_fields_are_asked_as_the_engineer_asks() -> None:
-    made, tokenizer = row(1, 4), word_tokenizer()
-    notes = f"{principles(made['inspirations'])} {made['answers'][-1]}"
-    asked = shots("design", made["brief"], ", ".join(made["inspirations"]), notes)
+    made, tokenizer = examples()[4], word_tokenizer()
+    told = said_of(principles(made))
+    asked = design_examples(made["brief"], made["inspirations"], told, made["answers"])
+    assert "[1]" not in asked.about and made["brief"] in asked.about
     tree = fields(made, tokenizer)
-    assert tokenizer.decode(tree.stem) == asked.about + "\n"
-    told = [tokenizer.decode(tokens) for ((tokens, _),) in tree.branches]
-    assert sum(text.startswith("Component: ") for text in told) == 3
-    assert any("Role: " in text for text in told)
+    assert list(tree.stem) == tokenizer(asked.about + "\n", add_special_tokens=False)["input_ids"]
+    assert len(tree.branches) >= 12
+
+
+def test_a_document_holds_its_targets_alone() -> None:
+    one = next(one for one in examples() if {each["from"] for each in one["document"]["properties"]} > {"assumed"})
+    kept = document(one)["properties"]
+    assert 0 < len(kept) < len(one["document"]["properties"])
+    assert all(set(each) == {"name", "value", "unit", "basis"} for each in kept)
+
+
+def test_packing_refuses_what_cites_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "FILE", tmp_path / "designs.jsonl.xz")
+    lines_ = [json.dumps(one) for one in examples()[:4]]
+    assert data.pack(lines_, 1) == 4
+    broken = examples()[0] | {"evidence": [*examples()[0]["evidence"], "cork/mechanism-99"]}
+    with pytest.raises(ValueError, match="design 1: no statement 'cork/mechanism-99'"):
+        data.pack([json.dumps(broken)], 0)
+
+
+def test_every_example_comes_once_before_any_comes_again() -> None:
+    count = len(examples())
+    assert len({example(1, number)[0]["brief"] for number in range(count)}) == count
+    assert [example(1, number)[0]["brief"] for number in range(9)] != [
+        example(1, count + number)[0]["brief"] for number in range(9)
+    ]
+
+
+def test_trees_that_are_read_together_are_learned_as_each_alone() -> None:
+    torch.manual_seed(0)
+    model = trained_llama(word_tokenizer(), steps=0)
+    model.set_attn_implementation("studio-branches")
+    trees = [
+        lay_out(Tree(range(10, 16), [[(range(5, 9), True)], [(range(20, 23), True)]]), 64),
+        lay_out(Tree(range(30, 34), [[(range(40, 45), True)]]), 64),
+    ]
+    alone = torch.cat([log_likelihoods(model, laid) for laid in trees])
+    assert torch.allclose(together(model, trees), alone, atol=1e-5)
 
 
 def test_preference_pairs_differ_and_share_their_design() -> None:
@@ -150,11 +194,6 @@ def test_long_branches_are_cut() -> None:
     laid = lay_out(Tree(range(10), [[(range(10), True)], [(range(3), True)]]), 14)
     assert laid.ids.shape == (1, 17)
     assert laid.places.max() == 13
-
-
-def test_a_design_takes_any_two_materials() -> None:
-    pair = [atlas()["cork"], atlas()["abalone-nacre"]]
-    assert design(np.random.default_rng(0), wishes()[0], pair)["materials"] == ["cork", "abalone-nacre"]
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +242,7 @@ def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(
     recipe = writer.Recipe(steps=4, dpo_steps=2, batch=1, rank=4)
     whole = load_file(writer.main(base, tmp_path / "whole", recipe) / "adapter_model.safetensors")
     monkeypatch.setattr(adapters, "SAVE_EVERY", 1)
-    for killed_at in (3, 5):
+    for killed_at in (2, 3):
         with monkeypatch.context() as patched:
             _kill_after(patched, killed_at)
             with pytest.raises(KeyboardInterrupt):
@@ -213,21 +252,24 @@ def test_an_interrupted_writer_ends_where_an_uninterrupted_one_does(
 
 
 def _kill_after(patched: pytest.MonkeyPatch, losses: int) -> None:
-    left, real = [losses], writer.log_likelihoods
+    left = [losses]
+    for name in ("log_likelihoods", "together"):
+        real = getattr(writer, name)
 
-    def counted(model: object, laid: object) -> torch.Tensor:
-        left[0] -= torch.is_grad_enabled()
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return real(model, laid)  # type: ignore[arg-type]
+        def counted(model: object, laid: object, real: Any = real) -> torch.Tensor:
+            left[0] -= torch.is_grad_enabled()
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            found: torch.Tensor = real(model, laid)
+            return found
 
-    patched.setattr(writer, "log_likelihoods", counted)
+        patched.setattr(writer, name, counted)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = writer.Recipe(steps=3, dpo_steps=0, batch=1, rank=4)
-    monkeypatch.setattr(writer, "log_likelihoods", lambda *_: torch.full((4,), float("nan"), requires_grad=True))
+    monkeypatch.setattr(writer, "together", lambda *_: torch.full((4,), float("nan"), requires_grad=True))
     with pytest.raises(DataError, match="sft loss is nan at step 1 of 3; no checkpoint was written yet"):
         writer.main(base, tmp_path, recipe)

@@ -6,20 +6,24 @@ Knows a way to search and a way to compare meanings; no model, no run. A passage
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from agents.documents import Brief, Known
+from agents.evidence.citations import bare
 from agents.knowledge import known
 from pipelines.corpus.index.retrieve import Filters, Hit
 from pipelines.corpus.index.store import Passage, Sentence
 from pipelines.corpus.index.terms import terms
+from workspace.errors import UsageError
+from workspace.letters import whole_letters
 
 Rank = Callable[[str, Sequence[str]], Sequence[float]]
 
 _HOW = ("mechanism",)  # kinds of sentence of the atlas
-_LEFT = ("name", "lesson")  # what is advised is no fact
+LEFT = ("name", "lesson")  # what is advised is no fact
 _POOL = 6  # passages of a source that are read
 _OWN = 0.1  # what a person's own paper is worth beside what ships, as a cosine
 _SHARED = 0.3  # what a sentence is worth that has all of the wish's words
@@ -29,6 +33,11 @@ _LEANS = re.compile(
     r"another|others?|however|moreover|instead|also|in contrast|the (?:former|latter|same|other|result)s?)\b",
     re.IGNORECASE,
 )
+
+_CONTROL = ("Cc", "Zl", "Zp")
+LONGEST = 2000  # letters of a sentence or a title that is taken up
+_SPECIAL = re.compile(r"(?<=[<＜])(?=[A-Za-z/|｜!<＜])|(?<=\[)(?=/?[A-Z_]{2})|(?<=[|｜])(?=[>＞])")
+"""Where a token of a chat template, such as "<|im_end|>", "</s>" or "[INST]", is broken up."""
 
 
 class Searching(Protocol):
@@ -100,16 +109,28 @@ def line(one: Known) -> str:
     return f"[{one.number}] {_of(one.title, one.text)}"
 
 
+def shown(text: str) -> str:
+    """A passage's text as a model is shown it: on one line, without unseen signs, template tokens or its own citations.
+
+    The passage itself stays as it is: quotations are looked for there.
+    """
+    seen = "".join(sign for sign in whole_letters(text) if unicodedata.category(sign) != "Cf")
+    plain = "".join(" " if unicodedata.category(sign) in _CONTROL else sign for sign in bare(seen))
+    return _SPECIAL.sub(" ", " ".join(plain.split()))
+
+
 def _of(name: str, text: str) -> str:
     """A sentence behind the name of what it speaks of, unless it begins with that."""
+    name, text = shown(name), shown(text)
     if not name or text.casefold().startswith(name.casefold()):
         return text
     return f"{name[:1].upper()}{name[1:]}: {text}"
 
 
 def principles(held: Sequence[Known], names: Sequence[str]) -> dict[str, Known]:
-    """The sentence that says how each source works, for those of which one is known."""
-    return {name: one for name in reversed(names) for one in reversed(held) if one.about == name}
+    """The sentence that says how each source works as it is shown, for those of which one is known."""
+    first = {name: one for name in reversed(names) for one in reversed(held) if one.about == name}
+    return {name: one.model_copy(update={"text": shown(one.text)}) for name, one in first.items()}
 
 
 def said_of(principle: Mapping[str, str]) -> list[str]:
@@ -123,8 +144,12 @@ def of_source(library: Searching, wish: str, name: str) -> list[Passage]:
     question = f"{name}. {wish}"
     found: list[Passage] = []
     if material is not None:
-        here = library.search(question, _POOL, Filters(documents=(f"atlas/{material.id}",)))
-        found += [hit.passage for hit in here if hit.passage.document.id == f"atlas/{material.id}"]
+        entry = f"atlas/{material.id}"
+        try:
+            here = library.search(question, _POOL, Filters(documents=(entry,)))
+        except UsageError:  # a library without the atlas
+            here = []
+        found += [hit.passage for hit in here if hit.passage.document.id == entry]
     for call in dict.fromkeys([name, *(() if material is None else material.calls[:2])]):
         for hit in library.search(question, _POOL, Filters(organism=call)):
             own = bool(hit.passage.document.path)
@@ -178,7 +203,13 @@ def _extracts(passage: Passage, words: int) -> Iterator[_Extract]:
     said = passage.sentences
     for place, first in enumerate(said):
         count = len(first.text.split())
-        if count > max(words, 60) or count < 5 or _LEANS.match(first.text) or first.kind in _LEFT:
+        if (
+            count > max(words, 60)
+            or count < 5
+            or len(first.text) > LONGEST
+            or _LEANS.match(first.text)
+            or first.kind in LEFT
+        ):
             continue
         end = place + 1
         while end < len(said) and count + len(said[end].text.split()) <= words and words > 60:
@@ -189,16 +220,29 @@ def _extracts(passage: Passage, words: int) -> Iterator[_Extract]:
 
 
 def _known(one: _Extract, number: int, about: str) -> Known:
-    document = one.passage.document
+    return known_of(one.passage, one.sentences[0], one.text, number, about)
+
+
+def known_of(passage: Passage, first: Sentence, text: str, number: int, about: str) -> Known:
+    """Some sentences of a passage as what is known.
+
+    Args:
+        passage: Where they stand.
+        first: The first of them.
+        text: All of them.
+        number: What they are cited by.
+        about: The source that they were looked up for.
+    """
+    document = passage.document
     return Known(
         number=number,
-        passage=one.passage.id,
+        passage=passage.id,
         document=document.name,
-        title=document.title,
-        text=one.text,
-        page=one.sentences[0].page,
-        doi=document.doi,
-        cite=one.sentences[0].cite,
+        title=document.title[:LONGEST],
+        text=text,
+        page=first.page,
+        doi=document.doi[:LONGEST],
+        cite=first.cite[:LONGEST],
         file=document.path,
         about=about,
     )

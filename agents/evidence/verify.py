@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from agents.documents import (
     CheckedProperty,
     Claimed,
@@ -18,11 +20,13 @@ from agents.documents import (
     Known,
     MaterialDesign,
     Property,
+    same,
 )
 from agents.evidence import figures, quantities
 from agents.evidence.citations import bare, cited
-from agents.evidence.gathering import Rank, Searching, of_source
+from agents.evidence.gathering import LEFT, LONGEST, Rank, Searching, known_of, of_source
 from agents.evidence.matching import Match, matched
+from models.filling.text_kinds import Name, Sentence
 from pipelines.corpus.cleaning import sentences
 from pipelines.corpus.index.store import Passage
 from pipelines.corpus.index.terms import terms
@@ -30,6 +34,8 @@ from pipelines.corpus.index.terms import terms
 MOST = 6
 """Properties of a design at most."""
 
+_SENTENCE: TypeAdapter[str] = TypeAdapter(Sentence)
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 _POOL = 4  # passages that are looked up for a claim
 _NEAR = 8  # sentences of which the meaning is compared
 _ORDER = {"supports": 3, "partly": 2, "contradicts": 1, "silent": 0}
@@ -74,12 +80,41 @@ def verified(
 
 
 def _bare(value: Any) -> Any:
-    """Plain data whose texts cite nothing."""
+    """Plain data whose texts cite nothing, but for those that would be none without, as "Seen in [1]." is."""
+    if isinstance(value, dict):
+        return {key: _bare(one) for key, one in value.items()}
     if isinstance(value, str):
-        return bare(value)
-    if isinstance(value, list):
-        return [_bare(one) for one in value]
-    return {key: _bare(one) for key, one in value.items()} if isinstance(value, dict) else value
+        return _different([value])[0]
+    if not isinstance(value, list):
+        return value
+    if all(isinstance(one, str) for one in value):
+        return _different(value)
+    rows = [_bare(one) for one in value]
+    return [{**row, "name": name} for row, name in zip(rows, _different([one["name"] for one in value]), strict=True)]
+
+
+def _different(texts: Sequence[str]) -> list[str]:
+    """Texts without citations that all differ and stand as texts of their kind."""
+    made: dict[str, str] = {}
+    for text in texts:
+        plain = bare(text)
+        kept = plain if plain == text or (same(plain) not in made and _stands(plain, text)) else text
+        made[same(kept)] = kept
+    return list(made.values())
+
+
+def _stands(plain: str, text: str) -> bool:
+    """Whether a text may stand where another does: as a sentence if that is one, else as a name."""
+    kind = _SENTENCE if _is(_SENTENCE, text) else _NAME
+    return _is(kind, plain)
+
+
+def _is(kind: TypeAdapter[str], text: str) -> bool:
+    try:
+        kind.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _with_known(
@@ -133,17 +168,9 @@ class _Check:
             if within:
                 proof = figures.evidence(sentence.known, sentence.text, "supports")
                 return CheckedProperty(**plain, status="verified", evidence=proof)
-            if nearest is None and (sentence.cited or _speaks_of(one, sentence)):
+            if nearest is None and (sentence.cited or _speaks_of(one, sentence)) and _possible(plain, value):
                 nearest = sentence, value
-        if nearest is not None:
-            proof = figures.evidence(nearest[0].known, nearest[0].text, "supports")
-            return CheckedProperty(
-                **{**plain, "value": nearest[1]},
-                status="overridden",
-                evidence=proof,
-                claimed=Claimed(value=one.value, unit=one.unit),
-            )
-        return _bounded(one, plain, draft)
+        return _overridden(one, plain, *nearest) if nearest is not None else _bounded(one, plain, draft)
 
     def _sentences(self, claim: str, held: Sequence[Known]) -> Iterator[_Sentence]:
         """The sentences of what is known, those that a claim cites first."""
@@ -155,7 +182,6 @@ class _Check:
     def _best(self, claim: str, found: Sequence[_Sentence], names: Sequence[str]) -> Evidence | None:
         """The sentence that bears a claim out best; one that contradicts it only where the claim cites it."""
         different = list({one.text: one for one in reversed(found)}.values())[::-1]
-        about = [*names, *(one.known.title for one in different)]
         rough = sorted(different, key=lambda one: (-one.cited, -matched(claim, one.text, _own(one, names)).share))
         chosen = rough[:_NEAR]
         near: Sequence[float | None] = [None] * len(chosen)
@@ -166,14 +192,15 @@ class _Check:
             for one, like in zip(chosen, near, strict=True)
         ]
         kept = [pair for pair in rated if _counts(*pair)]
-        if not kept or not about:
+        if not kept:
             return None
         best, match = max(kept, key=lambda pair: (_ORDER[pair[1].verdict], pair[0].cited, pair[1].share))
         return figures.evidence(best.known, best.text, match.verdict)
 
 
 def _own(one: _Sentence, names: Sequence[str]) -> list[str]:
-    return [*names, one.known.title] if one.known.title else list(names)
+    """Names whose words tell nothing: the sources', and the material's that an entry of the atlas is on."""
+    return [*names, one.known.title] if one.known.document.startswith("atlas/") else list(names)
 
 
 def _counts(one: _Sentence, match: Match) -> bool:
@@ -188,23 +215,9 @@ def _parts(text: str) -> list[str]:
 
 def _of_passages(passages: Sequence[Passage], about: str) -> Iterator[_Sentence]:
     for passage in passages:
-        document = passage.document
         for one in passage.sentences:
-            if one.kind in ("name", "lesson"):
-                continue
-            known = Known(
-                number=1,
-                passage=passage.id,
-                document=document.name,
-                title=document.title,
-                text=one.text,
-                page=one.page,
-                doi=document.doi,
-                cite=one.cite,
-                file=document.path,
-                about=about,
-            )
-            yield _Sentence(known, one.text, False)
+            if one.kind not in LEFT and 0 < len(one.text) <= LONGEST:
+                yield _Sentence(known_of(passage, one, one.text, 1, about), one.text, False)
 
 
 def _bearing(one: Property, sentence: _Sentence, names: Sequence[str]) -> tuple[float, bool] | None:
@@ -231,7 +244,7 @@ def _of_something(one: Property, sentence: _Sentence, names: Sequence[str], said
     """Whether a sentence speaks of a source of the design, or of what the property is named after."""
     if sentence.known.about in names:
         return True
-    return any(set(terms(name)) <= said for name in names) or sentence.cited
+    return any(words <= said for name in names if (words := set(terms(name)))) or sentence.cited
 
 
 def _speaks_of(one: Property, sentence: _Sentence) -> bool:
@@ -239,6 +252,21 @@ def _speaks_of(one: Property, sentence: _Sentence) -> bool:
     told = set(terms(f"{one.name} {one.basis}"))
     calls = [sentence.known.about, sentence.known.title]
     return any(call and set(terms(call)) <= told for call in calls)
+
+
+def _possible(plain: Mapping[str, Any], value: float) -> bool:
+    """Whether a property may have a value that a sentence gives: a density below zero is a slip of the paper's."""
+    try:
+        CheckedProperty(**{**plain, "value": value})
+    except ValidationError:
+        return False
+    return True
+
+
+def _overridden(one: Property, plain: Mapping[str, Any], sentence: _Sentence, value: float) -> CheckedProperty:
+    proof = figures.evidence(sentence.known, sentence.text, "supports")
+    first = Claimed(value=one.value, unit=one.unit)
+    return CheckedProperty(**{**plain, "value": value}, status="overridden", evidence=proof, claimed=first)
 
 
 def _bounded(one: Property, plain: Mapping[str, Any], draft: DraftDesign) -> CheckedProperty:

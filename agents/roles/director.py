@@ -6,6 +6,7 @@ all rounds is the one that is returned. What changes in another round is what th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from agents.kit import Kit
@@ -13,7 +14,7 @@ from agents.roles.illustrator import reworded
 from agents.roles.scientist import rethink
 from agents.roles.scores import latest, score
 from agents.state import DesignState, Json
-from models.filling.text_kinds import SHORT, weight
+from models.filling.text_kinds import MOST_SOURCES, NAME, SHORT, weight
 from workspace.errors import UsageError
 from workspace.events import Decision, PromptReady
 from workspace.letters import visible, whole_letters
@@ -29,16 +30,18 @@ POOR = 0.35
 """A best score that is below this after a second try, with rounds left, calls the design itself in question, once."""
 
 QUESTIONS = {
+    "before_designing": "Which of these shall the design draw on?",
     "before_painting": "Paint this prompt?",
     "after_critique": "Keep the best picture, or go on?",
 }
 
 
 class Answer(TypedDict, total=False):
-    """A person's answer, understood: where to go and, if given, the wording of the prompt."""
+    """A person's answer, understood: where to go and, if given, the wording of the prompt or the sources."""
 
-    choice: Literal["paint", "repaint", "rethink", "finish"]
+    choice: Literal["design", "paint", "repaint", "rethink", "finish"]
     prompt: str
+    sources: list[str]
 
 
 def understood(kind: str, answer: Any) -> Answer:
@@ -49,6 +52,8 @@ def understood(kind: str, answer: Any) -> Answer:
     """
     again: Literal["paint", "repaint"] = "paint" if kind == "before_painting" else "repaint"
     given = {"approve": answer} if isinstance(answer, bool) else answer
+    if kind == "before_designing":
+        return _sources(given)
     if isinstance(given, dict) and len(given) == 1:
         value = next(iter(given.values()))
         if "approve" in given and isinstance(value, bool):
@@ -61,6 +66,20 @@ def understood(kind: str, answer: Any) -> Answer:
         f"answer {str(answer)[:80]!r} is not understood",
         hint=f'choices: {{"approve": true|false}}, {{"prompt": "at least ten characters"}}, '
         f'{{"choice": "{again}|rethink|finish"}}',
+    )
+
+
+def _sources(given: Any) -> Answer:
+    """Read which sources a person chose: those of their own, by number or name, or the first two."""
+    if given == {"approve": True}:
+        return {"choice": "design"}
+    chosen = given.get("sources") if isinstance(given, dict) and len(given) == 1 else None
+    names = [str(one).strip() for one in chosen] if isinstance(chosen, list | tuple) else []
+    if names and len(names) <= MOST_SOURCES and all(visible(one) and len(one) <= NAME[1] for one in names):
+        return {"choice": "design", "sources": names}
+    raise UsageError(
+        f"answer {str(given)[:80]!r} is not understood",
+        hint=f'choices: {{"approve": true}} for the first two, {{"sources": [1 to {MOST_SOURCES} numbers or names]}}',
     )
 
 
@@ -77,8 +96,10 @@ def tried(kit: Kit, state: DesignState, kind: str, answer: Any) -> Answer:
     return given
 
 
-def question(kind: str, state: DesignState) -> Json:
+def question(kind: str, state: DesignState, candidates: Sequence[Json] = ()) -> Json:
     """What a person is shown when the run waits: kind, text and payload."""
+    if kind == "before_designing":
+        return {"kind": kind, "text": QUESTIONS[kind], "payload": {"candidates": candidates}}
     payload: Json = {"prompt": state["prompts"][-1], "round": state["round"]}
     if kind == "after_critique":
         payload |= {"best": best(state), "critiques": state["critiques"], "pictures": state["pictures"]}

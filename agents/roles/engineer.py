@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -18,18 +19,29 @@ from agents.kit import Kit, wish
 from agents.knowledge import known, looks
 from agents.state import DesignState, Json
 from agents.templates import prompt
-from agents.vocabulary import Vocabulary, contains
+from agents.vocabulary import Vocabulary, contains, stems
 from models.filling.shots import Shots
 from models.filling.text_kinds import MOST_SOURCES, Sentence
+from workspace.atlas.engineering import made_of
 from workspace.events import DesignReady
 
 _SENTENCE: TypeAdapter[str] = TypeAdapter(Sentence)
+_QUALITY = re.compile(
+    r"(?:ness|ity|ance|ence|tion|ment|ing power|strength|stiffness|weight|modulus|effect|design|material|property)$",
+    re.IGNORECASE,
+)
+"""How the name of a property ends, or of something done, rather than of a part."""
+
 _LAST = 2  # of the Scientist's answers, which say what the design is
 
 
 @lru_cache(maxsize=256)
-def design_schema(names: tuple[str, ...]) -> type[DraftDesign]:
-    """`DraftDesign` that must name these inspirations; the message of a miss goes back to the model."""
+def design_schema(names: tuple[str, ...], wanted: str = "") -> type[DraftDesign]:
+    """`DraftDesign` that must name these inspirations; the message of a miss goes back to the model.
+
+    For a model that writes field by field it says what is to the point: a title and a summary in words of the wish,
+    parts that are things, made of materials.
+    """
 
     def all_named(items: list[Inspiration]) -> list[Inspiration]:
         missing = [name for name in names if not any(contains(item.name, name) for item in items)]
@@ -38,7 +50,23 @@ def design_schema(names: tuple[str, ...]) -> type[DraftDesign]:
         return items
 
     checks: dict[str, Any] = {"all_named": field_validator("inspirations")(all_named)}
-    return create_model("MaterialDesign", __base__=DraftDesign, __doc__=DraftDesign.__doc__, __validators__=checks)
+    made = create_model("MaterialDesign", __base__=DraftDesign, __doc__=DraftDesign.__doc__, __validators__=checks)
+    made.fits = partial(_to_the_point, stems(wanted))  # type: ignore[attr-defined]
+    return made
+
+
+def _to_the_point(wish: frozenset[str], path: tuple[str | int, ...], value: Any) -> bool:
+    """Whether a text of a document fits its field and the wish."""
+    match path:
+        case ("title",):
+            return not wish or bool(stems(value) & wish)
+        case ("summary",):
+            return len(stems(value) & wish) >= min(2, len(wish))
+        case ("components", _, "material"):
+            return made_of(value) is not None
+        case ("components", _, "name"):
+            return not _QUALITY.search(value)
+    return True
 
 
 def engineer(kit: Kit, state: DesignState) -> Json:
@@ -57,7 +85,7 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     examples = design_examples(brief.text, names, said_of(works), notes)
 
     def write() -> Json:
-        filled = kit.document("engineer", key, design_schema(required), messages, hints, examples)
+        filled = kit.document("engineer", key, design_schema(required, brief.text), messages, hints, examples)
         material = "material" in brief.target
         design = verified(filled.value, held, kit.library, kit.rank, material=material)
         return {"design": design.model_dump(mode="json"), "repairs": filled.repairs}
@@ -73,7 +101,7 @@ def engineer(kit: Kit, state: DesignState) -> Json:
 def design_examples(wanted: str, names: Sequence[str], principles: Sequence[str], notes: Sequence[str]) -> Shots:
     """Worked examples, and what a design is about: wish, sources, how these work, and the Scientist's last answers."""
     said = [bare(note) for note in notes[-_LAST:]]
-    return shots("design", wanted, ", ".join(names), " ".join([*principles, *said]))
+    return shots("design", wanted, ", ".join(names), " ".join([*principles, *said]), " ".join(principles) or "None.")
 
 
 def _of_atlas(names: Sequence[str]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from typing import Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from agents.documents import Known, Sources
+from agents.documents import Brief, Known, Sources
 from agents.evidence.citations import bare
 from agents.evidence.gathering import gathered, line, lines
+from agents.evidence.proposing import proposed
 from agents.kit import Kit, wish
 from agents.knowledge import remarks
 from agents.programs import render
@@ -32,7 +33,7 @@ _ASKED = 600  # letters of the last answer by which more is looked up
 
 def scientist(kit: Kit, state: DesignState) -> Json:
     """Answer what the conversation waits for: a colleague's comments, or else the program's next turn."""
-    names = state["inspirations"] or _inspirations(kit, state)
+    names = state["inspirations"]
     kit.remark("scientist/sources", remarks(names))
     conversation = state["messages"]
     turn = state["turn"]
@@ -95,12 +96,41 @@ def after_turn(kit: Kit, state: DesignState, changes: Json) -> Literal["scientis
     return "reviewer" if kit.review and sent_back < kit.reviews else "engineer"
 
 
-def _inspirations(kit: Kit, state: DesignState) -> list[str]:
-    """The sources of a brief that lists none: those its text names, or else two that the Scientist proposes."""
+def candidates(kit: Kit, state: DesignState) -> list[Json]:
+    """Materials that fit a brief by what they can do, where it names none itself; none if nothing is looked up."""
     brief = wish(kit, state)
-    named = Vocabulary.of(kit.painter.vocabulary()).named_in(brief.text)[:2]
-    if named:
+    if kit.library is None or _named(kit, brief):
+        return []
+    library = kit.library
+
+    def look() -> list[Json]:
+        return [one.model_dump(mode="json") for one in proposed(library, kit.rank, brief)]
+
+    def summary(found: list[Json]) -> str:
+        return "; ".join(f"{one['name']}: {one['why']}" for one in found) or "nothing fits"
+
+    key = "scientist/candidates"
+    return kit.step("scientist", key, "Looking for organisms that do this", look, kind="sources", summary=summary)
+
+
+def chosen(candidates: Sequence[Json], wanted: Sequence[str]) -> list[str]:
+    """The sources that a person chose, by number or name; the first two where nothing was said."""
+    names = [str(one["name"]) for one in candidates]
+    picked = [names[int(one) - 1] if one.isdecimal() and 0 < int(one) <= len(names) else one for one in wanted]
+    return list(dict.fromkeys(picked)) or names[:2]
+
+
+def _named(kit: Kit, brief: Brief) -> list[str]:
+    return Vocabulary.of(kit.painter.vocabulary()).named_in(brief.text)[:2]
+
+
+def sources(kit: Kit, state: DesignState, candidates: Sequence[Json]) -> list[str]:
+    """The sources of a brief that lists none: those its text names, those that fit it, or two of the Scientist's."""
+    brief = wish(kit, state)
+    if named := _named(kit, brief):
         return named
+    if candidates:
+        return chosen(candidates, ())
     key = "scientist/inspirations"
     messages: list[BaseMessage] = [
         SystemMessage(prompt("inspirations")),

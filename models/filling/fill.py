@@ -80,7 +80,8 @@ def fill(
         llm: The model.
         messages: The conversation; what it says last is what the document is about.
         schema: The class to fill. Its class method ``follows(path, values)``, if it has one, says which choices may
-            stand at a path once other fields stand, None for all; ``derived(path, values)`` a text that follows then.
+            stand at a path once other fields stand, None for all; ``derived(path, values)`` a text that follows then;
+            ``fits(path, value)`` whether a text is to the point: one that is not stays only where none is.
         seed: The same seed, conversation and hints give the same document.
         on_text: Takes a line of text whenever a leaf is done.
         hints: Values a document must carry, by dotted field: a list's items in order, one for a plain field; several
@@ -100,6 +101,7 @@ def fill(
         work = _Work(llm, messages, lay_out(schema, given), seed + attempt * 7919, on_text, shots)
         work.follows = getattr(schema, "follows", work.follows)
         work.derived = getattr(schema, "derived", work.derived)
+        work.fits = getattr(schema, "fits", work.fits)
         data = work.run(given)
         try:
             value = schema.model_validate(data)
@@ -138,6 +140,7 @@ class _Work:
         self.turns = llm.turns(messages, _CONTEXT)
         self.follows: Callable[[Path, Mapping[Path, Any]], Any] = lambda path, values: None
         self.derived: Callable[[Path, Mapping[Path, Any]], str | None] = lambda path, values: None
+        self.fits: Callable[[Path, Any], bool] = lambda path, value: True
 
     @cached_property
     def asking(self) -> tuple[Tape, str]:
@@ -301,15 +304,16 @@ class _Work:
         if text is not None:
             self.poor.setdefault(slot.path, []).append((draft.score + self.phrases.worth(text), text))
 
-    def _accept(self, slot: Slot, texts: list[str]) -> bool:
-        """Keep the first text that the field's own check and its bounds accept."""
+    def _accept(self, slot: Slot, texts: list[str], *, any_way: bool = False) -> bool:
+        """Keep the first text that the field's own check and its bounds accept, and that is to the point."""
         for text in texts:
             try:
                 value = slot.check(_number(text, slot) if slot.kind == "number" else text)
             except (ValidationError, ValueError):
                 continue
-            self._keep(slot, value)
-            return True
+            if any_way or self.fits(slot.path, value):
+                self._keep(slot, value)
+                return True
         return False
 
     def _keep(self, slot: Slot, value: Any) -> None:
@@ -364,7 +368,7 @@ class _Work:
             self.values[slot.path] = None
         elif item is not None and self._items(item[:-1]) > self.layout.lists[item[:-1]]:
             self.dropped.add(item)
-        elif not self._accept(slot, self._poor_ones(slot)):
+        elif not self._accept(slot, self._poor_ones(slot), any_way=True):
             raise DataError(
                 f"the model could not write {slot.where} validly in {_ATTEMPTS} attempts",
                 hint="try another seed or a larger model",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from math import log
 from random import Random
@@ -19,8 +20,9 @@ from models.filling.questions import ASKED, NAME_WORDS, digits, tidy_name
 from models.filling.shots import Shots
 from models.filling.slots import DANGLING, Path, Slot
 
-_WORD = r"[A-Za-z][a-z']{0,15}(-[A-Za-z][a-z']{1,15})?"
-_FIGURE = r"[0-9]{1,3}(\.[0-9]{1,2})?( percent|%)?"
+_UNIT = r"[GMk]Pa|[kM]N|degC|kg/m3|g/m2|MJ/m3|J/m2|W/mK|W/m2K|L/m2h|mAh/g|dB|k?Hz|m/s|N/m|S/m|m2/g"
+_WORD = rf"([A-Za-z][a-z']{{0,15}}(-[A-Za-z][a-z']{{1,15}})?|[A-Z]{{2,6}}(-[a-z]{{2,15}})?|{_UNIT})"
+_FIGURE = r"[0-9]{1,5}(\.[0-9]{1,2})?( percent|%)?"
 _SENTENCE = rf"[A-Z][a-z']{{0,15}}(-[a-z']{{2,15}})?([,;:]? ({_WORD}|{_FIGURE}))*[a-z%]\."
 _GRAMMARS = {
     "name": rf" {_WORD}( {_WORD}){{0,{NAME_WORDS - 1}}}\n",
@@ -33,6 +35,7 @@ _TOKENS = {"name": 18, "sentence": 36, "question": 30, "prompt": 100, "phrase": 
 _LONGER = 1.5  # times as long may a sentence of a tuned model be, which ends them
 _TEMPERATURES = (0.6, 0.75, 0.9, 0.45)
 _GROUNDING = 0.5
+_APART = 0.5  # how much it counts against a text that it is as likely for another wish
 _SHORT = 300
 _DRAW = 0.3
 _MIDDLE = 1.0
@@ -112,7 +115,18 @@ class Pen:
                     asks += [self._ask(slot, values, attempt, one, number, refused) for one in seeds]
                 places.append((slot, start, start + count))
         drafts = write([self._tape(family[0]) for family in families.values()], asks, self.avoid)
+        if self.shots.taught and self.shots.apart:
+            texts = [(ask.suffix, one.ids) for ask, one in zip(asks, drafts, strict=True)]
+            for one, elsewhere in zip(drafts, likelihoods(self._apart, texts), strict=True):
+                one.score -= _APART * elsewhere
         return [(slot, drafts[start:end]) for slot, start, end in places]
+
+    @cached_property
+    def _apart(self) -> Tape:
+        """What a document of another wish would be about."""
+        tape = self.begun()
+        tape.read(self.llm.encode(f"{self.shots.apart}\n"))
+        return tape
 
     def _tape(self, slot: Slot) -> Tape:
         prefix = self.shots.prefix(slot)

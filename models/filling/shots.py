@@ -28,6 +28,7 @@ class Shots:
         kind: Which kind of document it is; a model tuned on that kind needs no examples.
         taught: Whether the model is tuned on it: the examples then only say which fields are written this way.
         copies: Whether a text may hold whole sentences of what the document is about.
+        apart: What another document, of another wish, would be about: what is as likely there is not to the point.
     """
 
     about: str
@@ -35,6 +36,7 @@ class Shots:
     kind: str = ""
     taught: bool = False
     copies: bool = False
+    apart: str = ""
 
     @cached_property
     def grams(self) -> frozenset[tuple[str, ...]]:

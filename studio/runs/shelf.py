@@ -64,15 +64,21 @@ def _sample() -> Iterator[Passage]:
 
 
 def shelf(
-    home: Path, folders: Sequence[Path] = (), embed: Callable[[list[str]], Any] | None = None, *, ships: bool = True
+    home: Path,
+    folders: Sequence[Path] = (),
+    embed: Callable[[list[str]], Any] | None = None,
+    *,
+    ships: bool = True,
+    mine: bool = True,
 ) -> Shelf:
     """Open the libraries of a design.
 
     Args:
         home: STUDIO_HOME.
-        folders: Libraries beside a person's own.
+        folders: Other libraries; each is opened once.
         embed: Embeds texts; without it passages are found by their words alone.
         ships: Whether what ships is among them.
+        mine: Whether a person's own is among them, if there is one.
 
     Raises:
         DataError: A folder is no library.
@@ -80,10 +86,16 @@ def shelf(
     from pipelines.corpus.index.retrieve import Shelf, opened
     from pipelines.corpus.index.store import FILE
 
+    wanted = [own(home)] if mine and (own(home) / FILE).is_file() else []
+    wanted += [folder.expanduser() for folder in folders]
     libraries: list[Library] = [_shipped(home, embed)] if ships else []
-    mine = own(home)
-    for folder in [*([mine] if (mine / FILE).is_file() else []), *folders]:
-        libraries.append(opened(folder.expanduser()))
+    try:
+        for folder in dict.fromkeys(map(Path.absolute, wanted)):
+            libraries.append(opened(folder))
+    except BaseException:
+        for one in libraries:
+            one.held.close()
+        raise
     if not libraries:
         raise DataError("there is no library", hint="studio library add papers/")
     return Shelf(libraries, None if embed is None else lambda text: embed([text])[0])

@@ -29,8 +29,17 @@ WORDS = {
 def resume_lines(run: Design) -> list[str]:
     """Say what the run waits for and how to answer it."""
     text = (run.question or {}).get("text", "an answer is needed")
+    if (run.question or {}).get("kind") == "before_designing":
+        others = "or choose with --source NUMBER|NAME, once for each"
+        return [f"waiting: {text}", *_candidates(run), f"studio resume {run.run_id} --approve", others]
     others = "or answer with --prompt TEXT or --choice NAME"
     return [f"waiting: {text}", f"studio resume {run.run_id} --approve", others]
+
+
+def _candidates(run: Design) -> list[str]:
+    """The sources that fit, a line each."""
+    held = (run.question or {}).get("payload", {}).get("candidates", [])
+    return [f"{n}. {one['name']}: {one['why']}. {one['mechanism']}" for n, one in enumerate(held, 1)]
 
 
 def ask_person(run: Design, console: Console) -> dict[str, Any]:
@@ -48,6 +57,8 @@ def ask_person(run: Design, console: Console) -> dict[str, Any]:
             console.print(Text(f"{name}: {shown[name]}", style="dim"))
     if question.get("payload", {}).get("problem"):
         console.print(Text(str(question["payload"]["problem"]), style="yellow"))
+    if kind == "before_designing":
+        return _chosen_sources(run, console)
     for name in CHOICES[kind]:
         console.print(Text(f"  {WORDS[name]}"))
     chosen = Prompt.ask("Answer", choices=list(CHOICES[kind]), default="approve", console=console)
@@ -58,3 +69,13 @@ def ask_person(run: Design, console: Console) -> dict[str, Any]:
     if chosen == "stop":
         raise Unfinished("left waiting for an answer", hint=f"studio resume {run.run_id} --approve")
     return {"choice": chosen}
+
+
+def _chosen_sources(run: Design, console: Console) -> dict[str, Any]:
+    """Ask which sources the design shall draw on."""
+    for line in _candidates(run):
+        console.print(Text(f"  {line}"))
+    chosen = Prompt.ask("Numbers or names, parted by commas; stop leaves the run", default="1, 2", console=console)
+    if chosen.strip() == "stop":
+        raise Unfinished("left waiting for an answer", hint=f"studio resume {run.run_id} --approve")
+    return {"sources": [one.strip() for one in chosen.split(",") if one.strip()]}

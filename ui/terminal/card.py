@@ -54,9 +54,9 @@ def _document(design: MaterialDesign) -> list[RenderableType]:
     return [
         Text(design.summary),
         table(
-            ("inspiration", "feature", "principle", "source"),
+            ("inspiration", "feature", "principle"),
             (
-                (item.name, item.feature, item.principle, sources.standing(item.evidence))
+                (item.name, item.feature, f"{item.principle} {sources.standing(item.evidence)}")
                 for item in design.inspirations
             ),
         ),
@@ -65,9 +65,9 @@ def _document(design: MaterialDesign) -> list[RenderableType]:
             ("architecture  ", "dim"), (design.architecture.scale, "bold"), "  ", design.architecture.description
         ),
         table(
-            ("property", "value", "basis", "source"),
+            ("property", "value", "basis"),
             (
-                (item.name, figure(item.value, item.unit), item.basis, sources.origin(item))
+                (item.name, figure(item.value, item.unit), f"{item.basis} {sources.origin(item)}")
                 for item in design.properties
             ),
         ),

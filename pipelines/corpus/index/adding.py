@@ -6,17 +6,19 @@ now. Vectors are filled in afterwards, some at a time. Knows no ranking.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipelines.corpus.characters import plain
 from pipelines.corpus.cleaning import sections, sentences
 from pipelines.corpus.config import MEMORY_MB, PAGES, SECONDS, Converter
 from pipelines.corpus.converters import without_text
@@ -24,9 +26,11 @@ from pipelines.corpus.files import Found, found, names, shown
 from pipelines.corpus.gates import GATES
 from pipelines.corpus.index.generation import build, packed, weight, windows
 from pipelines.corpus.index.store import Document, Passage, Sentence, Store, passage_of
+from pipelines.corpus.index.terms import length
 from pipelines.corpus.parsing import Limits, parse
 from pipelines.corpus.references.lists import Reference
 from pipelines.corpus.references.matching import match
+from pipelines.corpus.references.plain import doi_of
 from workspace.errors import DataError
 from workspace.files import sha256
 from workspace.progress import DocumentRead, Remark, Tell, silent, waiting
@@ -43,8 +47,11 @@ MOST, FEWEST = 300, 6
 
 _LONGEST = 24 * MOST  # letters of a passage; a sentence of more is none
 _FILLED = 64  # passages a transaction
-_DOI = re.compile(r"\b10\.\d{4,9}/[-._;()/:a-z0-9]+[a-z0-9)]", re.IGNORECASE)
-_YEAR = re.compile(r"\b(19[5-9]\d|20[0-4]\d)\b")
+_DOI = re.compile(r"\b10\.\d{4,9}/(?:\(sici\)\S+|[-._;()/:a-z0-9]+)", re.IGNORECASE)
+_HEADING = re.compile(r"^#{1,3} +(.{8,250})$", re.MULTILINE)
+_NO_TITLE = re.compile(
+    r"(graphical )?abstract|summary|(\d\.? |i\. )?introduction|key ?words|contents|article info", re.I
+)
 
 
 class AddOptions(BaseModel):
@@ -85,12 +92,11 @@ class _Known:
 
     by_content: dict[str, Document]
     by_path: dict[str, Document]
-    names: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, store: Store) -> _Known:
         held = store.documents()
-        return cls({one.id: one for one in held}, {one.path: one for one in held}, {one.name for one in held})
+        return cls({one.id: one for one in held}, {one.path: one for one in held})
 
 
 def add(store: Store, inputs: Sequence[Path], options: AddOptions, tell: Tell = silent) -> LibraryReport:
@@ -121,7 +127,7 @@ def update(store: Store, options: AddOptions, tell: Tell = silent, *, forget: bo
     report = LibraryReport(folder=store.folder)
     files, gone = [], []
     for one in store.documents():
-        if one.path and Path(one.path).is_file():
+        if one.path and os.path.isfile(one.path):
             files.append(Path(one.path))
         elif one.path:
             gone.append(one)
@@ -155,14 +161,14 @@ def _take_in(store: Store, papers: Found, options: AddOptions, report: LibraryRe
                 continue
             held = known.by_content.get(digest[:16])
             if held is not None:
-                _met_again(store, held, path, papers, report)
+                _met_again(store, known, held, path, papers, report)
                 told(name)
             elif digest in fresh.values():
                 report.skipped[name] = f"it is the same as {shown(next(p for p, d in fresh.items() if d == digest))}"
                 told(name, report.skipped[name])
             else:
                 fresh[path] = digest
-    called = _called(list(fresh), known)
+    called = names(list(fresh))
     limits = Limits(options.seconds, options.memory_mb, options.most_pages)
     for one in parse(list(fresh), options.pdf, limits):
         name = shown(one.path)
@@ -171,7 +177,10 @@ def _take_in(store: Store, papers: Found, options: AddOptions, report: LibraryRe
             told(name, one.problem)
             continue
         before = known.by_path.get(str(one.path.absolute()))
-        reference = match(one.path, "".join(one.pages[:1]), papers.references)
+        start = "".join(one.pages[:1])
+        reference = match(one.path, start, papers.references)
+        if before and reference is None:  # what a list said of it, if it is that paper still
+            reference = match(one.path, start, [_as_listed(before)])
         call = before.name if before else called[one.path]
         document, passages = _document(one.path, fresh[one.path], call, one.pages, reference)
         if not passages:
@@ -181,8 +190,8 @@ def _take_in(store: Store, papers: Found, options: AddOptions, report: LibraryRe
         if unread := without_text(one.pages):
             report.unread[name] = unread
             tell(Remark(text=f"{name}: {unread}"))
-        if store.put(document, passages, time.time(), replaces=before.id if before else ""):
-            (report.updated if before else report.added).append(document.name)
+        if call := store.put(document, passages, time.time(), replaces=before.id if before else ""):
+            (report.updated if before else report.added).append(call)
             report.dropped = dict(Counter(report.dropped) + Counter(document.dropped))
         else:
             report.unchanged += 1
@@ -193,33 +202,34 @@ def _reasons(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {why}" for why, count in dropped.items()) or "it has no prose"
 
 
-def _met_again(store: Store, held: Document, path: Path, papers: Found, report: LibraryReport) -> None:
+def _as_listed(one: Document) -> Reference:
+    return Reference(title=one.title, doi=one.doi, year=f"{one.year or ''}")
+
+
+def _met_again(store: Store, known: _Known, held: Document, path: Path, papers: Found, report: LibraryReport) -> None:
     """Note where a document that is in lies now, and what a list says of it."""
     report.unchanged += 1
     here = str(path.absolute())
-    reference = match(path, "", papers.references)
-    title = reference.title if reference and reference.title else held.title
-    year = _year(reference.year) if reference and reference.year else held.year
-    doi = reference.doi if reference and reference.doi else held.doi
-    stays = held.path == here or (held.path and Path(held.path).is_file())
+    said = match(path, f"# {held.title}\n\n{held.doi}", papers.references) or _as_listed(held)
+    title, doi = said.title or held.title, said.doi or held.doi
+    year = int(said.year) if said.year else held.year
+    stays = held.path == here or _holds(held)
     if stays and (title, year, doi) == (held.title, held.year, held.doi):
         return
     where = held.path if stays else here
-    store.known_as(held.id, name=held.name, path=where, title=title, year=year, doi=doi)
+    store.known_as(held.id, path=where, title=title, year=year, doi=doi)
     if not stays:
         report.moved[held.name] = here
+        if known.by_path.get(held.path) is held:  # what lies there now is another
+            del known.by_path[held.path]
 
 
-def _called(files: Sequence[Path], known: _Known) -> dict[Path, str]:
-    """What new documents are called: their file's name, with a number where the library has one of that name."""
-    called = names(files)
-    taken = set(known.names)
-    for path in files:
-        name, number = called[path], 2
-        while called[path] in taken:
-            called[path], number = f"{name} ({number})", number + 1
-        taken.add(called[path])
-    return called
+def _holds(held: Document) -> bool:
+    """Whether a document's file is where it was, and is still what it was."""
+    try:
+        return bool(held.path) and sha256(Path(held.path)) == held.sha256
+    except OSError:
+        return False
 
 
 def _document(
@@ -228,7 +238,7 @@ def _document(
     start = "".join(pages[:1])
     title = reference.title if reference and reference.title else _title(start)
     doi = reference.doi if reference and reference.doi else _doi(start)
-    year = _year(reference.year) if reference and reference.year else None
+    year = int(reference.year) if reference and reference.year else None
     bare = Document(digest[:16], name, str(path.absolute()), digest, title, year, doi, len(pages))
     passages, dropped = [], Counter[str]()
     for number, (heading, held) in enumerate(_cut(pages)):
@@ -251,12 +261,12 @@ def _cut(pages: Sequence[str]) -> Iterator[tuple[str, list[Sentence]]]:
 
 def together(rest: Sequence[Sentence]) -> Iterator[list[Sentence]]:
     """Sentences by the passage: of like length, at most `MOST` words but for a single sentence of more."""
-    total = sum(len(one.text.split()) for one in rest)
+    total = sum(length(one.text) for one in rest)
     share = total / max(1, -(-total // MOST))
     held: list[Sentence] = []
     count = 0
     for one in rest:
-        words = len(one.text.split())
+        words = length(one.text)
         if held and (count + words > MOST or count + words / 2 > share):
             yield held
             held, count = [], 0
@@ -268,7 +278,7 @@ def together(rest: Sequence[Sentence]) -> Iterator[list[Sentence]]:
 
 def _unfit(text: str) -> str:
     """Why a passage is not kept; empty if it is."""
-    if len(text.split()) < FEWEST:
+    if length(text) < FEWEST:
         return "too short"
     if len(text) > _LONGEST:
         return "too long"
@@ -276,20 +286,15 @@ def _unfit(text: str) -> str:
 
 
 def _title(page: str) -> str:
-    """The first heading of a page."""
-    heading = re.search(r"^#{1,3} +(.{8,250})$", page, re.MULTILINE)
-    return " ".join(heading[1].split()) if heading else ""
+    """The first heading of a page that is no section's usual one."""
+    headings = (" ".join(found.split()) for found in _HEADING.findall(plain(page)))
+    return next((one for one in headings if not _NO_TITLE.fullmatch(one)), "")
 
 
 def _doi(page: str) -> str:
     """The DOI that a first page bears, if it is one alone."""
-    borne = {one.lower() for one in _DOI.findall(page)}
+    borne = {doi_of(found) for found in _DOI.findall(page)} - {""}
     return borne.pop() if len(borne) == 1 else ""
-
-
-def _year(text: str) -> int | None:
-    year = _YEAR.search(text)
-    return int(year[1]) if year else None
 
 
 def fill_vectors(store: Store, embed: Embed, tell: Callable[[int, int], None] = lambda done, of: None) -> int:
@@ -316,8 +321,8 @@ def vectors_of(passages: Sequence[Passage], embed: Embed) -> list[bytes]:
     """The vectors of passages, as `packed` gives them."""
     pieces = [windows(one) for one in passages]
     rows = embed([text for piece in pieces for text in piece])
-    ends = list(accumulate(len(piece) for piece in pieces))
-    return [packed(rows[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+    ends = accumulate((len(piece) for piece in pieces), initial=0)
+    return [packed(rows[start:end]) for start, end in pairwise(ends)]
 
 
 def _finished(store: Store, report: LibraryReport) -> LibraryReport:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.corpus.index.store import Passage, Store
-from pipelines.corpus.index.terms import VERSION, numbered
-from workspace.files import publish
+from pipelines.corpus.index.terms import VERSION, length, numbered
+from workspace.files import STAGING, publish, sweep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def windows(passage: Passage) -> list[str]:
     pieces: list[list[str]] = []
     count = 0
     for one in passage.sentences:
-        words = len(one.text.split())
+        words = length(one.text)
         if pieces and count + words <= WINDOW:
             pieces[-1].append(one.text)
             count += words
@@ -190,9 +190,10 @@ def build(store: Store) -> Path:
     target = store.folder / FOLDER / f"{VERSION}-{revision}"
     if not (target / _MANIFEST).is_file():
         publish(target, lambda staged: _save(index_of(store.texts(), store.vectors()), staged))
-    for path in (store.folder / FOLDER).glob("*-*"):
-        if path != target and _revision(path) < revision:
+    for path in target.parent.glob("*-*"):
+        if not path.name.startswith(STAGING) and path != target and _revision(path) < revision:
             shutil.rmtree(path, ignore_errors=True)
+    sweep(target.parent, deep=False)
     return target
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from itertools import accumulate
+from contextlib import suppress
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from pipelines.corpus.index.adding import vectors_of
 from pipelines.corpus.index.generation import WIDTH, index_of, windows
 from pipelines.corpus.index.retrieve import Library
 from pipelines.corpus.index.store import Document, Passage
+from workspace.errors import StorageError
 from workspace.files import publish
 from workspace.progress import waiting
 
@@ -84,13 +86,14 @@ def _vectors(passages: Sequence[Passage], folder: Path, embed: Embed | None) -> 
     pieces = [windows(one) for one in passages]
     digest = hashlib.sha256("\0".join(text for piece in pieces for text in piece).encode()).hexdigest()[:16]
     path = folder / f"{digest}.i8"
-    ends = [WIDTH * end for end in accumulate(len(piece) for piece in pieces)]
+    ends = list(accumulate((WIDTH * len(piece) for piece in pieces), initial=0))
     if path.is_file() and path.stat().st_size == ends[-1]:
         held = path.read_bytes()
-        return [held[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return [held[start:end] for start, end in pairwise(ends)]
     if embed is None:
         return None
     with waiting(f"reading {len(passages)} passages of the shipped library, once"):
         made = vectors_of(passages, embed)
-    publish(path, b"".join(made))
+    with suppress(StorageError):  # on a disk that is full or read-only they are made again by every process
+        publish(path, b"".join(made))
     return made

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pipelines.corpus.index.generation import SCALE, Index, build, load, newest
+from pipelines.corpus.index.generation import FOLDER, SCALE, Index, build, index_of, load, newest
 from pipelines.corpus.index.store import Document, Passage, Store
 from pipelines.corpus.index.terms import terms
 from workspace.atlas.lookup import named_in
-from workspace.errors import DataError, UsageError, unknown
+from workspace.errors import DataError, StorageError, StudioError, UsageError, one_line, unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,6 @@ WORDS = 0.35
 """The share of words in the fused score; the rest is meaning. Tuned on a half of our questions (docs/log.md)."""
 
 _SPARE = 16  # passages beyond those asked for, as some may have been removed
-
 _ROWS = 2048  # vectors multiplied at once
 _KEPT = 64  # vectors of questions
 _TRIES = 5  # to open an index while others are made
@@ -154,7 +153,7 @@ class Shelf:
             words: The share of words in the score: 1 is BM25 alone, 0 meaning alone.
 
         Raises:
-            UsageError: A filter names a document that no library has.
+            UsageError: A filter names a document that no library has, or has no word that is searched for.
         """
         filters = filters or Filters()
         self._check(filters)
@@ -178,31 +177,44 @@ class Shelf:
         for name in filters.documents:
             if not any(_called(one, name) for one in held):
                 raise UsageError(unknown("document", name, sorted(one.name for one in held)))
+        for what, text in (("organism", filters.organism), ("property", filters.quantity)):
+            if text and not terms(text):
+                raise UsageError(f"{what} {text!r} has no word that is searched for")
 
 
 def opened(folder: Path) -> Library:
-    """A library's folder with its newest index; one that has none gets it, if it can be written.
+    """A library's folder with its newest index; one that has none gets it, in memory where it cannot be written.
 
     Raises:
         DataError: It is no library, or its index cannot be read.
     """
+    store = Store(folder)
+    try:
+        return Library(store, _index(store))
+    except Exception as fault:  # whatever numpy and bm25s say of files that are no index
+        store.close()
+        if isinstance(fault, StudioError):
+            raise
+        raise _unreadable(folder, one_line(fault)) from None
+
+
+def _unreadable(folder: Path, why: str) -> DataError:
+    return DataError(f"the index of {folder} cannot be read: {why}", hint=f"remove {folder / FOLDER}; it is made anew")
+
+
+def _index(store: Store) -> Index:
     for attempt in range(_TRIES):
-        store = Store(folder)
         try:
-            found = newest(folder)
+            found = newest(store.folder)
             if found is None:
-                with Store(folder, writing=True) as writing:
+                with Store(store.folder, writing=True) as writing:
                     found = build(writing)
-            return Library(store, load(found))
+            return load(found)
         except FileNotFoundError:  # another process put a newer one in its place
-            store.close()
             time.sleep(0.05 * attempt)
-        except (ValueError, OSError, KeyError) as fault:
-            store.close()
-            raise DataError(
-                f"the index of {folder} cannot be read: {fault}", hint=f"remove {folder / 'index'}; it is made anew"
-            ) from None
-    raise DataError(f"the index of {folder} is being made by other processes", hint="try again")
+        except StorageError:
+            return index_of(store.texts(), store.vectors())
+    raise _unreadable(store.folder, "files of it are missing")
 
 
 def _searched(
@@ -222,18 +234,30 @@ def _searched(
     fused = _with_document(index, share * words + (1 - share) * meaning)
     allowed = _allowed(one, filters)
     if allowed is not None:
-        fused = np.where(allowed, fused, -np.inf)
-    most_wanted = min(len(fused), count + _SPARE)
-    best = np.argpartition(-fused, most_wanted - 1)[:most_wanted]
-    ordered = best[np.argsort(-fused[best], kind="stable")]
-    places = [int(place) for place in ordered if fused[place] > 0]
-    held = one.held.passages([int(index.keys[place]) for place in places])
-    hits = []
-    for place in places:
-        passage = held.get(int(index.keys[place]))
-        if passage is not None:  # else it was removed since the index was made
-            hits.append(Hit(passage, float(fused[place]), float(words[place]), float(meaning[place])))
-    return hits[:count]
+        fused = np.where(allowed, fused, 0)
+    return _best(one, count, fused, words, meaning)
+
+
+def _best(
+    one: Library, count: int, fused: NDArray[np.float32], words: NDArray[np.float32], meaning: NDArray[np.float32]
+) -> list[Hit]:
+    """The passages of the highest scores above 0 that are still there."""
+    import numpy as np
+
+    full = np.flatnonzero(fused > 0)
+    taken = count + _SPARE
+    while True:
+        best = full if taken >= len(full) else full[np.argpartition(-fused[full], taken)[:taken]]
+        places = best[np.argsort(-fused[best], kind="stable")].tolist()
+        held = one.held.passages([int(one.index.keys[place]) for place in places])
+        hits = [
+            Hit(passage, float(fused[place]), float(words[place]), float(meaning[place]))
+            for place in places
+            if (passage := held.get(int(one.index.keys[place])))  # else it was removed since the index was made
+        ][:count]
+        if len(hits) == count or taken >= len(full):
+            return hits
+        taken *= 4
 
 
 def _with_document(index: Index, scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -171,21 +171,22 @@ class Store:
         [(passages, vectors)] = self._rows("SELECT count(*), count(vector) FROM passages")
         return int(passages), int(vectors)
 
-    def put(self, document: Document, passages: Iterable[Passage], added: float, replaces: str = "") -> bool:
+    def put(self, document: Document, passages: Iterable[Passage], added: float, replaces: str = "") -> str:
         """Add a document with its passages, in place of another.
 
         Returns:
-            False where it is there already; nothing is changed then.
+            What it is called: its name, with a number where another has that name. Empty where it is there already;
+            nothing is changed then.
         """
         with self._changing() as connection:
             if connection.execute("SELECT 1 FROM documents WHERE id = ?", (document.id,)).fetchone():
-                return False
+                return ""
             if replaces:
                 connection.execute("DELETE FROM documents WHERE id = ?", (replaces,))
-            one, dropped = document, json.dumps(document.dropped)
+            one, dropped, called = document, json.dumps(document.dropped), _free(connection, document.name)
             connection.execute(
                 "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (one.id, one.name, one.path, one.sha256, one.title, one.year, one.doi, one.pages, dropped, added),
+                (one.id, called, one.path, one.sha256, one.title, one.year, one.doi, one.pages, dropped, added),
             )
             connection.executemany(
                 "INSERT INTO passages (id, document, number, heading, text, marks) VALUES (?, ?, ?, ?, ?, ?)",
@@ -194,14 +195,14 @@ class Store:
                     for number, held in enumerate(passages)
                 ),
             )
-        return True
+        return called
 
-    def known_as(self, document: str, *, name: str, path: str, title: str, year: int | None, doi: str) -> None:
-        """Note what a document is called and where it lies now."""
+    def known_as(self, document: str, *, path: str, title: str, year: int | None, doi: str) -> None:
+        """Note where a document lies now and what is known of it."""
         with self._changing() as connection:
             connection.execute(
-                "UPDATE documents SET name = ?, path = ?, title = ?, year = ?, doi = ? WHERE id = ?",
-                (name, path, title, year, doi, document),
+                "UPDATE documents SET path = ?, title = ?, year = ?, doi = ? WHERE id = ?",
+                (path, title, year, doi, document),
             )
 
     def remove(self, documents: Sequence[str]) -> int:
@@ -276,6 +277,14 @@ class Store:
             sentences = tuple(Sentence(text[start:end], *rest) for start, end, *rest in json.loads(marks))
             made.append(Passage(name, known[document], heading, sentences, int(key)))
         return made
+
+
+def _free(connection: Any, name: str) -> str:
+    """A name that no document has."""
+    free, number = name, 2
+    while connection.execute("SELECT 1 FROM documents WHERE name = ?", (free,)).fetchone():
+        free, number = f"{name} ({number})", number + 1
+    return free
 
 
 def _document(row: Sequence[Any]) -> Document:
