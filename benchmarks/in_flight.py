@@ -41,7 +41,7 @@ def written(kit: Any, number: int) -> dict[str, Any]:
     marks = [time.perf_counter()]
     while state["turn"] < len(kit.program.turns):
         changes = scientist.scientist(kit, state)
-        state |= changes | {"messages": state["messages"] + changes["messages"]}
+        state |= changes | {name: state[name] + changes[name] for name in ("messages", "evidence")}
     marks.append(time.perf_counter())
     state |= engineer.engineer(kit, state)
     marks.append(time.perf_counter())

@@ -101,7 +101,7 @@ def one(kit: Any, text: str, sources: list[str]) -> dict[str, Any]:
     state: Any = initial_state(Brief(text=text, inspirations=sources))
     while state["turn"] < len(kit.program.turns):
         changes = scientist.scientist(kit, state)
-        state |= changes | {"messages": state["messages"] + changes["messages"]}
+        state |= changes | {name: state[name] + changes[name] for name in ("messages", "evidence")}
     begun = time.perf_counter()
     made = engineer.engineer(kit, state)
     return {"design": made["design"], "repairs": made["repairs"], "seconds": time.perf_counter() - begun}

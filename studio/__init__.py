@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agents.programs import Program
     from studio.batches import batch
     from studio.catalogue import fetch_models, list_models, open_program, programs, verify_models
-    from studio.designs import design, export, list_runs, open_run, replay, resume, stream, submit, watch
+    from studio.designs import design, explain, export, list_runs, open_run, replay, resume, stream, submit, watch
     from studio.doctor import examine
     from studio.evaluation import train_evaluate
     from studio.jobs import list_jobs, open_job, put_first, retry_job, stop_job, watch_job
@@ -47,6 +47,7 @@ VERBS = {
     "stream": "studio.designs",
     "watch": "studio.designs",
     "open_run": "studio.designs",
+    "explain": "studio.designs",
     "list_runs": "studio.designs",
     "resume": "studio.designs",
     "replay": "studio.designs",
@@ -118,6 +119,7 @@ __all__ = [
     "batch",
     "design",
     "examine",
+    "explain",
     "export",
     "fetch_models",
     "library_add",

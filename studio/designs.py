@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from studio.queue.submit import retry
 from studio.queue.watch import watch as watch_job
@@ -96,12 +96,44 @@ def stream(brief: str | Brief, options: DesignCall) -> Iterator[Event]:
     return watch_job(run_id, settings.home, settings.queue)
 
 
-@verb(Call)
-def open_run(run_id: str, options: Call) -> Design:
+class ShowCall(Call):
+    """What of a run is shown."""
+
+    why: str | None = Field(
+        None,
+        max_length=200,
+        description="Show where a field or a picture comes from, back to the passages: mechanisms.1, picture-2, all",
+        json_schema_extra={"bare": "all"},
+    )
+
+
+@verb(ShowCall)
+def open_run(run_id: str, options: ShowCall) -> Design:
     """Show a run's design, pictures and state."""
     from studio.runs.record import open_run as read_run
 
     return read_run(run_id, options.home)
+
+
+class Explained(BaseModel):
+    """Where what a run made comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    asked: tuple[str, ...] = Field(description="The fields and pictures that were asked about")
+    lines: tuple[str, ...] = Field(description="Each, and what lies behind it, further in")
+    prov: dict[str, Any] = Field(description="The whole graph as W3C PROV-JSON")
+
+
+@verb(ShowCall)
+def explain(run_id: str, options: ShowCall) -> Explained:
+    """Say where a run's fields and pictures come from: prompts, turns, models and their data, passages, papers."""
+    from studio.runs.provenance import chosen, lines, prov_json, provenance
+
+    graph = provenance(run_id, options.home)
+    asked = chosen(graph, options.why or "all")
+    return Explained(run_id=run_id, asked=tuple(asked), lines=tuple(lines(graph, asked)), prov=prov_json(graph, run_id))
 
 
 class ListCall(Call):
@@ -188,7 +220,7 @@ def replay(run_id: str, options: Call) -> Replay:
 class ExportCall(Call):
     """How a run is written as one file."""
 
-    format: Literal["md", "json", "zip"] = Field(
+    format: Literal["md", "json", "zip", "prov"] = Field(
         "md", description="md (report with pictures), json, or zip (whole run)"
     )
     out: Path | None = Field(None, description="The file to write, - for stdout; else RUN.md, RUN.json or RUN.zip here")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from agents.documents import MaterialDesign
     from studio.runs.record import Design
 
-FORMATS = ("md", "json", "zip")
+FORMATS = ("md", "json", "zip", "prov")
+_SUFFIX = {"prov": "prov.json"}
 ZIP_DATE = (2020, 1, 1, 0, 0, 0)
 
 
@@ -32,7 +33,7 @@ def export(run_id: str, format: str, home: Path, target: Path | None = None) -> 
 
     Args:
         run_id: Which run.
-        format: ``md``, ``json`` or ``zip``.
+        format: ``md``, ``json``, ``zip``, or ``prov`` for where everything comes from, as W3C PROV-JSON.
         home: STUDIO_HOME.
         target: The file, ``RUN.<format>`` in the working directory by default; ``-`` or a pipe is written to as it is.
     """
@@ -41,12 +42,13 @@ def export(run_id: str, format: str, home: Path, target: Path | None = None) -> 
     row = row_of(home, run_id)
     if state_of(home, row) in ("running", "queued"):
         raise UsageError(f"run {run_id} is still {row.status}; export it when it has ended")
-    path = target or Path(f"{run_id}.{format}")
+    name = f"{run_id}.{_SUFFIX.get(format, format)}"
+    path = target or Path(name)
     path = path if is_stream(path) and not path.is_dir() else path.absolute()
     if path.is_dir():
-        path = path / f"{run_id}.{format}"
-    write = {"md": _markdown, "json": _json, "zip": _zip}[format]
-    deliver(path, write(open_run(run_id, home)))
+        path = path / name
+    run = open_run(run_id, home)
+    deliver(path, _prov(run, home) if format == "prov" else {"md": _markdown, "json": _json, "zip": _zip}[format](run))
     return path
 
 
@@ -187,6 +189,13 @@ def _json(run: Design) -> bytes:
     return (
         json.dumps(whole_data(whole | {"manifest": found["manifest"]}), indent=2, ensure_ascii=False) + "\n"
     ).encode()
+
+
+def _prov(run: Design, home: Path) -> bytes:
+    from studio.runs.provenance import prov_json, provenance
+
+    made = prov_json(provenance(run.run_id, home), run.run_id)
+    return (json.dumps(whole_data(made), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _zip(run: Design) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.text import Text
 
 import studio
 from ui.terminal.asking import ask_person, resume_lines
@@ -38,7 +39,7 @@ COMMANDS = {
         "Examples:\n\n  studio resume 20261121-101500-a-tough-panel-1f2e\n\n"
         "  studio resume RUN --approve\n\n"
         '  studio resume RUN --prompt "a pale honeycomb of thin walls"\n\n'
-        "  studio resume RUN --choice finish",
+        '  studio resume RUN --choice finish\n\n  studio resume RUN --source 2 --source "spider silk"',
         "design:resume",
         subject="RUN",
         about="A run's id, as `studio list` shows it.",
@@ -46,7 +47,8 @@ COMMANDS = {
     "list": Command("list_runs", "Examples:\n\n  studio list\n\n  studio list --limit 5 --json", "design:list_runs"),
     "show": Command(
         "open_run",
-        "Examples:\n\n  studio show RUN\n\n  studio show RUN --json",
+        "Examples:\n\n  studio show RUN\n\n  studio show RUN --json\n\n  studio show RUN --why\n\n"
+        "  studio show RUN --why mechanisms.1\n\n  studio show RUN --why picture-1",
         "design:show",
         subject="RUN",
         about="A run's id, as `studio list` shows it.",
@@ -60,7 +62,8 @@ COMMANDS = {
     ),
     "export": Command(
         "export",
-        "Examples:\n\n  studio export RUN --format md\n\n  studio export RUN --format zip --out panel.zip",
+        "Examples:\n\n  studio export RUN --format md\n\n  studio export RUN --format zip --out panel.zip\n\n"
+        "  studio export RUN --format prov",
         "design:export",
         subject="RUN",
         about="A run's id, as `studio list` shows it.",
@@ -157,8 +160,16 @@ def list_runs(asked: Asked) -> None:
 
 
 def show(asked: Asked) -> None:
-    """Show a run."""
-    _show(asked.verb(asked.subject), asked.as_json)
+    """Show a run, or where what it made comes from."""
+    if "why" not in asked.given:
+        _show(asked.verb(asked.subject), asked.as_json)
+        return
+    told = studio.explain(asked.subject, **asked.given)
+    if asked.as_json:
+        print_json(told.model_dump(mode="json"))
+        return
+    for line in told.lines:
+        consoles()[0].print(Text(line), soft_wrap=True)
 
 
 def replay(asked: Asked) -> None:

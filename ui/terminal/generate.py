@@ -93,7 +93,26 @@ class Table(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.entries:
             command = build(name, self.entries[name])
+            rest = _with_values(rest, self.entries[name])
         return name, command, rest
+
+
+def _with_values(args: list[str], command: Command) -> list[str]:
+    """What was typed, with the value that an option means where it stands without one (``bare`` of its field)."""
+    from studio.verb import named
+
+    kind = getattr(studio, command.verb).kind
+    bare = {
+        str(_extra(info).get("option") or f"--{name.replace('_', '-')}"): str(_extra(info)["bare"])
+        for name in named(kind)
+        if "bare" in _extra(info := kind.model_fields[name])
+    }
+    made: list[str] = []
+    for place, arg in enumerate(args):
+        made.append(arg)
+        if arg in bare and (place + 1 == len(args) or args[place + 1].startswith("-")):
+            made.append(bare[arg])
+    return made
 
 
 def table(entries: Mapping[str, Command]) -> type[TyperGroup]:

@@ -161,6 +161,7 @@ def load(folder: Path) -> Index:
 def _save(index: Index, staged: Path) -> None:
     import numpy as np
 
+    staged.mkdir()
     if index.bm25 is not None:
         index.bm25.save(staged / "bm25", show_progress=False)
     for name in _ARRAYS:
