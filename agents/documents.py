@@ -71,7 +71,7 @@ class Known(Document):
     cite: str = Field(
         "", max_length=2000, description="The source that the sentences were taken from, where it is another's"
     )
-    file: str = Field("", max_length=2000, description="Where the document's file lies; empty of what ships")
+    file: str = Field("", max_length=5000, description="Where the document's file lies; empty of what ships")
     about: str = Field("", max_length=2000, description="The biological source that they were looked up for")
 
 
@@ -183,7 +183,7 @@ class Evidence(Document):
     cite: str = Field(
         "", max_length=2000, description="The source that the sentence was taken from, where it is another's"
     )
-    file: str = Field("", max_length=2000, description="Where the document's file lay; empty of what ships")
+    file: str = Field("", max_length=5000, description="Where the document's file lay; empty of what ships")
 
 
 class CitedInspiration(Inspiration):

@@ -81,7 +81,7 @@ class Team:
         if not (self.kit.ask and candidates):
             return scientist.sources(self.kit, state, candidates)
         answer = self._asked("before_designing", state, candidates)
-        return scientist.chosen(candidates, answer.get("sources", []))
+        return answer["sources"]
 
     def _asked(self, kind: str, state: DesignState, candidates: Sequence[Json] = ()) -> Answer:
         """Stop until a person answers; an answer that is not understood is asked for again with the reason."""
@@ -90,7 +90,7 @@ class Team:
         problem = ""
         while True:
             try:
-                return director.understood(kind, interrupt(question | {"problem": problem}))
+                return director.understood(kind, interrupt(question | {"problem": problem}), candidates)
             except UsageError as error:
                 problem = str(error)
 

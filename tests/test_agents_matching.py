@@ -21,7 +21,7 @@ SILK = "Spider dragline silk: tensile strength 0.9 to 1.4 GPa (dry, quasi-static
         ("Dragline silk has a tensile strength of 1.1 GPa.", SILK, ["spider silk"], "supports"),
         ("Dragline silk has a tensile strength of 1100 MPa.", SILK, ["spider silk"], "supports"),
         (
-            "Tablets of aragonite slide, and thin sheets between them tint the shell with colours of interference.",
+            "Tablets slide and dissipate energy, which also warms the soft tissue of the animal.",
             SLIDE,
             [],
             "partly",
@@ -91,6 +91,19 @@ def test_two_negations_of_one_thing_agree() -> None:
 def test_an_opposite_word_contradicts(claim: str, sentence: str) -> None:
     assert matched(claim, sentence).verdict == "contradicts"
     assert matched(sentence, claim).verdict == "contradicts"
+
+
+@pytest.mark.parametrize("word", ["small", "few", "less"])
+def test_a_word_without_its_opposite_contradicts_nothing(word: str) -> None:
+    said = f"Sheaths rich in protein bridge cracks and let rods slip with {word} damage."
+    assert matched("Sheaths rich in protein bridge cracks and let rods slip.", said).verdict == "supports"
+    most = said.replace(word, "more" if word == "less" else "most")
+    assert matched(most, said).verdict == "contradicts"
+
+
+def test_one_figure_that_agrees_and_one_that_does_not_are_borne_out_in_part() -> None:
+    claim = "Dry silk has a tensile strength of 1.1 GPa, and of 5 GPa under water."
+    assert matched(claim, SILK, ["spider dragline silk"]).verdict == "partly"
 
 
 def test_both_opposites_within_one_sentence_are_no_contradiction() -> None:

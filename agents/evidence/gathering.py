@@ -171,7 +171,7 @@ class _Extract:
 def _best(passages: Sequence[Passage], rank: Rank | None, wish: str, count: int, words: int) -> list[_Extract]:
     """The extracts that fit a wish best, of different passages where there are; first one on how something works."""
     every = [one for passage in passages for one in _extracts(passage, words)]
-    different = {one.text: one for one in sorted(every, key=lambda one: not one.passage.document.path)}
+    different = {one.text: one for one in sorted(every, key=lambda one: bool(one.passage.document.path))}
     if not different:
         return []
     texts = list(different)

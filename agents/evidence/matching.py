@@ -40,6 +40,7 @@ _NOT = re.compile(
     r"lacks?|instead of|rather than|prevents?|free of|[a-z]+n't)\b",
     re.IGNORECASE,
 )
+_MORE = re.compile(r"\b(?:more|most)\b")
 _FIGURE = re.compile(r"^[\d.,]+$")
 
 
@@ -74,7 +75,7 @@ def _opposites() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
     pairs = []
     for row in _words()["opposed"]:
         one, other = row.split()
-        pairs.append((frozenset(terms(one)), frozenset(terms(other))))
+        pairs.append((frozenset(_said(one)), frozenset(_said(other))))
     return tuple(pairs)
 
 
@@ -119,12 +120,12 @@ def matched(claim: str, sentence: str, about: Sequence[str] = (), near: float | 
     both = sum(_weight(term) for term in mine & theirs)
     share, back = both / sum(map(_weight, mine)), both / sum(map(_weight, theirs))
     agree, differ, missing = _figures(said, sentence)
-    if differ and share >= _DIFFERS_FROM:
+    if differ and not agree and share >= _DIFFERS_FROM:
         return Match("contradicts", share)
     if share >= _OPPOSED_FROM and _opposed(said, sentence):
         return Match("contradicts", share)
     worth = _BIAS + _SHARE * share + _BACK * back + _NEAR * (_USUAL if near is None else near) + _AGREE * bool(agree)
-    if worth >= SUPPORTS and not missing and _negated(said) == _negated(sentence):
+    if worth >= SUPPORTS and not missing and not differ and _negated(said) == _negated(sentence):
         return Match("supports", share)
     return Match("partly" if worth >= PARTLY else "silent", share)
 
@@ -133,9 +134,15 @@ def _negated(text: str) -> bool:
     return len(_NOT.findall(text)) % 2 == 1
 
 
+@lru_cache(maxsize=8192)
+def _said(text: str) -> frozenset[str]:
+    """The terms of a text, with "more" and "most", which are none where texts are searched."""
+    return frozenset([*terms(text), *_MORE.findall(text.lower())])
+
+
 def _opposed(claim: str, sentence: str) -> bool:
     """Whether one says a word whose opposite the other says, and not that word as well."""
-    mine, theirs = frozenset(terms(claim)), frozenset(terms(sentence))
+    mine, theirs = _said(claim), _said(sentence)
     for one, other in _opposites():
         for left, right in ((one, other), (other, one)):
             if left <= mine and right <= theirs and not left & theirs and not right & mine:

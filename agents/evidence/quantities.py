@@ -19,7 +19,9 @@ _RATIO = 3.0
 """The greatest plain number that may stand for a percentage."""
 
 _SPELLED = {
-    "per cent": "%", "percent": "%", "pct": "%", "degrees celsius": "degC", "degrees c": "degC", "° c": "degC",
+    "per cent": "%", "percent": "%", "pct": "%", "mass percent": "%", "volume percent": "%", "weight percent": "%",
+    "wt%": "%", "vol%": "%", "wt %": "%", "vol %": "%", "mass%": "%",
+    "degrees celsius": "degC", "degrees c": "degC", "° c": "degC",
     "°c": "degC", "℃": "degC", "degc": "degC", "å": "angstrom", "ångström": "angstrom", "angstrom": "angstrom",
     "degrees": "deg", "degree": "deg", "°": "deg", "deg": "deg",
     "micrometres": "um", "micrometre": "um", "micrometers": "um", "micrometer": "um", "microns": "um", "micron": "um",
@@ -52,7 +54,7 @@ _DIGITS = rf"{_GROUPED}|{_SWAPPED}|[+-]?\d+(?:[.,]\d+)?"
 _RAISED_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _EXPONENT = rf"(?:\s*\^\s*([+-]?\d+)|([⁻⁺]?[{_RAISED_DIGITS}]+))"
 _POWER = rf"(?:(?:\s*[x×*·]|\s+times)\s*10(?:{_EXPONENT}|\s?([1-9]\d?|[+-]\d+)(?!\d))|[eE]([+-]?\d+))?"
-_NUMBER = rf"(?:10{_EXPONENT}|({_DIGITS}){_POWER}|\b({_SAID})\b)"
+_NUMBER = rf"(?:10{_EXPONENT}|({_DIGITS}){_POWER}|\b({_SAID})(?=\b|fold\b))"
 _LINK = r"\s*(?:to|-|–|—|and|±|\+/-|\+-)\s*"
 _ENDS = r"(?![\w^]|[.,]\d|-[1-4]\b|/[A-Za-z]|\s+per\s)"  # of a rate or another whole unit nothing is guessed
 _QUANTITY = re.compile(rf"(?<![\w.,]){_NUMBER}(?:(?:\s*({_UNITS}))?({_LINK}){_NUMBER})?(?:[\s-]*({_UNITS}))?{_ENDS}")

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
+from pydantic import TypeAdapter, ValidationError
+
+from agents.documents import same
 from agents.kit import Kit
 from agents.roles.illustrator import reworded
-from agents.roles.scientist import rethink
+from agents.roles.scientist import rethink, shown, usual
 from agents.roles.scores import latest, score
 from agents.state import DesignState, Json
-from models.filling.text_kinds import MOST_SOURCES, NAME, SHORT, weight
+from models.filling.text_kinds import MOST_SOURCES, SHORT, Name, weight
 from workspace.errors import UsageError
 from workspace.events import Decision, PromptReady
 from workspace.letters import visible, whole_letters
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 Choice = Literal["repaint", "rethink", "finish"]
 AfterPainting = Literal["illustrator", "painter", "scientist", "__end__"]
@@ -44,8 +49,13 @@ class Answer(TypedDict, total=False):
     sources: list[str]
 
 
-def understood(kind: str, answer: Any) -> Answer:
+def understood(kind: str, answer: Any, candidates: Sequence[Json] = ()) -> Answer:
     """Read a person's answer: ``{"approve": bool}``, ``{"prompt": text}`` or ``{"choice": word}``; a bare bool will do.
+
+    Args:
+        kind: What was asked.
+        answer: What was said.
+        candidates: The materials to choose from, where that was asked: ``{"sources": [numbers or names]}``.
 
     Raises:
         UsageError: If it is none of these; the message names what was given and the choices.
@@ -53,7 +63,7 @@ def understood(kind: str, answer: Any) -> Answer:
     again: Literal["paint", "repaint"] = "paint" if kind == "before_painting" else "repaint"
     given = {"approve": answer} if isinstance(answer, bool) else answer
     if kind == "before_designing":
-        return _sources(given)
+        return _sources(given, candidates)
     if isinstance(given, dict) and len(given) == 1:
         value = next(iter(given.values()))
         if "approve" in given and isinstance(value, bool):
@@ -69,17 +79,31 @@ def understood(kind: str, answer: Any) -> Answer:
     )
 
 
-def _sources(given: Any) -> Answer:
-    """Read which sources a person chose: those of their own, by number or name, or the first two."""
+def _sources(given: Any, candidates: Sequence[Json]) -> Answer:
+    """Read which sources a person chose, by number or by a name of their own; those that fit best if all is well."""
     if given == {"approve": True}:
-        return {"choice": "design"}
-    chosen = given.get("sources") if isinstance(given, dict) and len(given) == 1 else None
-    names = [str(one).strip() for one in chosen] if isinstance(chosen, list | tuple) else []
-    if names and len(names) <= MOST_SOURCES and all(visible(one) and len(one) <= NAME[1] for one in names):
-        return {"choice": "design", "sources": names}
+        return {"choice": "design", "sources": usual(candidates)}
+    said = given.get("sources") if isinstance(given, dict) and len(given) == 1 else None
+    if not isinstance(said, list | tuple) or not 0 < len(said) <= MOST_SOURCES:
+        raise UsageError(
+            f"answer {str(given)[:80]!r} is not understood",
+            hint=f'choices: {{"approve": true}} for the best, {{"sources": [1 to {MOST_SOURCES} numbers or names]}}',
+        )
+    names = [_source(str(one).strip(), candidates) for one in said]
+    return {"choice": "design", "sources": list({same(name): name for name in reversed(names)}.values())[::-1]}
+
+
+def _source(said: str, candidates: Sequence[Json]) -> str:
+    """A source by its number, or by a name of a person's own."""
+    if said.isdecimal() and 0 < int(said) <= len(candidates):
+        return str(candidates[int(said) - 1]["name"])
+    try:
+        if any(sign.isalpha() for sign in said):
+            return _NAME.validate_python(said)
+    except ValidationError:
+        pass
     raise UsageError(
-        f"answer {str(given)[:80]!r} is not understood",
-        hint=f'choices: {{"approve": true}} for the first two, {{"sources": [1 to {MOST_SOURCES} numbers or names]}}',
+        f"there is no source {said[:80]!r}", hint=f"choices: 1 to {len(candidates)}, or a name of your own"
     )
 
 
@@ -89,7 +113,7 @@ def tried(kit: Kit, state: DesignState, kind: str, answer: Any) -> Answer:
     Raises:
         UsageError: It is not understood, or the painter does not take the prompt.
     """
-    given = understood(kind, answer)
+    given = understood(kind, answer, shown(kit) if kind == "before_designing" else ())
     if "prompt" in given:
         made = reworded(state["prompts"][-1], given["prompt"], kit.painter.trigger)
         kit.painter.spec(made["short"], long_prompt=made["long"], seed=kit.seed, size=kit.size)

@@ -28,6 +28,8 @@ from workspace.errors import ServiceError
 from workspace.events import Token
 from workspace.letters import whole_letters
 
+_CANDIDATES = "scientist/candidates"
+_USUAL = 2  # sources of a design for which none is chosen
 _ASKED = 600  # letters of the last answer by which more is looked up
 
 
@@ -109,15 +111,19 @@ def candidates(kit: Kit, state: DesignState) -> list[Json]:
     def summary(found: list[Json]) -> str:
         return "; ".join(f"{one['name']}: {one['why']}" for one in found) or "nothing fits"
 
-    key = "scientist/candidates"
-    return kit.step("scientist", key, "Looking for organisms that do this", look, kind="sources", summary=summary)
+    label = "Looking for organisms that do this"
+    return kit.step("scientist", _CANDIDATES, label, look, kind="sources", summary=summary)
 
 
-def chosen(candidates: Sequence[Json], wanted: Sequence[str]) -> list[str]:
-    """The sources that a person chose, by number or name; the first two where nothing was said."""
-    names = [str(one["name"]) for one in candidates]
-    picked = [names[int(one) - 1] if one.isdecimal() and 0 < int(one) <= len(names) else one for one in wanted]
-    return list(dict.fromkeys(picked)) or names[:2]
+def shown(kit: Kit) -> list[Json]:
+    """The materials that a person was shown, in a run that waits for the choice among them."""
+    found, _ = kit.once(_CANDIDATES, list[Json], kind="sources")
+    return found
+
+
+def usual(candidates: Sequence[Json]) -> list[str]:
+    """The sources where nobody chooses: those that fit best."""
+    return [str(one["name"]) for one in candidates[:_USUAL]]
 
 
 def _named(kit: Kit, brief: Brief) -> list[str]:
@@ -130,7 +136,7 @@ def sources(kit: Kit, state: DesignState, candidates: Sequence[Json]) -> list[st
     if named := _named(kit, brief):
         return named
     if candidates:
-        return chosen(candidates, ())
+        return usual(candidates)
     key = "scientist/inspirations"
     messages: list[BaseMessage] = [
         SystemMessage(prompt("inspirations")),

@@ -40,7 +40,13 @@ _RUNNING = re.compile(
     rf"(\s*\(?[a-z]?([,\u2013-]\s?[a-z])*\)?)?,?\s+(further\s+|clearly\s+)?({_TOLD.replace(' ', '|')})\b"
 )
 _ENTRY = re.compile(r"^(\[\d+\]|\d{1,3}\.)\s+\S.*\b(19|20)\d\d\b")
-_SENTENCE = re.compile(r"(?<=[.!?])(?:\^\d[\d,\u2013-]*)?[\"')\]]*\s+(?=[A-Z\"'(\[])")
+_WIDE = r"[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff00-\uff60]"
+_CLOSING = r"[\u201d\u2019\u300d\u300f)\uff09]"
+_SENTENCE = re.compile(
+    r"(?<=[.!?])(?:\^\d[\d,\u2013-]*)?[\"')\]]*\s+(?=[A-Z\u00c0-\u00d6\u00d8-\u00de\"'(\[])|"
+    rf"(?:(?<=\u3002)|(?<=\u3002{_CLOSING})|(?<={_WIDE}[!?])|(?<={_WIDE}[!?]{_CLOSING}))(?!{_CLOSING})\s*"
+)
+_END = re.compile(rf"[.:\u3002]$|{_WIDE}[!?]$")
 _SHORT_FORMS = (
     "e.g.",
     "i.e.",
@@ -117,7 +123,7 @@ def joined(lines: Sequence[str], known: set[str]) -> str:
             tail = re.match(r"[^\W\d_]+-?", line)
             parts[-1], end = parts[-1][:-1], end[:-1]
             line = _seam(head, tail.group() if tail else "", known) + line
-        elif end and not _hyphened(end, line):
+        elif end and not _hyphened(end, line) and not re.match(rf"{_WIDE}\n{_WIDE}", f"{end[-1]}\n{line}"):
             line = " " + line
         parts.append(line)
         end = (end + line)[-_LONGEST:]
@@ -224,7 +230,7 @@ def _furnishing(block: str) -> bool:
     if not text or text.startswith(("|", "![", "$$", "```", "<")) or _caption(text):
         return True
     letters = sum(one.isalpha() or one.isspace() for one in text)
-    return letters < 0.7 * len(text) or (len(text.split()) < 5 and not text.endswith((".", ":")))
+    return letters < 0.7 * len(text) or (len(text.split()) < 5 and not _END.search(text))
 
 
 def sentences(text: str) -> list[str]:

@@ -1,59 +1,26 @@
 """How a run came to what it made: pictures to prompts, to fields, to turns, to models and their data, to passages.
 
 The graph is read off the ledger, where every step of a run stands as it was made: its key, its value and what it was
-made with. In W3C PROV's words a thing is an entity, a step an activity, a model or a person an agent.
+made with.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from agents.evidence.citations import cited
 from studio.queue.claims import ledger_of
+from studio.runs.figures import numeral
+from studio.runs.origins import Graph, Relation, chosen, lines, paths, prov_json
 from studio.runs.record import open_run, row_of
-from workspace.errors import UsageError, unknown
 
-Kind = Literal["entity", "activity", "agent"]
-Relation = Literal["derived", "generated", "used", "associated", "attributed"]
+__all__ = ["Graph", "chosen", "lines", "paths", "prov_json", "provenance"]
 
-_DEPTH = 12
-
-
-@dataclass(frozen=True)
-class Node:
-    """A thing, a step or an agent: its id in the graph, what it is in a line, and all that is known of it."""
-
-    id: str
-    kind: Kind
-    label: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Graph:
-    """Nodes by id, and arrows from what came later to what it came from."""
-
-    nodes: dict[str, Node] = field(default_factory=dict)
-    arrows: list[tuple[str, str, Relation]] = field(default_factory=list)
-
-    def add(self, id: str, kind: Kind, label: str, **detail: Any) -> str:
-        """Add a node, unless it is there; returns its id."""
-        self.nodes.setdefault(id, Node(id, kind, label, {key: value for key, value in detail.items() if value}))
-        return id
-
-    def link(self, later: str, earlier: str, relation: Relation) -> None:
-        """Add an arrow, once."""
-        if (later, earlier, relation) not in self.arrows:
-            self.arrows.append((later, earlier, relation))
-
-    def from_(self, id: str) -> list[tuple[str, Relation]]:
-        """What a node came from."""
-        return [(earlier, relation) for later, earlier, relation in self.arrows if later == id]
+_OF_A_MERGE = ("parents", "method", "base", "yaml")  # what its record tells that its card may not
+_KINDS = ("evidence", "sources", "turn", "design", "prompt", "answer")
 
 
 def provenance(run_id: str, home: Path) -> Graph:
@@ -68,27 +35,38 @@ def provenance(run_id: str, home: Path) -> Graph:
         steps: dict[str, Any] = {
             one.key: ledger.once(run_id, one.key, dict, kind=one.kind)[0]
             for one in ledger.keys(run_id)
-            if one.kind in ("evidence", "sources", "turn", "design", "prompt", "answer")
+            if one.kind in _KINDS
         }
         pictures = [one for one in ledger.artifacts(run_id) if one.kind == "picture"]
     manifest = _json(open_run(run_id, home).folder / "manifest.json")
-    made = _Making(home, manifest.get("models") or {}, row.settings["settings"])
+    made = _Making(home, manifest.get("models") or _asked_for(row.settings["settings"]))
     made.brief(row.brief)
-    made.evidence({key: value for key, value in steps.items() if key.startswith("scientist/evidence")})
-    made.turns({key: value for key, value in steps.items() if key.startswith("scientist/turn")})
+    last = next((key for key in reversed(steps) if key.startswith("engineer/")), "")
     for key, value in steps.items():
-        if key.startswith("engineer/design") and isinstance(value, dict):
-            made.design(key, value["design"])
-    made.prompts({key: value for key, value in steps.items() if key.startswith("illustrator/")})
+        made.step(key, value, last=key == last)
     for one in pictures:
         made.picture(one.path, one.sha256, one.meta)
     return made.graph
 
 
+def _asked_for(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Which models a run that has not ended asks for, role by role."""
+    shared, own = settings.get("chat") or {}, settings.get("roles") or {}
+    asked = {}
+    for role in ("scientist", "engineer", "illustrator"):
+        mine = {key: value for key, value in (own.get(role) or {}).items() if value is not None}
+        other = mine.get("model", shared.get("model")) != shared.get("model")
+        asked[role] = {
+            "model": mine.get("model", shared.get("model")),
+            "adapter": mine.get("adapter", None if other else shared.get("adapter")),
+        }
+    return asked
+
+
 def _json(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -96,76 +74,116 @@ def _json(path: Path) -> Mapping[str, Any]:
 class _Making:
     """A graph on its way."""
 
-    def __init__(self, home: Path, models: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        self.home, self.models, self.settings, self.graph = home, models, settings, Graph()
+    def __init__(self, home: Path, models: Mapping[str, Any]) -> None:
+        self.home, self.models, self.graph = home, models, Graph()
         self.known: dict[int, str] = {}
+        self.turns: list[str] = []
+        self.fields: list[str] = []
         self.last: dict[str, str] = {}
+        self.worded: dict[str, str] = {}
 
     def brief(self, brief: Mapping[str, Any]) -> None:
         """What a person asked for."""
         self.graph.add("person", "agent", "the person who asked")
-        self.graph.add("brief", "entity", f"brief: {brief['text']}", **brief)
+        self.graph.add("brief", "entity", f"brief: {brief['text']}", brief)
         self.graph.link("brief", "person", "attributed")
 
-    def evidence(self, steps: Mapping[str, Any]) -> None:
+    def step(self, key: str, value: Any, *, last: bool) -> None:
+        """A step of the run, as the ledger has it; ``last`` if it wrote the design that was kept."""
+        match key.partition("/"):
+            case ("scientist", _, "candidates"):
+                self._candidates(key, value)
+            case ("scientist", _, "inspirations"):
+                self.last["sources"] = self._done(key, f"sources: {', '.join(value)}", "scientist")
+            case ("scientist", _, rest) if rest.startswith("evidence"):
+                self._evidence(key, value)
+            case ("scientist", _, _):
+                self._turn(key, str(value))
+            case ("engineer", _, _):
+                self._design(key, value["design"], last)
+            case ("illustrator", _, _):
+                self._prompt(key, value)
+            case ("answer", _, _):
+                self._answer(key, value)
+
+    def _candidates(self, key: str, found: Sequence[Mapping[str, Any]]) -> None:
+        """Materials that were proposed for the wish, each from the atlas."""
+        text = f"{key}/text"
+        self.graph.add(key, "activity", "looking for organisms that do this")
+        self.graph.add(text, "entity", f"proposed: {', '.join(one['name'] for one in found) or 'nothing'}")
+        self.graph.link(text, key, "generated")
+        self.graph.link(key, "brief", "used")
+        for one in found:
+            id = self.graph.add(f"candidate/{one['name']}", "entity", f"{one['name']}: {one['mechanism']}", one)
+            self.graph.link(id, self._cited(one["source"]), "derived")
+            self.graph.link(id, key, "generated")
+        self.last["sources"] = text
+
+    def _answer(self, key: str, given: Mapping[str, Any]) -> None:
+        """What a person said to a question of the run."""
+        told = "; ".join(f"{name}: {_listed(value)}" for name, value in given.items())
+        self.graph.add(key, "entity", f"answer: {told}", given)
+        self.graph.link(key, "person", "attributed")
+        if isinstance(given.get("prompt"), str):
+            self.worded[given["prompt"].strip()] = key
+        if "sources" in self.last and not self.turns:
+            self.graph.link(key, self.last["sources"], "derived")
+            self.last["sources"] = key
+
+    def _evidence(self, key: str, found: Sequence[Mapping[str, Any]]) -> None:
         """The passages that were looked up, by number."""
-        for key, found in steps.items():
-            self.graph.add(key, "activity", "looking up what is known")
-            self.graph.link(key, "brief", "used")
-            for one in found:
-                passage = self._passage(one, one["text"])
-                self.graph.link(key, passage, "used")
-                self.known[int(one["number"])] = passage
+        self.graph.add(key, "activity", "looking up what is known")
+        self.graph.link(key, "brief", "used")
+        for one in found:
+            passage = self._passage(one, one["text"])
+            self.graph.link(key, passage, "used")
+            self.known[int(one["number"])] = passage
 
     def _passage(self, one: Mapping[str, Any], quotation: str) -> str:
         """A sentence and the document that it stands in."""
         document = f"document/{one['document']}"
-        where = {"doi": one.get("doi"), "file": one.get("file"), "title": one.get("title")}
-        self.graph.add(document, "entity", one.get("title") or one["document"], **where)
-        id = f"passage/{one['passage']}/{_short(quotation)}"
+        where = {name: one.get(name) for name in ("doi", "file", "title")}
+        self.graph.add(document, "entity", one.get("title") or one["document"], where)
         page = f", page {one['page']}" if one.get("file") else ""
-        self.graph.add(id, "entity", f"\u201c{quotation}\u201d ({one['document']}{page})", cite=one.get("cite"))
+        label = f"\u201c{quotation}\u201d ({one['document']}{page})"
+        id = f"passage/{one['passage']}/{_short(quotation)}"
+        self.graph.add(id, "entity", label, {"cite": one.get("cite"), "page": one.get("page")})
         self.graph.link(id, document, "derived")
         if one.get("cite"):
-            source = self.graph.add(f"source/{_short(one['cite'])}", "entity", one["cite"])
-            self.graph.link(id, source, "derived")
+            self.graph.link(id, self._cited(one["cite"]), "derived")
         return id
 
-    def turns(self, steps: Mapping[str, Any]) -> None:
-        """What the Scientist said, and which passages it cites."""
-        for key, text in steps.items():
-            self._step(key, f"turn: {text}", "scientist")
-            for number in cited(str(text)):
-                if number in self.known:
-                    self.graph.link(f"{key}/text", self.known[number], "derived")
-            if "turn" in self.last:
-                self.graph.link(key, self.last["turn"], "used")
-            else:
-                for passage in self.known.values():
-                    self.graph.link(key, passage, "used")
-            self.last["turn"] = f"{key}/text"
+    def _cited(self, cite: str) -> str:
+        return self.graph.add(f"source/{_short(cite)}", "entity", cite)
 
-    def _step(self, key: str, label: str, role: str) -> str:
+    def _turn(self, key: str, text: str) -> None:
+        """What the Scientist said, and which passages it had and cites."""
+        made = self._done(key, f"turn: {text}", "scientist")
+        for number in cited(text):
+            if number in self.known:
+                self.graph.link(made, self.known[number], "derived")
+        for earlier in [*self.known.values(), *self.turns[-1:], *filter(None, [self.last.get("sources")])]:
+            self.graph.link(key, earlier, "used")
+        self.turns.append(made)
+
+    def _done(self, key: str, label: str, role: str) -> str:
         """A step of a role, what came of it, and the model that did it."""
         text = f"{key}/text"
         self.graph.add(key, "activity", key)
         self.graph.add(text, "entity", label)
         self.graph.link(text, key, "generated")
         self.graph.link(key, "brief", "used")
-        if (model := self._model(role)) is not None:
-            self.graph.link(key, model, "associated")
+        used = self.models.get(role) or {}
+        if used.get("model"):
+            self.graph.link(key, self._model(used), "associated")
         return text
 
-    def _model(self, role: str) -> str | None:
-        """A role's model, its adapter, and what these were made from."""
-        used = self.models.get(role) or {}
-        name = used.get("model") or (self.settings.get("chat") or {}).get("model")
-        if not name:
-            return None
-        id = self.graph.add(f"model/{name}", "agent", f"model {name}", **used)
-        self._made_from(id, str(name))
+    def _model(self, used: Mapping[str, Any]) -> str:
+        """A model, its adapter, and what these were made from."""
+        id = self.graph.add(f"model/{used['model']}", "agent", f"model {used['model']}", used)
+        self._made_from(id, str(used["model"]))
         if adapter := used.get("adapter"):
-            other = self.graph.add(f"adapter/{adapter}", "entity", f"adapter {adapter}", **used)
+            other = self.graph.add(f"adapter/{adapter}", "entity", f"adapter {adapter}", used)
             self.graph.link(id, other, "attributed")
             self._made_from(other, str(adapter))
         return id
@@ -175,72 +193,101 @@ class _Making:
         from models.catalogue.fetch import VARIANTS
         from models.catalogue.table import MODELS
 
-        card = _json(self.home / VARIANTS / name / "variant.json")
-        if card:
-            recipe = self.graph.add(f"recipe/{name}", "entity", f"how {name} was made", **card)
-            self.graph.link(id, recipe, "attributed" if id.startswith("model/") else "derived")
+        how: Relation = "attributed" if id.startswith("model/") else "derived"
+        folder = self.home / VARIANTS / name
+        merged = {key: one for key, one in _json(folder / "merge.json").items() if key in _OF_A_MERGE}
+        card = {**merged, **_json(folder / "variant.json")}
+        if card and f"recipe/{name}" not in self.graph.nodes:
+            recipe = self.graph.add(f"recipe/{name}", "entity", f"how {name} was made", card)
             for parent in _parents(card):
                 self.graph.add(f"model/{parent}", "agent", f"model {parent}")
                 self.graph.link(recipe, f"model/{parent}", "attributed")
+                self._made_from(f"model/{parent}", parent)
             if data := card.get("data"):
-                rows = self.graph.add(f"rows/{name}", "entity", f"training data of {name}", data=data)
+                told = f"training data of {name}: {_listed(data)}"
+                rows = self.graph.add(f"rows/{name}", "entity", told, {"data": data})
                 self.graph.link(recipe, rows, "derived")
-        elif name in MODELS and (note := MODELS[name].note):
-            told = self.graph.add(f"card/{name}", "entity", f"card of {name}: {note}")
-            self.graph.link(id, told, "attributed" if id.startswith("model/") else "derived")
+        elif not card and name in MODELS and (note := MODELS[name].note):
+            self.graph.add(f"recipe/{name}", "entity", f"card of {name}: {note}")
+        if f"recipe/{name}" in self.graph.nodes:
+            self.graph.link(id, f"recipe/{name}", how)
 
-    def design(self, key: str, design: Mapping[str, Any]) -> None:
-        """The document, field by field: each from the turns, and from the sentence that bears it out."""
-        whole = self._step(key, f"design: {design['title']}", "engineer")
-        for turn in [id for id in self.graph.nodes if re.fullmatch(r"scientist/turn-\d+/text", id)]:
+    def _design(self, key: str, design: Mapping[str, Any], last: bool) -> None:
+        """A design from the turns before it; of the last one each field, and the sentence that bears it out."""
+        whole = self._done(key, f"design: {design['title']}", "engineer")
+        for turn in self.turns:
             self.graph.link(key, turn, "used")
-        for path, text, evidence, claimed in _fields(design):
-            id = self.graph.add(path, "entity", f"{path}: {text}", claimed=claimed)
-            if evidence:
-                self.graph.link(id, self._passage(evidence, evidence["quotation"]), "derived")
-            self.graph.link(id, whole, "derived")
+        for passage in self.known.values():
+            self.graph.link(key, passage, "used")
         self.last["design"] = whole
+        for path, text, evidence, claimed in _fields(design) if last else ():
+            self.fields.append(self.graph.add(path, "entity", f"{path}: {text}", {"claimed": claimed}))
+            if evidence:
+                self.graph.link(path, self._passage(evidence, evidence["quotation"]), "derived")
+            if path.startswith("inspirations."):
+                self._chosen(path, text)
+            self.graph.link(path, whole, "derived")
 
-    def prompts(self, steps: Mapping[str, Any]) -> None:
+    def _chosen(self, path: str, text: str) -> None:
+        """Why a source was taken: it was proposed, or a person or the Scientist chose it."""
+        found = [id for id in self.graph.nodes if id.startswith("candidate/") and text.startswith(f"{id[10:]}: ")]
+        for earlier in [*found, *filter(None, [self.last.get("sources")])]:
+            self.graph.link(path, earlier, "derived")
+
+    def _prompt(self, key: str, made: Mapping[str, Any]) -> None:
         """What the painter was told, from the design's structure."""
-        for key, value in steps.items():
-            made = value.get("prompt", value) if isinstance(value, dict) else {}
-            text = self._step(key, f"prompt: {made.get('long') or made.get('short') or ''}", "illustrator")
-            for path in [id for id in self.graph.nodes if id.startswith(("inspirations.", "architecture"))]:
+        text = self._done(key, f"prompt: {made.get('long') or made.get('short') or ''}", "illustrator")
+        for path in self.fields:
+            if path.startswith(("inspirations.", "architecture")):
                 self.graph.link(text, path, "derived")
-            if "design" in self.last:
-                self.graph.link(key, self.last["design"], "used")
-            self.last["prompt"] = text
+        if "design" in self.last:
+            self.graph.link(key, self.last["design"], "used")
+        self.last["prompt"] = text
+        self.worded |= {made[name]: text for name in ("short", "long") if made.get(name)}
 
     def picture(self, path: str, sha256: str, meta: Mapping[str, Any]) -> None:
         """A picture, from the prompt that its own record holds."""
         spec = meta.get("spec") or {}
         number = int(meta.get("index", 0)) + 1
-        id = self.graph.add(
-            f"picture-{number}", "entity", f"picture {number}: {path}, seed {meta.get('seed')}", sha256=sha256
-        )
-        step = self.graph.add(f"painting-{number}", "activity", f"painting {path}", **spec)
+        told = f"picture {number}: {path}, seed {meta.get('seed')}"
+        id = self.graph.add(f"picture-{number}", "entity", told, {"sha256": sha256})
+        step = self.graph.add(f"painting-{number}", "activity", f"painting {path}", spec)
         self.graph.link(id, step, "generated")
-        painter = spec.get("model")
-        if painter:
-            self.graph.add(f"model/{painter}", "agent", f"painter {painter}", fingerprint=spec.get("model_fingerprint"))
+        if painter := spec.get("model"):
+            held = {"fingerprint": spec.get("model_fingerprint")}
+            self.graph.add(f"model/{painter}", "agent", f"painter {painter}", held)
             self.graph.link(step, f"model/{painter}", "associated")
             self._made_from(f"model/{painter}", str(painter))
         if adapter := spec.get("adapter"):
-            self.graph.add(f"adapter/{adapter}", "entity", f"adapter {adapter}", scale=spec.get("adapter_scale"))
+            held = {"scale": spec.get("adapter_scale"), "fingerprint": spec.get("adapter_fingerprint")}
+            self.graph.add(f"adapter/{adapter}", "entity", f"adapter {adapter}", held)
             self.graph.link(step, f"adapter/{adapter}", "used")
             self._made_from(f"adapter/{adapter}", str(adapter))
-        prompt = self._prompt_of(spec)
-        if prompt is not None:
+        for prompt in self._prompts_of(spec):
             self.graph.link(id, prompt, "derived")
             self.graph.link(step, prompt, "used")
 
-    def _prompt_of(self, spec: Mapping[str, Any]) -> str | None:
-        """The prompt whose words a picture was painted from; the last one where a person worded them."""
-        words = str(spec.get("long_prompt") or spec.get("prompt") or "")
-        held = [id for id in self.graph.nodes if id.startswith("illustrator/") and id.endswith("/text")]
-        same = [id for id in held if words and self.graph.nodes[id].label.removeprefix("prompt: ") in words]
-        return same[-1] if same else self.last.get("prompt")
+    def _prompts_of(self, spec: Mapping[str, Any]) -> list[str]:
+        """The prompt whose words a picture was painted from; where a person worded them, that and what it replaced."""
+        words = [str(spec.get(name) or "") for name in ("long_prompt", "prompt")]
+        same = next((self.worded[text] for text in words if text in self.worded), None)
+        if same is None:  # a person's words may have been cut, or got the adapter's word before them
+            whole = [key for text, key in self.worded.items() if key.startswith("answer/") and _cut(text, words[0])]
+            same = whole[-1] if whole else self.last.get("prompt")
+        held = [same] if same and not same.startswith("answer/") else [same, self.last.get("prompt")]
+        return [one for one in held if one]
+
+
+def _cut(text: str, painted: str) -> bool:
+    """Whether a prompt was painted as its beginning, maybe behind an adapter's word."""
+    mine, theirs = " ".join(text.split()), " ".join(painted.split())
+    return bool(theirs) and (mine.startswith(theirs) or mine.startswith(theirs.partition(" ")[2] or theirs))
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_listed(one)}" for name, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _short(text: str) -> str:
@@ -250,8 +297,10 @@ def _short(text: str) -> str:
 
 
 def _parents(card: Mapping[str, Any]) -> list[str]:
+    """What a model was made from, as its card lists it: names in a list or between commas."""
     found = card.get("parents") or card.get("parent") or card.get("base") or []
-    return [str(one) for one in (found if isinstance(found, list | tuple) else [found])]
+    names = found if isinstance(found, list | tuple) else str(found).split(",")
+    return [str(one).strip() for one in names if str(one).strip()]
 
 
 def _fields(design: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any] | None, Any]]:
@@ -267,88 +316,10 @@ def _fields(design: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
         plain = one if isinstance(one, Mapping) else {"text": one}
         yield f"mechanisms.{n}", str(plain["text"]), plain.get("evidence"), None
     for n, one in enumerate(design["properties"], 1):
-        told = f"{one['name']} {one['value']:g} {one['unit']}, {one.get('status', 'assumed')}"
-        yield f"properties.{n}", told, one.get("evidence"), one.get("claimed")
+        told = f"{one['name']} {numeral(one['value'])} {one['unit']}, {one.get('status', 'assumed')}"
+        first = one.get("claimed")
+        told += f"; {numeral(first['value'])} {first['unit']} was claimed" if first else ""
+        yield f"properties.{n}", told, one.get("evidence"), first
     for name in ("fabrication", "applications", "risks"):
         for n, text in enumerate(design[name], 1):
             yield f"{name}.{n}", str(text), None, None
-
-
-def chosen(graph: Graph, what: str) -> list[str]:
-    """The nodes that a person asks about: a field's path, a picture's number, a word of either; ``all`` for every one.
-
-    Raises:
-        UsageError: There is none.
-    """
-    askable = [id for id in graph.nodes if re.fullmatch(r"picture-\d+|[a-z]+(?:\.\d+)?", id) and id not in ("person",)]
-    if what == "all":
-        return [id for id in askable if id != "brief"]
-    wanted = what.strip().casefold().replace("[", ".").replace("]", "").replace("picture ", "picture-")
-    found = [id for id in askable if id == wanted or id.startswith(f"{wanted}.") or id.startswith(f"{wanted}-")]
-    found = found or [id for id in askable if wanted in graph.nodes[id].label.casefold()]
-    if not found:
-        raise UsageError(unknown("field or picture", what, askable))
-    return found
-
-
-def paths(graph: Graph, start: str) -> list[tuple[int, Node, Relation | None]]:
-    """A node and all that it came from, each once, with how deep it lies."""
-    seen: set[str] = set()
-    found: list[tuple[int, Node, Relation | None]] = []
-
-    def walk(id: str, depth: int, relation: Relation | None) -> None:
-        if id in seen or depth > _DEPTH:
-            return
-        seen.add(id)
-        found.append((depth, graph.nodes[id], relation))
-        for earlier, how in graph.from_(id):
-            walk(earlier, depth + 1, how)
-
-    walk(start, 0, None)
-    return found
-
-
-_PROV: Mapping[Relation, tuple[str, str, str]] = {
-    "derived": ("wasDerivedFrom", "prov:generatedEntity", "prov:usedEntity"),
-    "generated": ("wasGeneratedBy", "prov:entity", "prov:activity"),
-    "used": ("used", "prov:activity", "prov:entity"),
-    "associated": ("wasAssociatedWith", "prov:activity", "prov:agent"),
-    "attributed": ("wasInfluencedBy", "prov:influencee", "prov:influencer"),
-}
-
-
-def prov_json(graph: Graph, run_id: str) -> dict[str, Any]:
-    """The graph as W3C PROV-JSON.
-
-    Source: Huynh, Jewell, Keshavarz, Michaelides, Yang and Moreau, "The PROV-JSON serialization", W3C member
-    submission (2013).
-    """
-    made: dict[str, Any] = {"prefix": {"run": f"urn:studio:run:{run_id}:", "studio": "urn:studio:"}}
-    for node in graph.nodes.values():
-        told = {f"studio:{key}": _literal(value) for key, value in node.detail.items()}
-        made.setdefault(node.kind, {})[_name(node.id)] = {"prov:label": node.label, **told}
-    for number, (later, earlier, relation) in enumerate(graph.arrows):
-        name, one, other = _PROV[relation]
-        made.setdefault(name, {})[f"_:{number}"] = {one: _name(later), other: _name(earlier)}
-    return made
-
-
-def _name(id: str) -> str:
-    return "run:" + re.sub(r"[^\w.-]", "_", id)
-
-
-def _literal(value: Any) -> Any:
-    plain = isinstance(value, str | int | float | bool)
-    return value if plain else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def lines(graph: Graph, starts: Sequence[str]) -> list[str]:
-    """What came from what, in lines for people: each field or picture and what lies behind it, further in."""
-    words = {"derived": "from", "generated": "made by", "used": "with", "associated": "by", "attributed": "after"}
-    told = []
-    for start in starts:
-        for depth, node, relation in paths(graph, start):
-            mark = "" if relation is None else f"{words[relation]} "
-            told.append(f"{'  ' * depth}{mark}{node.label}")
-        told.append("")
-    return told[:-1]

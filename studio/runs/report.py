@@ -60,8 +60,12 @@ def _plain(text: str) -> str:
     return harmless(text).translate(_MARKUP)
 
 
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _cell(text: str) -> str:
-    return _linked(_plain(" ".join(text.split())).replace("|", "\\|"))
+    return _linked(_plain(_on_one_line(text)).replace("|", "\\|"))
 
 
 _MARK = "{}\u2063"
@@ -87,6 +91,7 @@ def _bullets(title: str, items: Iterable[str]) -> str:
 
 
 def _document(design: MaterialDesign) -> list[str]:
+    design = type(design).model_validate_json(design.model_dump_json().replace(_MARK[2:], ""))
     sources = Sources.of(design)
     inspirations = _table(
         ("Inspiration", "Feature", "Principle", "Source"),
@@ -125,9 +130,9 @@ def _sentences(sources: Sources) -> list[str]:
     for number, one in enumerate(sources.sentences, 1):
         place = _plain(where(one))
         if one.file:
-            place += f" <{Path(one.file).as_uri()}#page={one.page}>"
-        cite = f"\n\nTaken from: {_plain(one.cite)}" if one.cite else ""
-        parts.append(f"### Evidence {number}\n\n> {_plain(one.quotation)}\n\n{place}{cite}")
+            place += f" <{Path(one.file).absolute().as_uri()}#page={one.page}>"
+        cite = f"\n\nTaken from: {_plain(_on_one_line(one.cite))}" if one.cite else ""
+        parts.append(f"### Evidence {number}\n\n> {_plain(_on_one_line(one.quotation))}\n\n{place}{cite}")
     return parts
 
 

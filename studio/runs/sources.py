@@ -59,11 +59,11 @@ class Sources:
 
 
 def where(one: Evidence) -> str:
-    """Where a sentence stands: document, page, DOI."""
+    """Where a sentence stands, on one line: document, page, DOI."""
     named = f"{one.title} ({one.document})" if one.title and one.title != one.document else one.document
     page = f", page {one.page}" if one.file else ""
     doi = f", doi {one.doi} (as it is given there; not looked up)" if one.doi else ""
-    return named + page + doi
+    return " ".join((named + page + doi).split())
 
 
 def read_design(data: Mapping[str, Any]) -> MaterialDesign | None:

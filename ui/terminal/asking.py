@@ -37,9 +37,9 @@ def resume_lines(run: Design) -> list[str]:
 
 
 def _candidates(run: Design) -> list[str]:
-    """The sources that fit, a line each."""
+    """The sources that fit, a line each: name, why, how it works, and what stands behind that."""
     held = (run.question or {}).get("payload", {}).get("candidates", [])
-    return [f"{n}. {one['name']}: {one['why']}. {one['mechanism']}" for n, one in enumerate(held, 1)]
+    return [f"{n}. {one['name']}: {one['why']}. {one['mechanism']} ({one['source']})" for n, one in enumerate(held, 1)]
 
 
 def ask_person(run: Design, console: Console) -> dict[str, Any]:
@@ -72,10 +72,17 @@ def ask_person(run: Design, console: Console) -> dict[str, Any]:
 
 
 def _chosen_sources(run: Design, console: Console) -> dict[str, Any]:
-    """Ask which sources the design shall draw on."""
-    for line in _candidates(run):
+    """Ask which sources the design shall draw on, until each is a number in the list or a name."""
+    lines = _candidates(run)
+    for line in lines:
         console.print(Text(f"  {line}"))
-    chosen = Prompt.ask("Numbers or names, parted by commas; stop leaves the run", default="1, 2", console=console)
-    if chosen.strip() == "stop":
-        raise Unfinished("left waiting for an answer", hint=f"studio resume {run.run_id} --approve")
-    return {"sources": [one.strip() for one in chosen.split(",") if one.strip()]}
+    asked, usual = "Numbers or names, parted by commas; stop leaves the run", ", ".join("12"[: len(lines)])
+    while True:
+        said = Prompt.ask(asked, default=usual, console=console)
+        if said.strip() == "stop":
+            raise Unfinished("left waiting for an answer", hint=f"studio resume {run.run_id} --approve")
+        chosen = [one.strip() for one in said.split(",") if one.strip()]
+        wrong = [one for one in chosen if one.isdecimal() and not 0 < int(one) <= len(lines)]
+        if chosen and not wrong:
+            return {"sources": chosen}
+        console.print(Text(f"there is no source {', '.join(wrong) or 'chosen'}; choices: 1 to {len(lines)}, or a name"))

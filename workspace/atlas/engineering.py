@@ -52,7 +52,7 @@ def _calls() -> tuple[tuple[re.Pattern[str], EngineeringMaterial], ...]:
     """Every name as whole words, the longest first."""
     named = [(call, one) for one in engineering().values() for call in (one.name, *one.aliases)]
     named.sort(key=lambda pair: (-len(pair[0]), pair[0]))
-    return tuple((re.compile(rf"\b{re.escape(call)}(?:e?s)?\b", re.IGNORECASE), one) for call, one in named)
+    return tuple((re.compile(rf"(?<!\w){re.escape(call)}(?:e?s)?(?!\w)", re.IGNORECASE), one) for call, one in named)
 
 
 @lru_cache(maxsize=2048)
