@@ -32,7 +32,7 @@ class Team:
 
     def scientist(self, state: DesignState) -> Command[Literal["scientist", "reviewer", "engineer"]]:
         """Answer one turn; when none is left the draft goes to review, or straight to the Engineer."""
-        names = state["inspirations"] or self._sources(state)
+        names = state["inspirations"] or self._chosen(state)
         changes = scientist.scientist(self.kit, {**state, "inspirations": names})
         return Command(update=changes, goto=scientist.after_turn(self.kit, state, changes))
 
@@ -75,13 +75,10 @@ class Team:
         changes, goto = director.director(self.kit, state)
         return Command(update=changes, goto=goto)
 
-    def _sources(self, state: DesignState) -> list[str]:
-        """The sources of a brief that lists none; a person who is asked chooses among those that fit it."""
-        candidates = scientist.candidates(self.kit, state)
-        if not (self.kit.ask and candidates):
-            return scientist.sources(self.kit, state, candidates)
-        answer = self._asked("before_designing", state, candidates)
-        return answer["sources"]
+    def _chosen(self, state: DesignState) -> list[str]:
+        """The sources that a person chooses among those that fit the brief; none if nobody is asked."""
+        candidates = scientist.candidates(self.kit, state) if self.kit.choose else []
+        return self._asked("before_designing", state, candidates)["sources"] if candidates else []
 
     def _asked(self, kind: str, state: DesignState, candidates: Sequence[Json] = ()) -> Answer:
         """Stop until a person answers; an answer that is not understood is asked for again with the reason."""

@@ -116,6 +116,7 @@ class Kit:
         reviews: How often a draft is sent back at most.
         critic_enabled: Whether pictures are looked at.
         ask: Whether a person is asked before painting and after the critique.
+        choose: Whether a person is asked which sources a brief that names none shall draw on.
         batch: Pictures painted together.
         size: Side of the pictures in pixels, or None for the painter's own.
     """
@@ -139,6 +140,7 @@ class Kit:
     reviews: int = 1
     critic_enabled: bool = False
     ask: bool = False
+    choose: bool = False
     batch: int = 1
     size: int | None = None
 

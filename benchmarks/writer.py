@@ -1,7 +1,7 @@
 """The embedded writer on wishes it never saw, tuned and untuned. Prints JSON.
 
-Every brief is one of the forty designs that are in no training row and goes through the Scientist's turns, the Engineer and the
-Illustrator, as in a design. What comes out is judged here by rules of this file's own:
+Every brief is of one of the forty designs that are in no training row and goes through the Scientist's turns, the
+Engineer and the Illustrator, as in a design. What comes out is judged here by rules of this file's own:
 
 - ``both_inspirations``: both are listed, with different features, and each is taken up elsewhere in the document;
 - ``components``: three to six, no two of one name or one material;

@@ -43,10 +43,9 @@ class BatchCall(DesignOptions, Call):
         None, ge=0, le=SEED_LIMIT - 1, description="Seeds of items that give none come from it; drawn if not given"
     )
     ask: Literal[False] = Field(False, json_schema_extra={"hidden": True})
+    choose: Literal[False] = Field(False, json_schema_extra={"hidden": True})
     out: Path = Field(description="Folder of the batch; the same one goes on with it")
-    in_flight: int | None = Field(
-        None, ge=1, le=256, description="Designs at a time; 16 where a server answers, 1 in this process"
-    )
+    in_flight: int | None = Field(None, ge=1, le=256, description="Designs at a time; 16 with a server, else 4")
     engine: Literal["auto", "ray"] = Field(
         "auto", description="Who makes designs; auto: threads here, models as the settings say; ray: a Ray cluster"
     )

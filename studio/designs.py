@@ -223,7 +223,9 @@ class ExportCall(Call):
     format: Literal["md", "json", "zip", "prov"] = Field(
         "md", description="md (report with pictures), json, or zip (whole run)"
     )
-    out: Path | None = Field(None, description="The file to write, - for stdout; else RUN.md, RUN.json or RUN.zip here")
+    out: Path | None = Field(
+        None, description="The file to write, - for stdout; else RUN with the suffix of its format, here"
+    )
 
 
 @verb(ExportCall)

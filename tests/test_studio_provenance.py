@@ -13,8 +13,9 @@ from prov.model import ProvDocument
 
 import studio
 from studio.runs.provenance import Graph, lines, paths, prov_json, provenance
-from tests.fixtures_run import ScriptedChat
+from tests.fixtures_run import MAKERS, ScriptedChat
 from ui import cli
+from workspace.atlas.table import atlas
 from workspace.errors import Interrupted
 from workspace.events import Event
 
@@ -93,15 +94,36 @@ def test_every_picture_leads_back_to_what_it_was_made_from(home: Path, run: stud
         assert graph.nodes[f"painting-{number}"].detail["seed"] == image.seed
 
 
-def test_a_claim_leads_to_the_sentence_that_bears_it_out(home: Path, run: studio.Design) -> None:
-    graph = provenance(run.run_id, home)
+def test_a_claim_leads_to_the_sentence_that_bears_it_out(
+    home: Path, scripted_studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nacre = atlas()["abalone-nacre"]
+
+    def written(messages: Any, seed: int) -> dict[str, Any]:
+        made = MAKERS["of before"](messages, seed)
+        made["inspirations"][0]["principle"] = nacre.mechanisms[0]
+        made["mechanisms"].append(nacre.mechanisms[0])
+        made["properties"] = [
+            {"name": "Tensile strength", "value": 900, "unit": "MPa", "basis": "It is near that of nacre."}
+        ]
+        return made
+
+    monkeypatch.setitem(MAKERS, "of before", MAKERS["MaterialDesign"])
+    monkeypatch.setitem(MAKERS, "MaterialDesign", written)
+    run = studio.design("a tile with a high tensile strength", inspirations=["nacre"], seed=4)
     design = json.loads((run.folder / "design.json").read_text())
+    graph, borne = provenance(run.run_id, home), []
     for kind in ("inspirations", "mechanisms", "properties"):
         for number, one in enumerate(design[kind], 1):
             near = [id for id, _ in graph.from_(f"{kind}.{number}") if id.startswith("passage/")]
             assert len(near) == (1 if one["evidence"] else 0)
             if one["evidence"]:
+                borne.append(f"{kind}.{number}")
                 assert one["evidence"]["quotation"] in graph.nodes[near[0]].label
+                assert one["evidence"]["cite"] in labels(graph, borne[-1])
+    place = [one["name"] for one in design["properties"]].index("Tensile strength") + 1
+    assert {"inspirations.1", "mechanisms.2", f"properties.{place}"} <= set(borne) and "mechanisms.1" not in borne
+    assert "overridden; 900 MPa was claimed" in graph.nodes[f"properties.{place}"].label
 
 
 def test_a_turn_leads_to_what_it_cites_and_to_the_turn_before(

@@ -59,7 +59,7 @@ def test_an_unfinished_run_can_be_exported(home: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_choices(home: Path) -> None:
-    with pytest.raises(UsageError, match="unknown format 'pdf'; choices: json, md, zip"):
+    with pytest.raises(UsageError, match="unknown format 'pdf'; choices: json, md, prov, zip"):
         studio.export("x", format="pdf")
 
 

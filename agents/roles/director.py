@@ -89,8 +89,11 @@ def _sources(given: Any, candidates: Sequence[Json]) -> Answer:
             f"answer {str(given)[:80]!r} is not understood",
             hint=f'choices: {{"approve": true}} for the best, {{"sources": [1 to {MOST_SOURCES} numbers or names]}}',
         )
-    names = [_source(str(one).strip(), candidates) for one in said]
-    return {"choice": "design", "sources": list({same(name): name for name in reversed(names)}.values())[::-1]}
+    kept: dict[str, str] = {}
+    for one in said:
+        name = _source(str(one).strip(), candidates)
+        kept.setdefault(same(name), name)
+    return {"choice": "design", "sources": list(kept.values())}
 
 
 def _source(said: str, candidates: Sequence[Json]) -> str:

@@ -35,7 +35,7 @@ _ASKED = 600  # letters of the last answer by which more is looked up
 
 def scientist(kit: Kit, state: DesignState) -> Json:
     """Answer what the conversation waits for: a colleague's comments, or else the program's next turn."""
-    names = state["inspirations"]
+    names = state["inspirations"] or sources(kit, state)
     kit.remark("scientist/sources", remarks(names))
     conversation = state["messages"]
     turn = state["turn"]
@@ -130,13 +130,13 @@ def _named(kit: Kit, brief: Brief) -> list[str]:
     return Vocabulary.of(kit.painter.vocabulary()).named_in(brief.text)[:2]
 
 
-def sources(kit: Kit, state: DesignState, candidates: Sequence[Json]) -> list[str]:
+def sources(kit: Kit, state: DesignState) -> list[str]:
     """The sources of a brief that lists none: those its text names, those that fit it, or two of the Scientist's."""
     brief = wish(kit, state)
     if named := _named(kit, brief):
         return named
-    if candidates:
-        return usual(candidates)
+    if fitting := candidates(kit, state):
+        return usual(fitting)
     key = "scientist/inspirations"
     messages: list[BaseMessage] = [
         SystemMessage(prompt("inspirations")),

@@ -18,7 +18,7 @@ from studio.runs.request import SEED_LIMIT, DesignOptions
 from workspace.errors import one_line
 from workspace.letters import folded, harmless
 
-WHOLE = ("profile", "ask")
+WHOLE = ("profile", "ask", "choose")
 """Options of a design that are not an item's own: they are the whole batch's."""
 
 OPTIONS = tuple(name for name in DesignOptions.model_fields if name not in WHOLE)

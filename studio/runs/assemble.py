@@ -229,6 +229,7 @@ def assemble(
         reviews=flow.reviews,
         critic_enabled=settings.sees,
         ask=bool(row.settings.get("ask")),
+        choose=bool(row.settings.get("choose")),
         batch=settings.painter.batch,
         size=settings.painter.size,
     )

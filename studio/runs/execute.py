@@ -211,7 +211,7 @@ def _answer(work: Work, kit: Kit, state: DesignState, question: Any, answers: Ma
         try:
             tried(kit, state, question.value["kind"], dict(answers))
         except UsageError as error:  # an answer that is none: the run still waits
-            stopped(work.post, "waiting", WAITS, error.exit_code)
+            stopped(work.post, "waiting", str(error), error.exit_code)
             raise
     elif key not in {row.key for row in work.post.ledger.keys(run_id)}:
         return None

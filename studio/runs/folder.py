@@ -140,6 +140,7 @@ def write_manifest(
                 "steps": [{"key": step.key, "kind": step.kind, "seconds": round(step.seconds, 3)} for step in steps],
                 "answers": answers,
                 "ask": row.settings.get("ask", False),
+                "choose": row.settings.get("choose", False),
                 "program": row.settings["program"],
                 "settings": shown(row.settings["settings"]),
                 "models": roles | painter_used([artifact.meta["spec"] for artifact in pictures]),

@@ -83,6 +83,7 @@ def replay(run_id: str, home: Path, queue: QueueSettings, *, listener: Callable[
             recorded(record["settings"], home).model_copy(update={"queue": queue}),
             row.seed,
             ask=bool(record.get("ask")),
+            choose=bool(record.get("choose")),
             replay_of=run_id,
             hold=hold,
         )

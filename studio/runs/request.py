@@ -54,6 +54,7 @@ class DesignOptions(BaseModel):
     adapter: str | None = setting("painter.adapter")
     profile: str | None = Field(None, description="embedded, gpu, remote, or the path of a profile file")
     ask: bool = Field(False, description="Stop for approval before painting and after the critique")
+    choose: bool = Field(False, description="Where the brief names no sources, stop to choose among those that fit")
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,14 @@ def rooted(settings: Settings) -> Settings:
 
 
 def record_of(
-    settings: Settings, program: Program, *, ask: bool = False, replay_of: str | None = None
+    settings: Settings, program: Program, *, ask: bool = False, choose: bool = False, replay_of: str | None = None
 ) -> dict[str, Any]:
     """What a run's row holds of how it is made, as plain JSON."""
     return {
         "settings": settings.model_dump(mode="json", exclude=NOT_RECORDED),
         "program": program.model_dump(mode="json"),
         "ask": ask,
+        "choose": choose,
         "replay_of": replay_of,
     }
 
@@ -198,7 +200,8 @@ def prepare(
 
     using = with_options(options, settings)
     program = load_program(using.flow.program)
-    return enter(document(brief, options, program), program, using, options.seed, ask=options.ask, hold=hold)
+    asked, seed = document(brief, options, program), options.seed
+    return enter(asked, program, using, seed, ask=options.ask, choose=options.choose, hold=hold)
 
 
 def enter(
@@ -208,6 +211,7 @@ def enter(
     seed: int | None,
     *,
     ask: bool = False,
+    choose: bool = False,
     replay_of: str | None = None,
     hold: ExitStack | None = None,
 ) -> Prepared:
@@ -220,7 +224,7 @@ def enter(
     check_room(settings.home, settings.queue)
     drawn = secrets.randbelow(SEED_LIMIT) if seed is None else seed
     run_id = new_id(brief.text, "design")
-    record = record_of(settings, program, ask=ask, replay_of=replay_of)
+    record = record_of(settings, program, ask=ask, choose=choose, replay_of=replay_of)
     folder = folder_of(settings.home, run_id)
     if hold is not None:
         hold.enter_context(job_claimed(settings.home, run_id))

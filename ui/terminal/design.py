@@ -80,7 +80,7 @@ def design(asked: Asked) -> None:
     if asked.detach:
         submitted(run_id, asked.as_json)
         return
-    _to_the_end(run_id, asked.as_json, options.ask and interactive(asked.as_json))
+    _to_the_end(run_id, asked.as_json, (options.ask or options.choose) and interactive(asked.as_json))
 
 
 def _from_stdin() -> str:
