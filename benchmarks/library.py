@@ -67,8 +67,8 @@ def main(count: int, questions: int) -> dict[str, object]:
             while left := store.without_vectors(4096):
                 rows = made.standard_normal((len(left) * windows, WIDTH)).astype(np.float32)
                 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-                held = zip(left, np.split(rows, len(left)), strict=True)
-                store.put_vectors({one.key: packed(own) for one, own in held})
+                pairs = zip(left, np.split(rows, len(left)), strict=True)
+                store.put_vectors({one.key: packed(own) for one, own in pairs})
             filled = time.perf_counter() - begun
             build(store)
         size = weight(folder)

@@ -98,7 +98,8 @@ def scifact(folder: Path, home: Path) -> tuple[Ranking, list[tuple[str, dict[str
         document = Document(row["_id"], row["_id"], "", "", row["title"])
         passages.append(Passage(row["_id"], document, "", (Sentence(row["text"] or row["title"], 1),)))
     embed = embedder(home)
-    held = Shelf([in_memory(passages, home / "benchmark-vectors", embed)], embed and (lambda text: embed([text])[0]))
+    vector = None if embed is None else lambda text: embed([text])[0]
+    held = Shelf([in_memory(passages, home / "benchmark-vectors", embed)], vector)
     texts = {}
     for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

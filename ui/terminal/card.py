@@ -27,11 +27,11 @@ STATUS_STYLE = {
 }
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, title: str | None = None) -> Table:
-    """Make a plain table; cells are text, never markup."""
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, title: str | None = None, whole: int = 0) -> Table:
+    """Make a plain table; cells are text, never markup, and of the column ``whole`` on one line."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
-        made.add_column(column, header_style="dim", no_wrap=index == 0, overflow="fold")
+        made.add_column(column, header_style="dim", no_wrap=index == whole, overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made
@@ -70,6 +70,7 @@ def _document(design: MaterialDesign) -> list[RenderableType]:
                 (item.name, figure(item.value, item.unit), f"{item.basis} {sources.origin(item)}")
                 for item in design.properties
             ),
+            whole=1,
         ),
         _list("Mechanisms", [f"{one.text}  {sources.standing(one.evidence)}" for one in design.mechanisms]),
         _list("Fabrication", design.fabrication),
