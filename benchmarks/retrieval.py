@@ -61,7 +61,7 @@ def figures(rank: Ranking, asked: Sequence[tuple[str, Mapping[str, float]]], sha
 
 def ours(home: Path) -> tuple[Ranking, list[tuple[str, dict[str, float]]]]:
     """The shipped library, and the questions with the passages that answer them."""
-    from studio.library import embedder
+    from studio.runs.assemble import embedder
     from studio.runs.shelf import shelf, shipped
     from training.embedded.writer.data import said
 
@@ -90,7 +90,7 @@ def scifact(folder: Path, home: Path) -> tuple[Ranking, list[tuple[str, dict[str
     from pipelines.corpus.index.memory import in_memory
     from pipelines.corpus.index.retrieve import Shelf
     from pipelines.corpus.index.store import Document, Passage, Sentence
-    from studio.library import embedder
+    from studio.runs.assemble import embedder
 
     passages = []
     for line in (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines():

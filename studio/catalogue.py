@@ -99,12 +99,17 @@ def fetch_models(models: Sequence[str], options: FetchCall) -> Fetched:
     """Fetch models: resumable, verified, whole or not at all."""
     from models.catalogue.fetch import fetch, place
     from models.catalogue.table import MODELS
+    from studio.runs.assemble import embedder
+    from studio.runs.shelf import shelf
 
     wanted = _wanted(models, options)
     absent = [MODELS[name] for name in wanted if not place(MODELS[name], options.home).is_dir()]
     if len(absent) > 1:
         options.tell(Remark(text=f"{len(absent)} models to fetch, {amount(sum(one.size_bytes for one in absent))}"))
-    return Fetched(folders={name: fetch(name, options.home, options.tell) for name in wanted})
+    fetched = Fetched(folders={name: fetch(name, options.home, options.tell) for name in wanted})
+    if options.embedded:  # what ships is found by meaning from the first design on
+        shelf(options.home, embed=embedder(options.home), mine=False).close()
+    return fetched
 
 
 class Verified(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -94,6 +94,7 @@ def _with_vectors(store: Store, report: LibraryReport, options: AddCall) -> Libr
     """Fill in the vectors that are missing, where the model that makes them is here, and index them."""
     from pipelines.corpus.index.adding import counted, fill_vectors
     from pipelines.corpus.index.generation import build
+    from studio.runs.assemble import embedder
 
     passages, vectors = store.size()
     if options.words_only or passages == vectors:
@@ -111,17 +112,6 @@ def _with_vectors(store: Store, report: LibraryReport, options: AddCall) -> Libr
     fill_vectors(store, embed, told)
     build(store)
     return counted(store, report)
-
-
-def embedder(home: Path) -> Callable[[list[str]], Any] | None:
-    """What embeds texts, if its model is on this machine."""
-    from models.catalogue.fetch import place
-    from models.catalogue.table import MODELS
-    from models.encoders.embeddings import Embedder
-    from studio.runs.shelf import EMBEDDER
-
-    folder = place(MODELS[EMBEDDER], home)
-    return Embedder(folder).encode if folder.is_dir() else None
 
 
 class DocumentRow(BaseModel):
@@ -275,6 +265,7 @@ def library_search(question: str, options: SearchCall) -> FoundPassages:
         UsageError: The question is empty, or a filter names no document or no years.
     """
     from pipelines.corpus.index.retrieve import Filters
+    from studio.runs.assemble import embedder
     from studio.runs.shelf import shelf
 
     if not question.strip():

@@ -51,6 +51,20 @@ def test_a_replay_names_a_model_that_changed(home: Path, monkeypatch: pytest.Mon
     assert "scientist" in studio.replay(run.run_id).changed_models
 
 
+def test_a_replay_says_that_the_libraries_give_other_passages(home: Path, tmp_path: Path) -> None:
+    run = studio.design("a tough panel", inspirations=["nacre"], seed=5)
+    again = studio.replay(run.run_id)
+    assert again.identical and not again.changed_evidence
+    paper = tmp_path / "paper.md"
+    paper.write_text(
+        "# Tough panels\n\nNacre makes a tough panel when its tablets slide on wet films before they part.\n"
+    )
+    studio.library_add([paper])
+    changed = studio.replay(run.run_id)
+    assert changed.changed_evidence
+    assert "the libraries give other passages than then" in changed.lines()
+
+
 def test_a_manifest_says_how_its_server_runs_and_a_replay_whether_it_is_another(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.queue.claims import ledger_of
 from studio.runs.record import folder_of, open_run, row_of
 from workspace.errors import DataError, UsageError
 
@@ -32,6 +33,7 @@ class Replay:
     design_identical: bool
     pictures: list[dict[str, Any]] = field(default_factory=list)
     changed_models: list[str] = field(default_factory=list)
+    changed_evidence: bool = False
 
     @property
     def identical(self) -> bool:
@@ -47,6 +49,7 @@ class Replay:
             "design_identical": self.design_identical,
             "pictures": self.pictures,
             "changed_models": self.changed_models,
+            "changed_evidence": self.changed_evidence,
         }
 
     def lines(self) -> list[str]:
@@ -55,6 +58,7 @@ class Replay:
         found = [f"design.json   {words[self.design_identical]}"]
         found += [f"{picture['path']}  {words[picture['identical']]}" for picture in self.pictures]
         found += [f"the model of {name} is not the one of then" for name in self.changed_models]
+        found += ["the libraries give other passages than then"] if self.changed_evidence else []
         return [*found, f"made again as {self.replay_id}"]
 
 
@@ -121,7 +125,15 @@ def _compare(home: Path, row: RunRow, made: Design) -> Replay:
         design_identical=_bytes(before.folder) == _bytes(made.folder),
         pictures=pictures,
         changed_models=_changed(_manifest(home, row), _manifest(home, row_of(home, made.run_id))),
+        changed_evidence=_known(home, row.run_id) != _known(home, made.run_id),
     )
+
+
+def _known(home: Path, run_id: str) -> dict[str, Any]:
+    """What a run looked up, by its steps."""
+    with ledger_of(home, reading=True) as ledger:
+        steps = [step.key for step in ledger.keys(run_id) if step.kind == "evidence"]
+        return {key: ledger.once(run_id, key, dict, kind="evidence")[0] for key in steps}
 
 
 def _changed(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pipelines.corpus.index.retrieve import Library, Shelf
     from pipelines.corpus.index.store import Passage
 
-EMBEDDER = "all-minilm-l6-v2"
 OWN = "library"
 """A person's own library, a folder of STUDIO_HOME."""
 
