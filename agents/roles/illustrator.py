@@ -44,7 +44,7 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     if joined:
         hints["short"] = [joined]  # it is composed, not written
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
-    tones = _tones(words, state)
+    tones = _tones(kit, words, state)
     messages = _task(kit, state, hints, shapes)
     examples = _examples(kit, state, hints, shapes)
 
@@ -98,14 +98,29 @@ def _chosen(kit: Kit, state: DesignState, words: Vocabulary, missed: Sequence[st
     return hints
 
 
-def _tones(words: Vocabulary, state: DesignState) -> list[str]:
+_OPEN = "open and airy: it filters, breathes, drains, absorbs sound, insulates, is light"
+_DENSE = "dense and solid: it armours, seals, carries heavy loads, resists wear, blocks"
+_CLEAR = 0.06  # by how much a wish lies nearer to one than to the other
+
+
+def _tones(kit: Kit, words: Vocabulary, state: DesignState) -> list[str]:
     """What of the painter's words the change names, and the word for how full the design is to be."""
     named = [one for one in words.attributes if one.lower() in state["change"].lower()]
     known = {word for row in words.densities for word in row}
     fraction = solid_fraction(state["design"])
+    if fraction is None:
+        fraction = _asked_fraction(kit, wish(kit, state).text)
     if fraction is None or known & set(named):
         return named
     return [*named, *filter(None, [words.density(fraction)])]
+
+
+def _asked_fraction(kit: Kit, text: str) -> float | None:
+    """How full a wish calls for in its own words: open, dense, or nothing said."""
+    if kit.rank is None:
+        return None
+    airy, solid = kit.rank(text, [_OPEN, _DENSE])
+    return None if abs(airy - solid) < _CLEAR else 0.25 if airy > solid else 0.7
 
 
 def solid_fraction(design: Json) -> float | None:
