@@ -168,6 +168,20 @@ def _pictures(run: Design) -> list[str]:
     return parts
 
 
+def _makers(run: Design) -> list[str]:
+    """Which models and adapters made a run, by their fingerprints; nothing of one that is not finished."""
+    path = run.folder / "manifest.json"
+    manifest = _parsed(path) if path.is_file() else {}
+    rows = [
+        (role, used.get("model") or "", used.get("adapter") or "", str(used.get("fingerprint") or "")[:12])
+        for role, used in (manifest.get("models") or {}).items()
+        if isinstance(used, dict)
+    ]
+    told = f"`studio show {run.run_id} --why` says where each field and picture comes from."
+    table = _table(("Role", "Model", "Adapter", "Fingerprint"), rows)
+    return [f"## Made by\n\n{table}\n\n{told}"] if rows else []
+
+
 def _markdown(run: Design) -> bytes:
     brief = _parsed(run.folder / "brief.json")
     if not isinstance(brief, dict) or "text" not in brief:
@@ -175,6 +189,7 @@ def _markdown(run: Design) -> bytes:
     parts = _document(run.design) if run.design is not None else [f"# {run.run_id}", "There is no design yet."]
     parts.insert(1, "> " + "\n> ".join(_plain(str(brief["text"])).splitlines()))
     parts += _pictures(run)
+    parts += _makers(run)
     conversation = run.folder / "conversation.md"
     if conversation.is_file():
         text = _plain(_read(conversation).decode("utf-8"))

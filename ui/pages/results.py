@@ -50,12 +50,17 @@ def card(view: View) -> str:
     return render(
         "card",
         design=design,
-        sources=[(one, sources.standing(one.evidence)) for one in design.inspirations],
+        sources=[(one, _borne_out(sources, one)) for one in design.inspirations],
         parts=[(item.name, item.material, item.role) for item in design.components],
         figures=[(one.name, _figure(one), one.basis, sources.origin(one)) for one in design.properties],
-        mechanisms=[(one.text, sources.standing(one.evidence)) for one in design.mechanisms],
+        mechanisms=[(one.text, _borne_out(sources, one)) for one in design.mechanisms],
         evidence=[(one.quotation, where(one), one.cite) for one in sources.sentences],
     )
+
+
+def _borne_out(sources: Sources, claim: Any) -> tuple[str, int]:
+    """How a claim is borne out, and the number of its sentence; 0 where there is none."""
+    return sources.standing(claim.evidence), 0 if claim.evidence is None else sources.number(claim.evidence)
 
 
 def _critique(view: View, picture: PictureReady) -> dict[str, Any] | None:
