@@ -109,7 +109,7 @@ def test_filters_and_order(page: Any) -> None:
     tally(page, "150 items")
     page.get_by_label("State").select_option("failed")
     tally(page, "3 of 150 items")
-    assert "no answer within 7 s" in page.locator("#grid").inner_text()
+    until(page, "document.querySelector('#grid').innerText.includes('no answer within 7 s')")
     page.reload()
     tally(page, "3 of 150 items")
     page.get_by_role("button", name="Show all").click()
