@@ -206,6 +206,23 @@ def library_remove(documents: Sequence[str], options: _Place) -> Removed:
     return Removed(removed=tuple(one.name for one in chosen))
 
 
+_FITTING = 3  # sentences of a passage that are shown first
+
+
+def _fitting(question: str, sentences: Sequence[str]) -> str:
+    """The sentences that have most of a question's words, in their order, with marks where some are left out."""
+    from pipelines.corpus.index.terms import terms
+
+    wanted = set(terms(question))
+    best = sorted(range(len(sentences)), key=lambda place: (-len(wanted & set(terms(sentences[place]))), place))
+    chosen = sorted(best[:_FITTING])
+    parts = []
+    for number, place in enumerate(chosen):
+        gap = place > 0 if number == 0 else place > chosen[number - 1] + 1
+        parts += ["[...]", sentences[place]] if gap else [sentences[place]]
+    return " ".join([*parts, *(["[...]"] if chosen and chosen[-1] + 1 < len(sentences) else [])])
+
+
 class SearchCall(_Place):
     """How passages are searched for."""
 
@@ -245,6 +262,7 @@ class FoundPassage(BaseModel):
     year: int | None
     path: str
     sources: tuple[str, ...]
+    fitting: str = Field(description="The sentences of it that have most of the question's words, in order")
     text: str
 
 
@@ -297,6 +315,7 @@ def library_search(question: str, options: SearchCall) -> FoundPassages:
                 year=document.year,
                 path=document.path,
                 sources=tuple(dict.fromkeys(said.cite for said in one.sentences if said.cite)),
+                fitting=_fitting(question, [said.text for said in one.sentences]),
                 text=one.text,
             )
         )

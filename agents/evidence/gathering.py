@@ -26,6 +26,8 @@ _HOW = ("mechanism",)  # kinds of sentence of the atlas
 LEFT = ("name", "lesson")  # what is advised is no fact
 _POOL = 6  # passages of a source that are read
 _OWN = 0.1  # what a person's own paper is worth beside what ships, as a cosine
+_LEAST = 0.3  # what a person's own sentence is worth that goes before the atlas's second
+_TO_THE_POINT = 0.5  # what a sentence is worth at least that speaks of none of the sources
 _SHARED = 0.3  # what a sentence is worth that has all of the wish's words
 _FIT, _NEAR = 0.42, 0.35  # the least fit and nearness of a passage that speaks of none of the sources
 _LEANS = re.compile(
@@ -84,7 +86,7 @@ def gathered(
             chosen.append(_known(one, len(chosen) + 1, name))
     hits = [hit for hit in library.search(wish, _POOL) if hit.score >= _FIT and (hit.meaning >= _NEAR or not rank)]
     told = {one.text for one in chosen}
-    for one in _best([hit.passage for hit in hits], rank, wish, amount.passages, amount.words):
+    for one in _best([hit.passage for hit in hits], rank, wish, amount.passages, amount.words, _TO_THE_POINT):
         if len(chosen) < amount.passages and one.text not in told:
             chosen.append(_known(one, len(chosen) + 1, ""))
     return chosen
@@ -168,8 +170,13 @@ class _Extract:
     worth: float
 
 
-def _best(passages: Sequence[Passage], rank: Rank | None, wish: str, count: int, words: int) -> list[_Extract]:
-    """The extracts that fit a wish best, of different passages where there are; first one on how something works."""
+def _best(
+    passages: Sequence[Passage], rank: Rank | None, wish: str, count: int, words: int, least: float = 0.0
+) -> list[_Extract]:
+    """The extracts that fit a wish best, of different passages where there are.
+
+    The first is one on how something works, the second of a person's own papers, where these have such.
+    """
     every = [one for passage in passages for one in _extracts(passage, words)]
     different = {one.text: one for one in sorted(every, key=lambda one: bool(one.passage.document.path))}
     if not different:
@@ -182,9 +189,12 @@ def _best(passages: Sequence[Passage], rank: Rank | None, wish: str, count: int,
         one = different[text]
         shared = len(wanted & set(terms(text))) / max(1, len(wanted))
         worth = float(like) + _SHARED * shared + (_OWN if one.passage.document.path else 0.0)
-        rated.append(_Extract(one.passage, one.sentences, text, worth))
+        if worth >= least or rank is None:
+            rated.append(_Extract(one.passage, one.sentences, text, worth))
     rated.sort(key=lambda one: (-one.worth, one.text))
     chosen = [one for one in rated if one.sentences[0].kind in _HOW][:1]
+    mine = [one for one in rated if one.passage.document.path and one not in chosen][:1]
+    chosen += mine if len(chosen) < count and mine and mine[0].worth >= _LEAST else []
     for one in rated:
         if len(chosen) < count and (one.passage.id, one.sentences[0].kind) not in {_place(other) for other in chosen}:
             chosen.append(one)

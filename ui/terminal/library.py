@@ -138,7 +138,7 @@ def _found(made: Any) -> None:
         where = [one.title or one.document, *([str(one.year)] if one.year else []), f"page {one.page}"]
         where += [f"doi {one.doi}"] if one.doi else []
         out.print(Text(f"[{number}] {', '.join(where)}  ({one.document}, fits {one.score:.2f})", style="bold"))
-        out.print(Text(one.text), soft_wrap=False)
+        out.print(Text(one.fitting), soft_wrap=False)
         for source in one.sources[:3]:
             out.print(Text(f"    {source}", style="dim"))
         out.print()
