@@ -1,4 +1,4 @@
-"""Searching libraries: by words (BM25) and by meaning (vectors), fused by a rule that was tuned on our own questions.
+"""Searching libraries: by words (BM25) and by meaning (vectors), fused by a rule that was settled on our own questions.
 
 Nothing is written: a library can lie on a disk that is full or read-only.
 """
@@ -26,7 +26,7 @@ Vector = Callable[[str], "NDArray[np.float32]"]
 """A text to its vector of length 1, (384,)."""
 
 WORDS = 0.35
-"""The share of words in the fused score; the rest is meaning. Tuned on a half of our questions (docs/log.md)."""
+"""The share of words in the fused score; the rest is meaning. Settled on questions of our own (docs/log.md)."""
 
 _SPARE = 16  # passages beyond those asked for, as some may have been removed
 _ROWS = 2048  # vectors multiplied at once
