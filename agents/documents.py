@@ -214,9 +214,9 @@ class Claimed(Document):
 class CheckedProperty(Property):
     """A property with where its figure comes from.
 
-    ``verified``: its quotation holds it; ``overridden``: it did not, and the nearest that does stands here now
-    (``claimed`` is what stood there); ``computed``: it follows from the components, as the basis says; ``assumed``:
-    nothing bears it out.
+    ``verified``: its quotation holds it; ``overridden``: its source, or where there is no evidence its parts' own
+    figures, do not allow it, and the nearest that is allowed stands here now (``claimed`` is what stood there);
+    ``computed``: it follows from the components, as the basis says; ``assumed``: nothing bears it out.
     """
 
     status: Literal["verified", "overridden", "computed", "assumed"] = "assumed"

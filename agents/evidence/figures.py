@@ -65,14 +65,14 @@ def computed(components: Sequence[Component]) -> list[CheckedProperty]:
     densities = {name: _middle(one.density) for name, one in mixed.materials.items()}
     if all(value is not None for value in densities.values()):
         mean = sum(mixed.shares[name] * (value or 0.0) for name, value in densities.items())
-        basis = f"The rule of mixtures gives it for shares by volume of {mixed.words}, which are taken as usual."
+        basis = f"The rule of mixtures gives it for assumed shares by volume of {mixed.words}."
         made.append(_property("Density", mean, "kg/m3", basis))
     stiff = {name: _middle(one.stiffness) for name, one in mixed.materials.items()}
     if all(stiff.values()):
         upper = sum(mixed.shares[name] * (value or 0.0) for name, value in stiff.items())
         lower = 1 / sum(mixed.shares[name] / (value or 1.0) for name, value in stiff.items())
         between = f"{_round(lower):g} to {_round(upper):g} GPa"
-        basis = f"The mean of the bounds of Voigt and Reuss, {between}, for {mixed.words} by volume."
+        basis = f"The mean of the bounds of Voigt and Reuss, {between}, for assumed shares of {mixed.words}."
         made.append(_property("Stiffness", (upper + lower) / 2, "GPa", basis))
     return made
 
@@ -112,7 +112,7 @@ def of_sources(held: Sequence[Known]) -> list[CheckedProperty]:
                     name=f"{told['name'].strip().capitalize()} of {one.about}",
                     value=value,
                     unit=unit,
-                    basis=f"It was measured on the natural model, at {said}, and is a guide for the design.",
+                    basis=f"The natural model is given {said}, which is a guide for the design and no promise.",
                     status="verified",
                     evidence=evidence(one, one.text, "supports"),
                 )

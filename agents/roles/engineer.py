@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -27,7 +28,8 @@ from workspace.events import DesignReady
 
 _SENTENCE: TypeAdapter[str] = TypeAdapter(Sentence)
 _QUALITY = re.compile(
-    r"(?:ness|ity|ance|ence|tion|ment|ing power|strength|stiffness|weight|modulus|effect|design|material|property)$",
+    r"\w(?:ness|bility|sticity|rosity|ctivity)$|\b(?:toughness|strength|density|weight|modulus|effect|design|material|"
+    r"property|properties|resistance|performance|efficiency|protection|absorption|dissipation|adhesion)$",
     re.IGNORECASE,
 )
 """How the name of a property ends, or of something done, rather than of a part."""
@@ -36,12 +38,8 @@ _LAST = 2  # of the Scientist's answers, which say what the design is
 
 
 @lru_cache(maxsize=256)
-def design_schema(names: tuple[str, ...], wanted: str = "") -> type[DraftDesign]:
-    """`DraftDesign` that must name these inspirations; the message of a miss goes back to the model.
-
-    For a model that writes field by field it says what is to the point: a title and a summary in words of the wish,
-    parts that are things, made of materials.
-    """
+def design_schema(names: tuple[str, ...]) -> type[DraftDesign]:
+    """`DraftDesign` that must name these inspirations; the message of a miss goes back to the model."""
 
     def all_named(items: list[Inspiration]) -> list[Inspiration]:
         missing = [name for name in names if not any(contains(item.name, name) for item in items)]
@@ -50,13 +48,11 @@ def design_schema(names: tuple[str, ...], wanted: str = "") -> type[DraftDesign]
         return items
 
     checks: dict[str, Any] = {"all_named": field_validator("inspirations")(all_named)}
-    made = create_model("MaterialDesign", __base__=DraftDesign, __doc__=DraftDesign.__doc__, __validators__=checks)
-    made.fits = partial(_to_the_point, stems(wanted))  # type: ignore[attr-defined]
-    return made
+    return create_model("MaterialDesign", __base__=DraftDesign, __doc__=DraftDesign.__doc__, __validators__=checks)
 
 
 def _to_the_point(wish: frozenset[str], path: tuple[str | int, ...], value: Any) -> bool:
-    """Whether a text of a document fits its field and the wish."""
+    """Whether a text is to the point: title and summary in words of the wish, parts that are things of a material."""
     match path:
         case ("title",):
             return not wish or bool(stems(value) & wish)
@@ -85,7 +81,7 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     examples = design_examples(brief.text, names, said_of(works), notes)
 
     def write() -> Json:
-        filled = kit.document("engineer", key, design_schema(required, brief.text), messages, hints, examples)
+        filled = kit.document("engineer", key, design_schema(required), messages, hints, examples)
         material = "material" in brief.target
         design = verified(filled.value, held, kit.library, kit.rank, material=material)
         return {"design": design.model_dump(mode="json"), "repairs": filled.repairs}
@@ -101,7 +97,9 @@ def engineer(kit: Kit, state: DesignState) -> Json:
 def design_examples(wanted: str, names: Sequence[str], principles: Sequence[str], notes: Sequence[str]) -> Shots:
     """Worked examples, and what a design is about: wish, sources, how these work, and the Scientist's last answers."""
     said = [bare(note) for note in notes[-_LAST:]]
-    return shots("design", wanted, ", ".join(names), " ".join([*principles, *said]), " ".join(principles) or "None.")
+    notes_of_it = " ".join([*principles, *said])
+    made = shots("design", wanted, ", ".join(names), notes_of_it, " ".join(principles) or "None.")
+    return replace(made, fits=partial(_to_the_point, stems(wanted)))
 
 
 def _of_atlas(names: Sequence[str]) -> dict[str, str]:

@@ -80,8 +80,7 @@ def fill(
         llm: The model.
         messages: The conversation; what it says last is what the document is about.
         schema: The class to fill. Its class method ``follows(path, values)``, if it has one, says which choices may
-            stand at a path once other fields stand, None for all; ``derived(path, values)`` a text that follows then;
-            ``fits(path, value)`` whether a text is to the point: one that is not stays only where none is.
+            stand at a path once other fields stand, None for all; ``derived(path, values)`` a text that follows then.
         seed: The same seed, conversation and hints give the same document.
         on_text: Takes a line of text whenever a leaf is done.
         hints: Values a document must carry, by dotted field: a list's items in order, one for a plain field; several
@@ -101,7 +100,6 @@ def fill(
         work = _Work(llm, messages, lay_out(schema, given), seed + attempt * 7919, on_text, shots)
         work.follows = getattr(schema, "follows", work.follows)
         work.derived = getattr(schema, "derived", work.derived)
-        work.fits = getattr(schema, "fits", work.fits)
         data = work.run(given)
         try:
             value = schema.model_validate(data)
@@ -140,7 +138,6 @@ class _Work:
         self.turns = llm.turns(messages, _CONTEXT)
         self.follows: Callable[[Path, Mapping[Path, Any]], Any] = lambda path, values: None
         self.derived: Callable[[Path, Mapping[Path, Any]], str | None] = lambda path, values: None
-        self.fits: Callable[[Path, Any], bool] = lambda path, value: True
 
     @cached_property
     def asking(self) -> tuple[Tape, str]:
@@ -311,7 +308,7 @@ class _Work:
                 value = slot.check(_number(text, slot) if slot.kind == "number" else text)
             except (ValidationError, ValueError):
                 continue
-            if any_way or self.fits(slot.path, value):
+            if any_way or self.shots is None or self.shots.fits(slot.path, value):
                 self._keep(slot, value)
                 return True
         return False

@@ -7,7 +7,7 @@ data and the layout's paths; no model and no grammar.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,7 @@ class Shots:
         taught: Whether the model is tuned on it: the examples then only say which fields are written this way.
         copies: Whether a text may hold whole sentences of what the document is about.
         apart: What another document, of another wish, would be about: what is as likely there is not to the point.
+        fits: Whether a text is to the point of its field: one that is not stays only where none is.
     """
 
     about: str
@@ -37,6 +38,7 @@ class Shots:
     taught: bool = False
     copies: bool = False
     apart: str = ""
+    fits: Callable[[Path, Any], bool] = lambda path, value: True
 
     @cached_property
     def grams(self) -> frozenset[tuple[str, ...]]:

@@ -145,9 +145,10 @@ class Looking:
 
 def looking(home: Path, settings: EvidenceSettings, embed: Embed | None) -> Looking | None:
     """The libraries that settings name; ``None`` where there is none."""
+    from pipelines.corpus.index.store import FILE
     from studio.runs.shelf import own, shelf
 
-    if not (settings.shipped or settings.libraries or own(home).is_dir()):
+    if not (settings.shipped or settings.libraries or (own(home) / FILE).is_file()):
         return None
     return Looking(lambda: shelf(home, settings.libraries, embed, ships=settings.shipped))
 
