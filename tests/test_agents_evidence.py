@@ -144,7 +144,7 @@ def test_a_density_beyond_its_parts_is_brought_back_to_them() -> None:
     heavy = draft(components=made_of_steel, properties=of(60_000, "kg/m3", name="density"))
     made = verified(heavy, [], None, None).properties[0]
     most = max(one.density[1] for text in ("porcelain", "cork") if (one := made_of(text)) and one.density)
-    assert (made.status, made.value, made.evidence) == ("computed", most, None)
+    assert (made.status, made.value, made.evidence) == ("overridden", most, None)
     assert made.claimed is not None and made.claimed.value == 60_000
     light = draft(components=made_of_steel, properties=of(300, "kg/m3", name="density"))
     assert verified(light, [], None, None).properties[0].status == "assumed"  # pores make less
