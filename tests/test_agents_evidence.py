@@ -137,16 +137,16 @@ def test_a_figure_that_cannot_be_is_not_taken_over(text: str) -> None:
 
 
 def test_a_density_beyond_its_parts_is_brought_back_to_them() -> None:
-    made_of_steel = [
+    of_two = [
         {"name": "plates", "material": "porcelain", "role": "They carry the pressing load."},
         {"name": "seams", "material": "cork", "role": "They yield and hold the plates."},
     ]
-    heavy = draft(components=made_of_steel, properties=of(60_000, "kg/m3", name="density"))
+    heavy = draft(components=of_two, properties=of(60_000, "kg/m3", name="density"))
     made = verified(heavy, [], None, None).properties[0]
     most = max(one.density[1] for text in ("porcelain", "cork") if (one := made_of(text)) and one.density)
     assert (made.status, made.value, made.evidence) == ("overridden", most, None)
     assert made.claimed is not None and made.claimed.value == 60_000
-    light = draft(components=made_of_steel, properties=of(300, "kg/m3", name="density"))
+    light = draft(components=of_two, properties=of(300, "kg/m3", name="density"))
     assert verified(light, [], None, None).properties[0].status == "assumed"  # pores make less
 
 

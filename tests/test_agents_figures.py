@@ -35,6 +35,25 @@ def test_stiffness_is_the_mean_of_the_bounds_of_voigt_and_reuss() -> None:
     assert f"{float(f'{reuss:.2g}'):g} to {float(f'{voigt:.2g}'):g} GPa" in made.basis
 
 
+@pytest.mark.parametrize(
+    ("phrase", "name"),
+    [
+        ("Laminated glass fibre board", "glass fibre"),
+        ("stainless steel wire", "steel wire"),
+        ("glass fibre reinforced concrete", "glass fibre reinforced concrete"),
+        ("open-cell polyurethane foam", "polyurethane foam"),
+        ("carbon fibre in an epoxy", "carbon fibre"),
+    ],
+)
+def test_a_phrase_names_its_material(phrase: str, name: str) -> None:
+    found = made_of(phrase)
+    assert found is not None and found.name == name
+
+
+def test_a_phrase_without_a_material_names_none() -> None:
+    assert made_of("unobtainium of the second kind") is None
+
+
 def test_parts_of_unknown_material_give_nothing() -> None:
     assert computed(parts("steel", "unobtainium")) == []
     assert mixture(parts("steel", "unobtainium")) is None

@@ -57,9 +57,19 @@ def _calls() -> tuple[tuple[re.Pattern[str], EngineeringMaterial], ...]:
 
 @lru_cache(maxsize=2048)
 def made_of(text: str) -> EngineeringMaterial | None:
-    """The material that a phrase names, as "open-cell polyurethane foam" does; of several the one of the longest name.
+    """The material that a phrase names, as "open-cell polyurethane foam" does.
+
+    Of several it is the one of the longest name; where another runs on from the end of it, as "glass fibre" does in
+    "laminated glass fibre board", that one: what comes last in English is what the thing is.
 
     Returns:
         ``None`` where it names none.
     """
-    return next((one for pattern, one in _calls() if pattern.search(text)), None)
+    found = [(match.span(), one) for pattern, one in _calls() if (match := pattern.search(text))]
+    if not found:
+        return None
+    (_, end), made = found[0]
+    for (start, later), one in sorted(found, key=lambda pair: pair[0]):
+        if start < end < later:
+            end, made = later, one
+    return made
