@@ -1,6 +1,7 @@
 """How well the library finds what answers a question: by words, by meaning, and by both. Prints one JSON object.
 
     python benchmarks/retrieval.py                 # the figures of the shipped rule, on the odd half
+    python benchmarks/retrieval.py --unseen        # on questions that nothing was settled on
     python benchmarks/retrieval.py --tune          # every share of words, on the other half
     python benchmarks/retrieval.py --scifact DIR   # the same on a copy of BEIR's SciFact (corpus, queries, qrels)
 
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 QUESTIONS = Path(__file__).with_name("questions") / "library.jsonl"
+UNSEEN = QUESTIONS.with_name("unseen.jsonl")
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
 DEPTH = 10
 
@@ -59,7 +61,7 @@ def figures(rank: Ranking, asked: Sequence[tuple[str, Mapping[str, float]]], sha
     }
 
 
-def ours(home: Path) -> tuple[Ranking, list[tuple[str, dict[str, float]]]]:
+def ours(home: Path, file: Path) -> tuple[Ranking, list[tuple[str, dict[str, float]]]]:
     """The shipped library, and the questions with the passages that answer them."""
     from studio.runs.assemble import embedder
     from studio.runs.shelf import shelf, shipped
@@ -77,7 +79,7 @@ def ours(home: Path) -> tuple[Ranking, list[tuple[str, dict[str, float]]]]:
         return holders.get(text) or [key for key, one in whole.items() if text in one][:1]
 
     asked = []
-    for line in QUESTIONS.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         right = {key: 1.0 for name in row["relevant"] for key in passages(name)}
         asked.append((row["question"], right))
@@ -112,11 +114,11 @@ def scifact(folder: Path, home: Path) -> tuple[Ranking, list[tuple[str, dict[str
     return lambda question, share: [hit.passage.id for hit in held.search(question, DEPTH, words=share)], asked
 
 
-def main(home: Path, *, tune: bool, folder: Path | None) -> dict[str, Any]:
+def main(home: Path, *, tune: bool, folder: Path | None, unseen: bool) -> dict[str, Any]:
     from pipelines.corpus.index.retrieve import WORDS
 
-    rank, asked = ours(home) if folder is None else scifact(folder, home)
-    half = asked[0::2] if tune else asked[1::2] if folder is None else asked
+    rank, asked = scifact(folder, home) if folder else ours(home, UNSEEN if unseen else QUESTIONS)
+    half = asked if folder or unseen else asked[0::2] if tune else asked[1::2]
     if tune:
         return {"questions": len(half), **{f"words_{share:g}": figures(rank, half, share) for share in SHARES}}
     return {
@@ -132,6 +134,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--home", type=Path, default=Path("~/.studio").expanduser())
     parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--unseen", action="store_true")
     parser.add_argument("--scifact", type=Path)
     chosen = parser.parse_args()
-    print(json.dumps(main(chosen.home, tune=chosen.tune, folder=chosen.scifact), indent=1))
+    print(json.dumps(main(chosen.home, tune=chosen.tune, folder=chosen.scifact, unseen=chosen.unseen), indent=1))

@@ -398,6 +398,21 @@ def test_a_repainted_prompt_keeps_its_colours_and_begins_with_what_the_critic_mi
     assert again["short"] == short
 
 
+def test_a_source_of_one_short_name_gives_a_prompt_that_its_document_takes(desk: Desk) -> None:
+    given: list[str] = []
+
+    def structured(model: Any, schema: Any, messages: Any, *, seed: int, hints: Any = None, **_: Any) -> Any:
+        given.extend(hints["short"])
+        return desk.kit().structured(model, schema, messages, seed=seed, hints=hints)
+
+    made = design([], 1)
+    made["inspirations"] = [{**made["inspirations"][0], "name": "honeycomb", "feature": "regular hexagons"}]
+    kit = desk.kit(structured=structured)
+    [written] = illustrator.illustrator(kit, {**_state(prompts=[]), "design": made})["prompts"]
+    assert written["motifs"] == ["honeycomb"] and written["short"].startswith("honeycomb, ")
+    ImagePrompt.model_validate({**written, "short": given[0]})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "unit", "change", "tone"),
     [

@@ -42,7 +42,7 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     hints = _chosen(kit, state, words, missed)
     joined = words.together(hints.get("motifs", []), apart=bool(missed))
     if joined:
-        hints["short"] = [joined]  # it is composed, not written
+        hints["short"] = [", ".join([joined, *hints.get("palette", [])])]  # it is composed, not written
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
     tones = _tones(kit, words, state)
     messages = _task(kit, state, hints, shapes)
