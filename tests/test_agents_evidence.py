@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.documents import MaterialDesign
+from agents.evidence.figures import computed
 from agents.evidence.gathering import Amount, gathered
 from agents.evidence.verify import verified
 from tests.fixtures_evidence import (
@@ -29,7 +30,6 @@ from tests.fixtures_evidence import (
     shelf,
     wish,
 )
-from workspace.atlas.engineering import made_of
 
 
 def test_a_principle_is_borne_out_by_its_own_source_alone() -> None:
@@ -143,11 +143,13 @@ def test_a_density_beyond_its_parts_is_brought_back_to_them() -> None:
     ]
     heavy = draft(components=of_two, properties=of(60_000, "kg/m3", name="density"))
     made = verified(heavy, [], None, None).properties[0]
-    most = max(one.density[1] for text in ("porcelain", "cork") if (one := made_of(text)) and one.density)
-    assert (made.status, made.value, made.evidence) == ("overridden", most, None)
+    mixed = next(one.value for one in computed(heavy.components) if one.name == "Density")
+    assert (made.status, made.value, made.evidence) == ("overridden", mixed, None)
     assert made.claimed is not None and made.claimed.value == 60_000
     light = draft(components=of_two, properties=of(300, "kg/m3", name="density"))
     assert verified(light, [], None, None).properties[0].status == "assumed"  # pores make less
+    thin = verified(draft(components=of_two, properties=of(0.3, "kg/m3", name="Density of the foam")), [], None, None)
+    assert (thin.properties[0].status, thin.properties[0].value) == ("overridden", mixed)  # lighter than air
 
 
 def test_what_follows_from_the_parts_is_added_to_a_material_and_not_to_a_house() -> None:

@@ -40,6 +40,10 @@ class Mixture:
         return ", ".join(said[:-1]) + f" and {said[-1]}" if len(said) > 1 else said[0]
 
 
+AIR = 1.2
+"""kg/m3 at 20 degC (ISO 2533)."""
+
+
 def mixture(components: Sequence[Component]) -> Mixture | None:
     """The parts' materials by volume; ``None`` where one is unknown, or all are of one material."""
     volumes: dict[str, float] = {}
@@ -78,7 +82,9 @@ def computed(components: Sequence[Component]) -> list[CheckedProperty]:
 
 
 def bounds(name: str, unit: str, components: Sequence[Component]) -> tuple[float, float] | None:
-    """Between what a density or a stiffness must lie: the least and the greatest of the parts' own; pores make less.
+    """Between what a density or a stiffness must lie: at most the greatest of the parts' own; pores make less.
+
+    Nothing solid is lighter than the air in its pores.
 
     Returns:
         In the property's unit; ``None`` for other properties, or where a part's material is unknown.
@@ -91,7 +97,15 @@ def bounds(name: str, unit: str, components: Sequence[Component]) -> tuple[float
     if not spans or any(span is None for span in spans):
         return None
     factor = 1000.0 if unit == "MPa" else 1.0
-    return 0.0, factor * max(span[1] for span in spans if span is not None)
+    return AIR if kind == "density" else 0.0, factor * max(span[1] for span in spans if span is not None)
+
+
+def within(name: str, unit: str, components: Sequence[Component], allowed: tuple[float, float], value: float) -> float:
+    """What stands for a value beyond what is allowed: the parts' mixture, or the nearest that is."""
+    made = {one.unit: one.value for one in computed(components)}
+    if unit == "MPa" and "GPa" in made:
+        return 1000 * made["GPa"]
+    return made.get(unit, min(max(value, allowed[0]), allowed[1]))
 
 
 def of_sources(held: Sequence[Known]) -> list[CheckedProperty]:
