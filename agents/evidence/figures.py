@@ -100,9 +100,9 @@ def bounds(name: str, unit: str, components: Sequence[Component]) -> tuple[float
     return AIR if kind == "density" else 0.0, factor * max(span[1] for span in spans if span is not None)
 
 
-def within(name: str, unit: str, components: Sequence[Component], allowed: tuple[float, float], value: float) -> float:
+def within(unit: str, components: Sequence[Component], allowed: tuple[float, float], value: float) -> float:
     """What stands for a value beyond what is allowed: the parts' mixture, or the nearest that is."""
-    made = {one.unit: one.value for one in computed(components)}
+    made: dict[str, float] = {one.unit: one.value for one in computed(components)}
     if unit == "MPa" and "GPa" in made:
         return 1000 * made["GPa"]
     return made.get(unit, min(max(value, allowed[0]), allowed[1]))

@@ -275,5 +275,5 @@ def _bounded(one: Property, plain: Mapping[str, Any], draft: DraftDesign) -> Che
     if allowed is None or allowed[0] <= one.value <= allowed[1]:
         return CheckedProperty(**plain)
     first = Claimed(value=one.value, unit=one.unit)
-    value = figures.within(one.name, one.unit, draft.components, allowed, one.value)
+    value = figures.within(one.unit, draft.components, allowed, one.value)
     return CheckedProperty(**{**plain, "value": value}, status="overridden", claimed=first)
