@@ -399,10 +399,10 @@ def test_a_repainted_prompt_keeps_its_colours_and_begins_with_what_the_critic_mi
 
 
 def test_a_source_of_one_short_name_gives_a_prompt_that_its_document_takes(desk: Desk) -> None:
-    given: list[str] = []
+    given: list[list[str]] = []
 
     def structured(model: Any, schema: Any, messages: Any, *, seed: int, hints: Any = None, **_: Any) -> Any:
-        given.extend(hints["short"])
+        given.append(hints.get("short", []))
         return desk.kit().structured(model, schema, messages, seed=seed, hints=hints)
 
     made = design([], 1)
@@ -410,7 +410,13 @@ def test_a_source_of_one_short_name_gives_a_prompt_that_its_document_takes(desk:
     kit = desk.kit(structured=structured)
     [written] = illustrator.illustrator(kit, {**_state(prompts=[]), "design": made})["prompts"]
     assert written["motifs"] == ["honeycomb"] and written["short"].startswith("honeycomb, ")
-    ImagePrompt.model_validate({**written, "short": given[0]})
+    ImagePrompt.model_validate({**written, "short": given[0][0]})
+    colourless = desk.kit(
+        structured=structured, painter=InstantPainter(vocabulary={**VOCABULARY, "palettes": {}}), seed=8
+    )
+    desk.stored.clear()
+    assert illustrator.illustrator(colourless, {**_state(prompts=[]), "design": made})["prompts"]
+    assert given[1] == []  # too short to stand for one: it is written
 
 
 @pytest.mark.parametrize(

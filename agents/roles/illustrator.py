@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from agents.documents import ImagePrompt
 from agents.experience import shots
@@ -23,6 +23,7 @@ from agents.templates import prompt
 from agents.vocabulary import SHOWN, Vocabulary, combined, contains
 from models.filling.shots import Shots
 from models.filling.slots import DANGLING
+from models.filling.text_kinds import Short
 from workspace.events import PromptReady
 
 SHORT_WORDS = 45
@@ -31,6 +32,8 @@ SHORT_WORDS = 45
 SHORT_CHARACTERS = 200
 LONG_WORDS = 150
 LONG_CHARACTERS = 850
+
+_SHORT: TypeAdapter[str] = TypeAdapter(Short)
 
 
 def illustrator(kit: Kit, state: DesignState) -> Json:
@@ -41,8 +44,8 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     missed = missing(state) if state["change"] and state["prompts"] else []
     hints = _chosen(kit, state, words, missed)
     joined = words.together(hints.get("motifs", []), apart=bool(missed))
-    if joined:
-        hints["short"] = [", ".join([joined, *hints.get("palette", [])])]  # it is composed, not written
+    if joined and (short := _short(", ".join([joined, *hints.get("palette", [])]))):
+        hints["short"] = [short]  # it is composed, not written
     shapes = [shape for motif in hints.get("motifs", []) if (shape := words.shape(motif))]
     tones = _tones(kit, words, state)
     messages = _task(kit, state, hints, shapes)
@@ -60,6 +63,14 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     kit.remark(key, _remarks(state["design"], made, words))
     kit.emit(PromptReady(prompt=made, round=number))
     return {"prompts": [made], "change": ""}
+
+
+def _short(text: str) -> str:
+    """A text as a short prompt; empty if it is none, so that the model writes one."""
+    try:
+        return _SHORT.validate_python(text)
+    except ValidationError:
+        return ""
 
 
 def _remarks(design: Json, made: Json, words: Vocabulary) -> list[str]:
