@@ -29,8 +29,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def inner(function: _Function) -> _Function:
-    """A part of the kernel."""
-    return cast(_Function, njit(**OPTIONS)(function))
+    """A part of the kernel, which its code holds whole.
+
+    A call that stayed one would be answered by the part's own code in the process that makes the kernel, and by the
+    kernel's copy of it in those that read what is kept; the two differ in a last digit.
+    """
+    return cast(_Function, njit(forceinline=True, **OPTIONS)(function))
 
 
 def _number(value: int, kind: Any = _I64) -> Any:
