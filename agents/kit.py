@@ -88,8 +88,18 @@ class PainterLike(Protocol):
     def spec(self, prompt: str, *, long_prompt: str, seed: int, size: int | None = None) -> Any:
         """All that determines one picture."""
 
-    def paint(self, specs: list[Any], on_step: Callable[[int, int], None] | None = None) -> list[Image]:
-        """The pictures, in order; ``on_step`` takes the steps done and to do, over this call's pictures."""
+    def paint(
+        self,
+        specs: list[Any],
+        on_step: Callable[[int, int], None] | None = None,
+        *,
+        on_preview: Callable[[int, Image], None] | None = None,
+    ) -> list[Image]:
+        """The pictures, in order.
+
+        ``on_step`` takes the steps done and to do, over this call's pictures; ``on_preview`` a picture's number in the
+        call and how it looks by now.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +115,8 @@ class Kit:
         once: The ledger's effect guard, bound to this run.
         emit: Takes events.
         publish_picture: Image, spec and index in the run to ``{path, seed, sha256, pixels_sha256, ...}`` as plain JSON.
+        preview: Keeps how a picture looks while it is painted, by its index in the run; returns its path. None: not.
+        skipping: Says, once for each wish, that a person wants no more pictures of this round; None: nobody asks.
         read_picture: The published picture's PNG bytes, for the critic.
         measure: Figures from a picture's PNG bytes and its width in micrometres, where that is known; None for none.
         rank: How near each choice is to a text in meaning, or None to compare words only.
@@ -119,6 +131,7 @@ class Kit:
         choose: Whether a person is asked which sources a brief that names none shall draw on.
         batch: Pictures painted together.
         size: Side of the pictures in pixels, or None for the painter's own.
+        redirects: What a person wishes to be otherwise in a step that is made anew, by its key.
     """
 
     program: Program
@@ -130,6 +143,8 @@ class Kit:
     emit: Callable[[Event], None]
     publish_picture: Callable[[Image, Any, int], dict[str, Any]]
     read_picture: Callable[[dict[str, Any]], bytes]
+    preview: Callable[[Image, int], str] | None = None
+    skipping: Callable[[], bool] | None = None
     measure: Callable[[bytes, float | None], dict[str, Any] | None] | None = None
     rank: Callable[[str, Sequence[str]], Sequence[float]] | None = None
     library: Searching | None = None
@@ -143,6 +158,7 @@ class Kit:
     choose: bool = False
     batch: int = 1
     size: int | None = None
+    redirects: Mapping[str, str] = field(default_factory=dict)
 
     def seed_of(self, key: str) -> int:
         """The seed of one step."""

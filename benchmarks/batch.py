@@ -64,10 +64,10 @@ def stand_ins(*, models: bool, painting: float = 0.0) -> Iterator[None]:
     easel = threading.Lock()
 
     class Sleeping(InstantPainter):
-        def paint(self, specs: Any, on_step: Any = None, on_notice: Any = None) -> list[Any]:
+        def paint(self, specs: Any, on_step: Any = None, on_notice: Any = None, on_preview: Any = None) -> list[Any]:
             with easel:  # the real one takes one call at a time too
                 time.sleep(painting * len(specs))
-            return super().paint(specs, on_step, on_notice)
+            return super().paint(specs, on_step, on_notice, on_preview)
 
     painter = Sleeping()
     painter.painted = _Nothing()  # a list of all that was painted would grow

@@ -42,14 +42,14 @@ def stand_in() -> None:
         return document(kit, role, key, schema, messages, *more, **named)
 
     class Sleeping(InstantPainter):
-        def paint(self, specs: Any, on_step: Any = None, on_notice: Any = None) -> list[Any]:
+        def paint(self, specs: Any, on_step: Any = None, on_notice: Any = None, on_preview: Any = None) -> list[Any]:
             if seen:
                 trace(Path(seen) / "painted", *(str(spec.seed) for spec in specs))
                 trace(Path(seen) / "times", str(time.time()))
             with easel:  # as a painter of weights, one call at a time
                 time.sleep(float(os.environ.get(SECONDS, "0")) * len(specs))
             self.painted.clear()
-            return super().paint(specs, on_step, on_notice)
+            return super().paint(specs, on_step, on_notice, on_preview)
 
     for name, value in {
         "studio.runs.preflight.needs": lambda settings: [],

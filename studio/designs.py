@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from studio.queue.submit import retry
 from studio.queue.watch import watch as watch_job
 from studio.queue.workers import start_workers
+from studio.runs.branching.entering import BranchOptions
 from studio.runs.request import DesignOptions, connection, prepare
 from studio.verb import Call, Job, query, verb
 from workspace.errors import UsageError
@@ -18,8 +20,12 @@ from workspace.jobs import JobRow
 
 if TYPE_CHECKING:
     from agents.documents import Brief
+    from agents.evidence.proposing import Candidate
+    from studio.runs.branching.family import Member
+    from studio.runs.branching.steps import RunStep
     from studio.runs.record import Design, RunSummary
     from studio.runs.repeat import Replay
+    from studio.wishes.timing import Asked, Pace
     from workspace.events import Event
 
 P = ParamSpec("P")
@@ -43,10 +49,14 @@ class Designing(Job["str | Brief", P, "Design"], Generic[P]):
         return prepared.run_id
 
     def carry(self, home: Path, row: JobRow, listener: Callable[[Event], None] | None = None) -> Any:
-        """Carry on a run that was begun."""
+        """Carry on a run that was begun, and enter on the shelf what came of it."""
+        from studio.keeping.rows import shelve
         from studio.runs.execute import carry_on
 
-        carry_on(home, row, listener)
+        try:
+            carry_on(home, row, listener)
+        finally:
+            shelve(home, row.job_id)
 
 
 def _designing(
@@ -137,17 +147,29 @@ def explain(run_id: str, options: ShowCall) -> Explained:
 
 
 class ListCall(Call):
-    """How many are listed."""
+    """Which runs are listed."""
 
     limit: int = Field(20, ge=1, le=10_000, description="How many, newest first")
+    search: str = Field("", max_length=200, description="Only those whose briefs hold these words")
+    before: float | None = Field(
+        None, ge=0, description="Only older ones than this moment", json_schema_extra={"hidden": True}
+    )
+    star: bool = Field(False, description="Only those with a star, or with a picture that has one")
+    rating: int | None = Field(None, ge=1, le=5, description="Only those rated at least so, or with such a picture")
+    board: str = Field("", max_length=80, description="Only those on this board")
+    program: str = Field("", max_length=200, description="Only of this program")
 
 
 @query(ListCall)
 def list_runs(options: ListCall) -> list[RunSummary]:
     """List the runs, newest first."""
-    from studio.runs.record import summaries
+    from studio.runs.record import found
 
-    return summaries(options.home, options.limit)
+    if options.star or options.rating or options.board or options.program:
+        from studio.keeping.listing import listed
+
+        return listed(options)
+    return found(options.home, options.search.split(), before=options.before, limit=options.limit)
 
 
 class ResumeCall(Call):
@@ -217,11 +239,144 @@ def replay(run_id: str, options: Call) -> Replay:
     return make_again(run_id, settings.home, settings.queue, listener=options.listener)
 
 
+class BranchCall(BranchOptions, Call):
+    """The options of a branch."""
+
+
+class Branching(Job[str, P, str], Generic[P]):
+    """A branch is entered as a run of its own with a copy of what it keeps, and carried out like a design."""
+
+    def here(self, subject: str, options: Any) -> str:
+        """Queue it, as `queue` does."""
+        return self.queue(subject, options)
+
+    def queue(self, subject: str, options: Any) -> str:
+        """Queue it for a worker process and return the new run's id."""
+        return self.run(subject, options)
+
+    def made(self, subject: str, *args: P.args, **kwargs: P.kwargs) -> Design:
+        """Make it in this process, when its turn comes."""
+        from studio.runs.branching.entering import branch as enter
+        from studio.runs.execute import execute_held
+
+        options: Any = self.asked(args, kwargs)
+        with ExitStack() as hold:
+            return execute_held(enter(subject, options, options.using, hold), options.listener)
+
+
+def _branching(
+    options: Callable[P, BranchCall],
+) -> Callable[[Callable[[str, BranchCall], str]], Branching[P]]:
+    return lambda run: Branching(run, options)
+
+
+@_branching(BranchCall)
+def branch(run_id: str, options: BranchCall) -> str:
+    """Go on from a step of a run as a new run: the step edited or made anew, and all that follows it.
+
+    It is queued for a worker process, and the new run's id returned; ``branch.made`` makes it in this process.
+
+    Args:
+        run_id: The run to go on from, finished or not; nothing of it changes.
+        options: See `studio.runs.branching.entering.BranchOptions`.
+
+    Raises:
+        UsageError: There is no such step, or what is written in its place will not do.
+    """
+    from studio.runs.branching.entering import branch as enter
+
+    prepared = enter(run_id, options, options.using)
+    start_workers(prepared.settings.home, prepared.settings.queue)
+    return prepared.run_id
+
+
+@verb(Call)
+def steps(run_id: str, options: Call) -> list[RunStep]:
+    """List the steps of a run, in order, and what a person may write in the place of each."""
+    from studio.runs.branching.steps import steps as read_steps
+
+    return read_steps(run_id, options.home)
+
+
+@verb(Call)
+def family(run_id: str, options: Call) -> list[Member]:
+    """List a run's family: the run that all go back to, then every branch, oldest first."""
+    from studio.runs.branching.family import family as read_family
+
+    return read_family(run_id, options.home)
+
+
+@query(Call)
+def sample_run(options: Call) -> str | None:
+    """Enter the design that comes with Studio into a home that never had a job, once, and return its id."""
+    from studio.wishes.sample import enter
+
+    return enter(options.home)
+
+
+@verb(Call)
+def skip(run_id: str, options: Call) -> None:
+    """Leave out the rest of the pictures that a run paints just now, and go on with those there are."""
+    from studio.runs.skipping import skip as leave_out
+
+    leave_out(run_id, options.home)
+
+
+class KeepCall(Call):
+    """Which picture is held for the best."""
+
+    picture: int | None = Field(None, ge=0, description="The picture's index, from 0; none: the Director's own choice")
+
+
+@verb(KeepCall)
+def keep_picture(run_id: str, options: KeepCall) -> None:
+    """Hold a picture of a run for the best, in place of the Director's choice; the Director's again without one."""
+    from studio.keeping.rows import shelve
+    from studio.wishes.choosing import keep
+
+    keep(run_id, options.home, options.picture)
+    shelve(options.home, run_id)
+
+
+@query(Call)
+def pace(options: Call) -> Pace:
+    """Say how long designs take on this machine, by the newest finished runs."""
+    from studio.wishes.timing import pace as learned
+
+    return learned(options.home)
+
+
+@verb(Call)
+def asked_for(run_id: str, options: Call) -> Asked:
+    """Say what a run was asked for: its brief, sources, program, seed and settings, to be asked for again."""
+    from studio.wishes.timing import asked_for as recorded
+
+    return recorded(run_id, options.home)
+
+
+class SuggestCall(Call):
+    """How many sources are suggested."""
+
+    count: int = Field(6, ge=1, le=24, description="How many at most")
+
+
+@verb(SuggestCall)
+def suggest(wish: str, options: SuggestCall) -> list[Candidate]:
+    """Suggest biological sources: those of that name first, then those that can do what the words say.
+
+    Cheap: by the atlas's words alone, without an index or a model.
+    """
+    from agents.evidence.proposing import suggested
+
+    return suggested(wish, options.count)
+
+
 class ExportCall(Call):
     """How a run is written as one file."""
 
-    format: Literal["md", "json", "zip", "prov"] = Field(
-        "md", description="md (report with pictures), json, or zip (whole run)"
+    format: Literal["md", "html", "pdf", "json", "zip", "prov"] = Field(
+        "md",
+        description="md, html or pdf (report with pictures), json, zip (whole run), or prov (where all comes from)",
     )
     out: Path | None = Field(
         None, description="The file to write, - for stdout; else RUN with the suffix of its format, here"

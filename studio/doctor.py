@@ -240,6 +240,8 @@ def _servers(settings: Settings, missing: list[Missing]) -> list[tuple[str, str,
 
 
 def _mend(chat: ChatSettings, hint: str | None) -> str:
-    if chat.api_key_env and not os.environ.get(chat.api_key_env, "").strip():
+    from workspace.configuration.keys import key
+
+    if chat.api_key_env and not key(chat.api_key_env):
         return f"export {chat.api_key_env}=<key>"
     return hint or "set model, beside the server, to one that it has"

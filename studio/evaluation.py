@@ -80,7 +80,7 @@ def train_evaluate(models: Models, options: EvaluateCall) -> Scores:
     config = _evaluate_config(options)
     _tell_power(config, options.tell)
     made = [one for model in models for one in evaluate(model, config, options.home, options.tell)]
-    return Scores(scores=tuple(_score(one) for one in made))
+    return Scores(scores=tuple(score_of(one) for one in made))
 
 
 def _tell_power(config: EvaluateConfig, tell: Tell) -> None:
@@ -101,7 +101,8 @@ def _tell_power(config: EvaluateConfig, tell: Tell) -> None:
         )
 
 
-def _score(one: Evaluation) -> Score:
+def score_of(one: Evaluation) -> Score:
+    """What an evaluation comes to, with its interval."""
     from training.evaluation.statistics.intervals import share
 
     found = share([float(right) for right in one.right], one.passages)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError
 
 from pipelines.corpus.config import CorpusConfig, CorpusOptions
-from studio.verb import Call, job
+from studio.verb import Call, job, query
 from training.distil.config import DistilConfig
 from training.language.results import RecipeResult
 from training.launch.options import RunOptions
@@ -148,6 +148,14 @@ def train_image_lora(config: Path | str, options: ImageLoraCall) -> TrainedImage
     with waiting("loading the libraries of the training"):
         from training.images.lora import main
     return main(wanted, options.home, folder, options.tell)
+
+
+@query(Call)
+def recipes(options: Call) -> list[str]:
+    """List the recipes that ship with Studio."""
+    from training.language.recipe import shipped
+
+    return shipped()
 
 
 class RecipeCall(RunOptions, Call):

@@ -47,7 +47,7 @@ def embedded_home(home: Path) -> Path:
     return home
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Debian's Chromium."""
     path = shutil.which("chromium")

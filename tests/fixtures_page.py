@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import Any
 
 from PIL import Image
 
+from studio import Asked, JobSummary, Pace
 from studio.runs.record import Design, ImageInfo, RunSummary
-from ui.pages.door import Choices
+from ui.desk.door import Choices, Member
 from workspace.errors import UsageError, unknown
 from workspace.events import (
     DesignReady,
@@ -66,7 +68,7 @@ DESIGN: dict[str, Any] = {
     "applications": ["Helmet shells", "Cladding panels"],
     "risks": ["Water may soften the film.", "Uneven plates may start cracks."],
 }
-PROMPT = {
+PROMPT: dict[str, Any] = {
     "long": "Rows of thin flat bricks, each shifted by half a length, with fine pale lines between them and branching "
     "loops of darker threads that cross the rows, seen straight from above, in cream and green.",
     "short": "staggered bricks crossed by branching loops, cream and green",
@@ -109,7 +111,7 @@ def story(run_id: str, brief: dict[str, Any], pictures: Path | None = None) -> l
     events += [PictureProgress(round=1, step=step, steps=8) for step in range(1, 9)]
     for index in range(2):
         name = f"{index:02}.png"
-        hashes = {"sha256": "0" * 64, "pixels_sha256": "1" * 64}
+        hashes: dict[str, Any] = {"sha256": "0" * 64, "pixels_sha256": "1" * 64}
         if pictures is not None:
             _paint(pictures / name, index)
             hashes["sha256"] = sha256(pictures / name)
@@ -132,18 +134,28 @@ class FakeDoor:
         self.asked: list[dict[str, Any]] = []
         self.stopped: list[str] = []
         self.resumed: list[str] = []
+        self.skipped: list[str] = []
+        self.answers: list[dict[str, Any]] = []
+        self.branched: list[dict[str, Any]] = []
+        self.held: dict[str, int] = {}
+        self.rated: list[tuple[str, ...]] = []
+        self.known = Pace()
+        self.states: dict[str, str] = {}
         self._made = 0
         self._news = threading.Condition()
         self._closed = False
 
+    def reread(self) -> None:
+        """Take the settings as they are now; there are none."""
+
     def choices(self) -> Choices:
         programs = {"relate-and-design": "Relate two materials, then design", "city": "A city after nature"}
-        return Choices(programs, "relate-and-design", 2, 1)
+        return Choices(programs, "relate-and-design", 2, 1, {"relate-and-design": 3, "city": 4}, {"model": "writer"})
 
-    def submit(self, brief: str, **options: Any) -> str:
+    def submit(self, brief: str, *, changes: Any = None, **options: Any) -> str:
         if not brief.strip():
             raise UsageError("the brief is empty; say in 3 to 8000 characters what to design")
-        self.asked.append({"brief": brief, **options})
+        self.asked.append({"brief": brief, **options, **({"changes": changes} if changes else {})})
         self._made += 1
         run_id = f"20261121-120000-fake-{self._made:04x}"
         folder = self.home / "runs" / run_id / "images"
@@ -162,7 +174,7 @@ class FakeDoor:
 
     def let_to(self, run_id: str, kind: str) -> None:
         """Let everything happen up to the next event of a kind."""
-        kinds = [event.type for event in self.stories[run_id]]
+        kinds: list[str] = [event.type for event in self.stories[run_id]]
         self.let(run_id, kinds.index(kind, self.told[run_id]) + 1 - self.told[run_id])
 
     def end(self, run_id: str, status: str, message: str) -> None:
@@ -174,7 +186,8 @@ class FakeDoor:
 
     def forget(self) -> None:
         """Empty the house; ids are never used twice."""
-        for record in (self.stories, self.told, self.asked, self.stopped, self.resumed):
+        lists = (self.asked, self.stopped, self.resumed, self.skipped, self.answers, self.branched, self.rated)
+        for record in (self.stories, self.told, self.held, self.states, *lists):
             record.clear()
 
     def close(self) -> None:
@@ -187,7 +200,8 @@ class FakeDoor:
         at = 0
         while True:
             with self._news:
-                self._news.wait_for(lambda seen=at: self._closed or self.told.get(run_id, 0) > seen)
+                while not self._closed and self.told.get(run_id, 0) <= at:
+                    self._news.wait()
                 if self._closed:
                     return
                 fresh = self.stories[run_id][at : self.told[run_id]]
@@ -207,6 +221,90 @@ class FakeDoor:
             if isinstance(event, PictureReady)
         ]
         return Design(run_id, self._status(run_id), folder, images=images)
+
+    def again(self, run_id: str) -> str:
+        asked = self.asked_for(run_id)
+        return self.submit(asked.brief, inspirations=list(asked.inspirations))
+
+    def thumbnail(self, run_id: str, name: str, side: int) -> bytes | None:
+        made = next((one.path for one in self.open_run(run_id).images if one.path.name == name), None)
+        if made is None:
+            return None
+        small = io.BytesIO()
+        Image.open(made).resize((side // 4, side // 4)).save(small, "WEBP")
+        return small.getvalue()
+
+    def asked_for(self, run_id: str) -> Asked:
+        if run_id not in self.stories:
+            raise UsageError(unknown("run", run_id, self.stories))
+        asked = self.asked[list(self.stories).index(run_id)]
+        flow = {"images": asked.get("images") or 2, "rounds": asked.get("rounds") or 1}
+        return Asked(
+            run_id=run_id,
+            brief=asked["brief"],
+            inspirations=tuple(asked.get("inspirations", ())),
+            program=asked.get("program") or "relate-and-design",
+            turns=3,
+            seed=asked.get("seed") or 41,
+            ask=bool(asked.get("ask")),
+            choose=bool(asked.get("choose")),
+            settings={"flow": flow, "chat": {"model": "writer"}},
+        )
+
+    def pace(self) -> Pace:
+        return self.known
+
+    def suggest(self, words: str) -> list[Any]:
+        from studio import suggest
+
+        return suggest(words)
+
+    def models(self) -> list[Any]:
+        return []
+
+    def sample(self) -> str | None:
+        return None
+
+    def folder(self, run_id: str) -> Path:
+        return self.home / "runs" / run_id
+
+    def job(self, run_id: str) -> JobSummary:
+        if run_id not in self.stories:
+            raise UsageError(unknown("run", run_id, self.stories))
+        state = self.states.get(run_id) or (self._status(run_id) if self.told[run_id] else "queued")
+        last = self.stories[run_id][self.told[run_id] - 1] if self.told[run_id] else None
+        message = last.message if isinstance(last, RunStopped) else ""
+        tries = 1 + self.resumed.count(run_id)
+        return JobSummary(run_id, "design", "", state, message, 0, tries, "", 0.0, float(self.told[run_id]))
+
+    def branch(self, run_id: str, at: str, **changes: Any) -> str:
+        self.branched.append({"run_id": run_id, "at": at, **changes})
+        return self.again(run_id)
+
+    def family(self, run_id: str) -> list[Member]:
+        lines = [one["run_id"] for one in self.branched] or [run_id]
+        return [Member(name, self._status(name)) for name in dict.fromkeys([*lines, *self.stories])]
+
+    def chosen(self, run_id: str) -> int | None:
+        return self.held.get(run_id)
+
+    def keep(self, run_id: str, picture: int | None) -> None:
+        self.held.pop(run_id, None)
+        if picture is not None:
+            self.held[run_id] = picture
+
+    def rate(self, run_id: str, about: str, value: str, reason: str) -> None:
+        self.rated.append((run_id, about, value, reason))
+
+    def thumbs(self, run_id: str) -> dict[str, tuple[str, str]]:
+        return {about: (value, why) for run, about, value, why in self.rated if run == run_id and value}
+
+    def skip(self, run_id: str) -> None:
+        self.skipped.append(run_id)
+
+    def answer(self, run_id: str, **answer: Any) -> bool:
+        self.answers.append({"run_id": run_id, **answer})
+        return True
 
     def runs(self) -> list[RunSummary]:
         return [

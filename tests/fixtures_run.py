@@ -210,7 +210,11 @@ class InstantPainter:
         )
 
     def paint(
-        self, specs: Sequence[Any], on_step: Callable[[int, int], None] | None = None, on_notice: Any = None
+        self,
+        specs: Sequence[Any],
+        on_step: Callable[[int, int], None] | None = None,
+        on_notice: Any = None,
+        on_preview: Callable[[int, Image.Image], None] | None = None,
     ) -> list[Image.Image]:
         images = []
         for place, spec in enumerate(specs):
@@ -220,6 +224,8 @@ class InstantPainter:
                 (spec.width, spec.height), Image.Resampling.NEAREST
             )
             images.append(image)
+            if on_preview:
+                on_preview(place, image)
             for step in (1, 2):
                 if on_step:
                     on_step(2 * place + step, 2 * len(specs))

@@ -227,6 +227,29 @@ def test_pictures_are_painted_together_and_each_once(desk: Desk) -> None:
     assert painter(kit, _state())["pictures"] == pictures and len(instant.painted) == 5
 
 
+def test_a_person_skips_the_rest_of_a_round(desk: Desk) -> None:
+    wishes = [True]  # one that came too late for the round before
+    shown: list[int] = []
+
+    def skipping() -> bool:
+        return bool(wishes) and wishes.pop()
+
+    def preview(image: Any, index: int) -> str:
+        shown.append(index)
+        wishes.append(index == 4)
+        return f"previews/{index + 1:02d}.jpg"
+
+    kit = desk.kit(images=3, painter=InstantPainter(), preview=preview, skipping=skipping)
+    state = _state(round=2)
+    pictures = painter(kit, state)["pictures"]
+    assert [(one["index"], one["path"]) for one in pictures] == [(3, "images/03.png")]
+    assert shown == [3, 4] == [event.index for event in desk.of("picture_preview")]
+    assert desk.stored["picture/round-2/01"] == desk.stored["picture/round-2/02"] == {"skipped": True}
+    assert painter(kit, state)["pictures"] == pictures  # what was skipped stays so
+    changes, goto = director.director(kit, state | {"pictures": []})
+    assert goto == "__end__" and changes["best"] is None
+
+
 def test_the_critic_sees_the_picture_and_answers_every_question(desk: Desk) -> None:
     seen: list[Any] = []
     kit = desk.kit(critic_enabled=True)

@@ -66,9 +66,11 @@ ROOMS: dict[str, tuple[int, ...]] = {
     "studio": (6, 4),
     "ui": (7, 0),
     "ui.terminal": (7, 1),
-    "ui.pages": (7, 1),
-    "ui.app": (7, 2),
-    "ui.cli": (7, 3),
+    "ui.desk": (7, 1),
+    "ui.web": (7, 2),
+    "ui.pages": (7, 2),
+    "ui.app": (7, 3),
+    "ui.cli": (7, 4),
 }
 PACKAGES = sorted({name.partition(".")[0] for name in ROOMS})
 ONLY = {"ui": ("ui", "studio", "workspace")}  # what a package may import of ours, where not all that lies below

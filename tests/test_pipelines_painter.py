@@ -95,6 +95,21 @@ def test_progress_is_counted_over_all_pictures(flux_painter: Painter) -> None:
     assert seen == [(done, 5) for done in range(1, 6)]
 
 
+def test_previews_foretell_a_picture_and_change_nothing(painter: Painter) -> None:
+    import numpy as np
+
+    specs = [painter.spec("leaf", seed=1, size=(96, 64)), painter.spec("comb", seed=2, size=(64, 64))]
+    seen: list[tuple[int, np.ndarray]] = []
+    bare = painter.paint(specs)
+    shown = painter.paint(specs, on_preview=lambda number, image: seen.append((number, np.asarray(image, float))))
+    assert [pixels_sha256(image) for image in shown] == [pixels_sha256(image) for image in bare]
+    assert {number for number, _ in seen} == {0, 1}
+    for number, image in enumerate(bare):
+        whole = np.asarray(image, float)
+        off = [np.abs(one - whole).mean() for place, one in seen if place == number and one.shape == whole.shape]
+        assert off and off[-1] <= off[0]  # each is nearer to what comes
+
+
 def test_a_prompt_is_encoded_once(flux_painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = flux_painter._easel().pipe
     clip, t5 = _count(monkeypatch, pipe.text_encoder), _count(monkeypatch, pipe.text_encoder_2)
@@ -477,3 +492,32 @@ def test_a_picture_names_no_folder_of_this_machine(micro_flux: MicroFlux, leaf_l
 )
 def test_a_path_is_told_by_its_last_part(name: str, said: str) -> None:
     assert public_name(name) == said
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_noise_that_a_picture_began_with_is_drawn_again(flux_folder: Path, home: Path, dtype: str) -> None:
+    import torch
+
+    from pipelines.pictures.preview import noise
+
+    painter = Painter.load(PainterSettings(model=str(flux_folder), size=64, steps=2, dtype=dtype), home)  # type: ignore[arg-type]
+    seen: list[torch.Tensor] = []
+    pipe = painter._easel().pipe
+    begun = pipe.prepare_latents
+
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        made = begun(*args, **kwargs)
+        seen.append(made[0])
+        return made
+
+    pipe.prepare_latents = kept
+    [image] = painter.paint([painter.spec("leaf", "a leaf", seed=5)])
+    pipe.prepare_latents = begun
+    told = image.info["noise"]
+    assert (told["seeds"], told["dtype"], told["generator"]) == ([5], dtype, "torch cpu")
+    drawn = torch.randn(
+        told["shape"], generator=torch.Generator("cpu").manual_seed(told["seeds"][0]), dtype=getattr(torch, dtype)
+    )
+    packed = pipe._pack_latents(drawn, *told["shape"])
+    assert torch.equal(packed, seen[-1].cpu())
+    assert torch.equal(packed, noise(pipe, 64, 64, [5], packed).cpu())

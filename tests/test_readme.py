@@ -35,6 +35,7 @@ EVERYTHING = [*PAGES, *LOGS, *DECISIONS, ROOT / "CHANGELOG.md"]
 # (Those of merging: below, on tiny models.)
 ELSEWHERE = (
     "studio ui",
+    "studio users",
     "studio models fetch",
     "studio train run tiny",
     "studio train merge",

@@ -13,8 +13,8 @@ import pytest
 from studio.batching.reports import write_reports
 from studio.batching.shapes import Fault, Item
 from studio.runs.request import DesignOptions
+from tests.fixtures_browser import PATIENCE, SWITCHES
 from tests.test_studio_batch_results import HOSTILE, RIGHT_TO_LEFT, batch, design, finish, make, manifest
-from tests.test_ui_browser import PATIENCE, SWITCHES
 
 COUNT = 150
 

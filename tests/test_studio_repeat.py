@@ -31,7 +31,7 @@ def test_a_replay_says_which_picture_differs(home: Path, scripted_studio: Any, m
     run = studio.design("a tough panel", seed=5, images=2)
     paint = scripted_studio.paint
 
-    def other(specs: Any, on_step: Any = None, on_notice: Any = None) -> list[Image.Image]:
+    def other(specs: Any, on_step: Any = None, on_notice: Any = None, on_preview: Any = None) -> list[Image.Image]:
         images = paint(specs, on_step)
         return [
             Image.new("RGB", image.size) if spec.seed == run.images[1].seed else image

@@ -1,267 +1,162 @@
-"""The page in Debian's Chromium: on a fake front door that the test moves on, and once on the embedded models."""
+"""The first page in Debian's Chromium, on a fake front door that the test moves on step by step."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fixtures_browser import PATIENCE, see, submit
 from tests.fixtures_page import FakeDoor
 
-ROOT = Path(__file__).resolve().parent.parent
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 60_000
+pytestmark = pytest.mark.slow
 HOSTILE = (
     "A panel <script>document.title='owned'</script> <img src=x onerror=\"document.title='owned'\"> ${1+1} {{1+1}}"
 )
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeDoor]:
-    fake = FakeDoor(tmp_path_factory.mktemp("home"))
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def door(house: FakeDoor) -> FakeDoor:
-    """The fake door, without any run."""
-    house.forget()
-    return house
-
-
-@pytest.fixture(scope="module")
-def address(house: FakeDoor) -> Iterator[str]:
-    """The page on the fake door, served from a thread."""
-    pytest.importorskip("gradio")
-    import uvicorn
-
-    from ui.app import application
-    from ui.pages.server import listen
-
-    up = threading.Event()
-    server: list[uvicorn.Server] = []
-    sock = listen("127.0.0.1", 0)
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            up.set()
-
-    def run() -> None:
-        config = uvicorn.Config(application(house), log_level="warning", timeout_graceful_shutdown=1)
-        server.append(Server(config))
-        server[0].run(sockets=[sock])
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert up.wait(PATIENCE / 1000), "the page did not come up"
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}/"
-    server[0].should_exit = True
-    thread.join(20)
-    sock.close()
-
-
-@pytest.fixture
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A desktop page; a script error or a request to another address fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: faults.append(request.url) if _outside(request.url) else None)
-    yield page
-    context.close()
-    assert faults == []
-
-
-def _outside(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-
-
-def _submit(page: Any, address: str, brief: str) -> str:
-    """Fill in the form, press Design, and return the run's id from the page's address."""
-    page.goto(address)
-    page.get_by_label("Brief").fill(brief)
-    page.get_by_label("Inspirations").fill("nacre, leaf")
-    page.get_by_role("button", name="Design").click()
-    page.wait_for_url(re.compile(r"\?run="))
-    return str(page.url).rsplit("=", 1)[-1]
-
-
-def _see(page: Any, selector: str, text: str) -> None:
-    page.locator(selector, has_text=text).first.wait_for()
-
-
-@pytest.mark.slow
-def test_a_design_streams_survives_a_refresh_and_ends(page: Any, address: str, door: FakeDoor) -> None:
-    run_id = _submit(page, address, "A panel that stops cracks")
-    assert door.asked[0]["inspirations"] == ["nacre", "leaf"]
-    assert door.asked[0]["seed"] is None
-    door.let(run_id, 4)
-    _see(page, "#talk .turn.scientist.live", "Both materials stop cracks")
+def test_a_design_streams_survives_a_refresh_and_ends(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    run_id = submit(page, fake_address, "A panel that stops cracks")
+    assert fake_door.asked[0]["inspirations"] == ["nacre", "leaf"]
+    assert fake_door.asked[0]["seed"] is None
+    fake_door.let(run_id, 4)
+    see(page, "#run-steps .turn.scientist.is-now", "Both materials stop cracks")
     page.reload()
-    _see(page, "#talk .turn.scientist.live", "Both materials stop cracks")
+    see(page, "#run-steps .turn.scientist.is-now", "Both materials stop cracks")
     assert page.get_by_label("Brief").input_value() == "A panel that stops cracks"
-    door.let_to(run_id, "design_ready")
-    _see(page, "#card h2", "Venous nacre laminate")
-    door.let_to(run_id, "picture_progress")
-    _see(page, "#status", "painting, step 1 of 8")
-    door.let(run_id)
-    _see(page, "#status .is-finished", "2 pictures in 0:33")
-    assert page.locator("#pictures figure").count() == 2
-    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(i => i.naturalWidth === 128)")
-    _see(page, "#past a[aria-current=page]", "A panel that stops cracks")
+    fake_door.let_to(run_id, "design_ready")
+    see(page, "#run-card h2", "Venous nacre laminate")
+    fake_door.let_to(run_id, "picture_progress")
+    see(page, "#run-status", "painting, step 1 of 8")
+    page.get_by_role("button", name="Skip the rest").wait_for()
+    assert page.title().startswith("62% ")
+    fake_door.let(run_id)
+    see(page, "#run-status .is-finished", "2 pictures in 0:33")
+    assert page.locator("#run-rounds figure").count() == 2
+    page.wait_for_function("[...document.querySelectorAll('#run-rounds img')].every(i => i.naturalWidth === 128)")
+    see(page, ".past a[aria-current=page]", "A panel that stops cracks")
+    assert page.title() == "✓ Venous nacre laminate · Studio"
 
 
-@pytest.mark.slow
-def test_stop_and_resume(page: Any, address: str, door: FakeDoor) -> None:
-    run_id = _submit(page, address, "A panel")
-    door.let_to(run_id, "step_finished")
-    page.get_by_role("button", name="Stop").click()
-    _see(page, "#status .is-interrupted", "stopped by the user")
+def test_stop_and_resume(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    run_id = submit(page, fake_address, "A panel")
+    fake_door.let_to(run_id, "step_finished")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    see(page, "#run-status .is-interrupted", "stopped by the user")
     page.get_by_role("button", name="Resume").click()
-    _see(page, "#status .is-running", "Designing")
-    door.let(run_id)
-    _see(page, "#status .is-finished", "Finished")
-    assert (door.stopped, door.resumed) == ([run_id], [run_id])
-    page.get_by_role("button", name="Resume").wait_for(state="hidden")
+    see(page, "#run-status .is-running", "Designing")
+    fake_door.let(run_id)
+    see(page, "#run-status .is-finished", "Finished")
+    assert (fake_door.stopped, fake_door.resumed) == ([run_id], [run_id])
+    assert page.get_by_role("button", name="Resume").count() == 0
 
 
-@pytest.mark.slow
-def test_what_a_person_or_a_model_writes_is_shown_as_text(page: Any, address: str, door: FakeDoor) -> None:
-    run_id = _submit(page, address, HOSTILE)
-    door.let(run_id)
-    _see(page, "#status .is-finished", "Finished")
-    assert HOSTILE in page.locator("#talk .turn.you").inner_text()
-    assert "<script>" in page.locator("#past").inner_text()
-    assert page.title() == "Studio"
-    assert page.locator("#talk script, #past script, #talk img").count() == 0
+def test_what_a_person_or_a_model_writes_is_shown_as_text(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    run_id = submit(page, fake_address, HOSTILE)
+    fake_door.let(run_id)
+    see(page, "#run-status .is-finished", "Finished")
+    assert HOSTILE in page.locator("#run-wish").inner_text()
+    see(page, ".past", "<script>")
+    assert page.title() == "✓ Venous nacre laminate · Studio"
+    assert page.locator(".studio script, #run-talk img, .studio [onerror]").count() == 0
 
 
-@pytest.mark.slow
-def test_bad_requests_are_one_line(page: Any, address: str, door: FakeDoor) -> None:
-    page.goto(address)
-    _see(page, "#status", "No design on the table yet")
-    _see(page, "#past", "will be listed here")
-    page.get_by_role("button", name="Design").click()
-    _see(page, "#form-error [role=alert]", "The brief is empty")
+def test_a_fault_stands_at_its_field_until_it_is_mended(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    page.goto(fake_address)
+    see(page, "#run-status", "No design on the table yet")
+    see(page, ".past", "will be listed here")
+    page.get_by_role("button", name="Design", exact=True).click()
+    see(page, ".field [role=alert]", "Brief is empty")
+    assert page.get_by_label("Brief").get_attribute("aria-invalid") == "true"
     page.get_by_label("Brief").fill("A panel")
-    page.get_by_label("Seed").fill("abc")
-    page.get_by_role("button", name="Design").click()
-    _see(page, "#form-error [role=alert]", "seed must be a whole number")
-    assert door.asked == []
+    assert page.locator(".field [role=alert]").count() == 0
+    assert page.get_by_label("Brief").get_attribute("aria-invalid") is None
+    page.get_by_text("More choices").click()
+    page.locator("#ask").get_by_label("Pictures", exact=True).fill("2.5")
+    page.get_by_label("Brief").press("Control+Enter")
+    see(page, ".field [role=alert]", "Pictures must be a whole number from 1 to 64, not '2.5'.")
+    assert fake_door.asked == []
     for garbage in ("../../etc", "%3Cscript%3E", "20261121-120000-nothing-0000"):
-        page.goto(f"{address}?run={garbage}")
-        _see(page, "#status [role=alert]", "Unknown run")
+        page.goto(f"{fake_address}?run={garbage}")
+        see(page, "#run-error [role=alert]", "Unknown run")
 
 
-@pytest.mark.slow
+def test_sources_are_suggested_and_chosen_with_the_keyboard(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    page.goto(fake_address)
+    box = page.get_by_label("Inspirations")
+    box.press_sequentially("stops cracks")
+    see(page, "#ask-suggestions [role=option]", "Abalone nacre")
+    box.press("ArrowDown")
+    box.press("Enter")
+    box.press_sequentially("bone,")
+    chips = page.locator("[data-chosen] .chip")
+    assert chips.count() == 2 and chips.last.get_attribute("data-name") == "bone"
+    page.get_by_role("button", name="Remove bone").click()
+    page.get_by_label("Brief").fill("A panel")
+    page.get_by_label("Brief").press("Control+Enter")
+    page.wait_for_url(re.compile(r"\?run="))
+    assert len(fake_door.asked[0]["inspirations"]) == 1
+
+
+def test_keys_lead_through_the_page(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    run_id = fake_door.submit("A panel")
+    fake_door.let(run_id)
+    page.goto(f"{fake_address}?run={run_id}")
+    page.locator("#run-card h2").wait_for()
+    page.keyboard.press("?")
+    page.locator("#keys[open]").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#keys[open]").wait_for(state="detached")
+    for words in ("Relating the materials", "Designing a material from both"):
+        page.keyboard.press("j")
+        page.wait_for_function("words => document.activeElement.innerText.includes(words)", arg=words)
+    page.locator("a[data-zoom]").first.click()
+    page.locator("dialog.zoom[open]").wait_for()
+    page.keyboard.press("ArrowRight")
+    see(page, "dialog.zoom figcaption", "Picture 2")
+    page.get_by_role("button", name="Close").click()
+    page.locator("dialog.zoom").wait_for(state="detached")
+
+
+def test_a_person_keeps_another_picture(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    run_id = fake_door.submit("A panel")
+    fake_door.let(run_id)
+    page.goto(f"{fake_address}?run={run_id}")
+    page.get_by_role("button", name="Keep this one instead").last.click()
+    see(page, "#run-rounds figure.best", "Your choice")
+    assert fake_door.held == {run_id: 1}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(browser: Any, address: str, door: FakeDoor, scheme: str) -> None:
-    run_id = door.submit("A-panel-in-one-endless-word" * 8)
-    door.let(run_id)
+def test_a_phone_shows_the_result_first_and_needs_no_sideways_scrolling(
+    browser: Any, fake_address: str, fake_door: FakeDoor, scheme: str
+) -> None:
+    run_id = fake_door.submit("A-panel-in-one-endless-word" * 8)
+    fake_door.let(run_id)
     context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme=scheme)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    for query, sign in (("", "#status .empty"), (f"?run={run_id}", "#card h2")):
-        page.goto(f"{address}{query}")
+    for query, sign in (("?new", "#run-status .empty"), (f"?run={run_id}", "#run-card h2")):
+        page.goto(f"{fake_address}{query}")
         page.locator(sign).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.locator("#ask").evaluate("form => form.open")
+    assert page.locator("#run").bounding_box()["y"] < page.locator("#ask").bounding_box()["y"]
     assert page.evaluate("getComputedStyle(document.body).overflowX") != "scroll"
     context.close()
 
 
-@pytest.mark.slow
-def test_every_field_has_a_name_and_pictures_have_words(page: Any, address: str, door: FakeDoor) -> None:
-    run_id = door.submit("A panel")
-    door.let(run_id)
-    page.goto(f"{address}?run={run_id}")
-    page.locator("#card h2").wait_for()
-    for label in ("Brief", "Inspirations", "Program", "Pictures", "Rounds", "Seed"):
-        assert page.locator("#ask").get_by_label(label).count() == 1
+def test_every_field_has_a_name_and_pictures_have_words(page: Any, fake_address: str, fake_door: FakeDoor) -> None:
+    run_id = fake_door.submit("A panel")
+    fake_door.let(run_id)
+    page.goto(f"{fake_address}?run={run_id}")
+    page.locator("#run-card h2").wait_for()
+    page.get_by_text("More choices").click()
+    for label in ("Brief", "Inspirations", "Program", "Pictures", "Rounds", "Seed", "Language model"):
+        assert page.locator("#ask").get_by_label(label, exact=True).count() == 1
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["Studio"]
-    assert page.locator("#masthead").get_by_role("link", name="Studio").get_attribute("href") == "./"
-    words = page.locator("#pictures img").evaluate_all("images => images.map(image => image.alt)")
+    words = page.locator("#run-rounds img").evaluate_all("images => images.map(image => image.alt)")
     assert words[0].startswith("Picture 1: staggered bricks")
-    page.locator("#pictures a[data-zoom]").first.click()
-    page.locator("dialog.zoom[open]").wait_for()
-    page.keyboard.press("Escape")
-    page.locator("dialog.zoom").wait_for(state="detached")
-
-
-PAGE = """
-from ui.app import application
-from ui.pages.server import run
-run(application(), "127.0.0.1", 0, open_browser=False)
-"""
-
-
-@pytest.fixture
-def embedded(embedded_home: Path) -> Iterator[tuple[str, Path]]:
-    """The page as a user starts it, on the embedded models, in a process of its own."""
-    pytest.importorskip("gradio")
-    said = embedded_home / "server.log"
-    with said.open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-c", PAGE],
-            cwd=ROOT,
-            env=os.environ | {"STUDIO_HOME": str(embedded_home), "PYTHONUNBUFFERED": "1"},
-            stdout=log,
-            stderr=log,
-        )
-    until = time.monotonic() + 120
-    while not (found := re.search(r"Studio is at (http://\S+)", said.read_text(encoding="utf-8"))):
-        if server.poll() is not None or time.monotonic() > until:
-            server.kill()
-            pytest.fail(f"the page did not come up: {said.read_text(encoding='utf-8')}")
-        threading.Event().wait(0.2)
-    yield found[1], embedded_home
-    server.terminate()
-    server.wait(20)
-
-
-@pytest.mark.slow
-@pytest.mark.embedded
-@pytest.mark.timeout(2400)
-def test_an_embedded_design_is_watched_to_its_end_through_a_refresh(page: Any, embedded: tuple[str, Path]) -> None:
-    address, home = embedded
-    run_id = _submit(page, address, "A tough panel inspired by nacre and leaves")
-    page.locator("#talk .turn.scientist").first.wait_for(timeout=300_000)
-    page.reload()
-    page.locator("#talk .turn.scientist").first.wait_for()
-    assert run_id in page.url
-    page.locator("#status .is-finished, #status .is-failed, #status .is-interrupted").wait_for(timeout=900_000)
-    logs = [home / "server.log", home / "logs" / f"{run_id}.log"]
-    shown = page.locator("#status").inner_text() + "".join(log.read_text(encoding="utf-8")[-2000:] for log in logs)
-    assert page.locator("#status .is-finished").count() == 1, shown
-    assert page.locator("#card h2").inner_text().strip()
-    assert page.locator("#pictures figure").count() >= 1
-    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every(i => i.naturalWidth >= 64)")
+    unnamed = "buttons => buttons.filter(button => !button.textContent.trim() && !button.ariaLabel).length"
+    assert page.locator(".studio button").evaluate_all(unnamed) == 0

@@ -91,7 +91,7 @@ def test_the_way_in_loads_nothing_heavy() -> None:
         (["resume", "nothing"], 2, "unknown run 'nothing'"),
         (["resume", "nothing", "--approve", "--choice", "paint"], 2, "not several"),
         (["replay", "nothing"], 2, "unknown run 'nothing'"),
-        (["export", "nothing", "--format", "pdf"], 2, "json, md, prov, zip"),
+        (["export", "nothing", "--format", "docx"], 2, "html, json, md, pdf, prov, zip"),
         (["models", "fetch", "nothing"], 2, "unknown model 'nothing'"),
         (["models", "fetch"], 2, "--embedded"),
         (["models", "list", "--kind", "audio"], 2, "unknown kind 'audio'"),

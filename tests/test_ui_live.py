@@ -14,8 +14,8 @@ from rich.console import Console
 
 import studio
 from ui import cli
-from ui.pages import status as page_parts
-from ui.pages.view import View as PageView
+from ui.desk.run import status as page_parts
+from ui.desk.run.view import View as PageView
 from ui.terminal.live import PAUSE, STILL, Live, Plain
 from workspace import IDLE
 from workspace.events import RunStarted, StepStarted, Token

@@ -368,7 +368,7 @@ class TestConnections:
         [row] = [row for row in examine().servers if row[1] == "ledger and checkpoints"]
         assert row[0] == str(address) and row[2].startswith("answers: PostgreSQL 1") and "no tables yet" in row[2]
         Ledger(address).close()
-        assert any(row[2].endswith("tables 1") for row in examine().servers)
+        assert any(row[2].endswith("tables 2") for row in examine().servers)
         monkeypatch.setenv("STUDIO_LEDGER__URL", CLOSED.url)
         report = examine()
         [missing] = [one for one in report.missing if "127.0.0.1:1/" in one.what]

@@ -1,4 +1,4 @@
-"""The page: one Gradio app on the front door. Lays out the form and the pieces; see `ui.pages.desk`.
+"""The pages: one Gradio app on the front door, and our own routes that bring what it shows; see `ui.desk`.
 
 It only submits and observes. A design runs in a worker process and is kept in the ledger, so closing the page ends
 nothing and `?run=ID` shows a run again, whatever became of the page that asked for it.
@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ui.pages.calls import Calls
-from ui.pages.design import TICK, form, pieces, wire
-from ui.pages.desk import Desk
-from ui.pages.door import Door, FrontDoor
-from ui.pages.render import render
+from ui.desk.door import Door, FrontDoor
+from ui.desk.run.desk import Desk
+from ui.pages import batch, compare, jobs, library, models, settings, studio, training
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from gradio import Blocks
 
+    from studio.sharing.users import Users
+
 HERE = Path(__file__).parent / "pages" / "static"
+SCRIPTS = ("pieces.js", "studio.js", "ask.js", "library.js")
+PAGES: Mapping[str, Callable[[Any], None]] = {
+    "Library": library.lay_out,
+    "Compare": compare.lay_out,
+    "Models": models.lay_out,
+    "Training": training.lay_out,
+    "Batch": batch.lay_out,
+    "Jobs": jobs.lay_out,
+    "Settings": settings.lay_out,
+}
+"""The pages beside the first, by name, in the order of their bar."""
 
 
 def _gradio() -> Any:
@@ -32,28 +44,14 @@ def _gradio() -> Any:
     return gradio
 
 
-def build(door: Door | None = None, desk: Desk | None = None) -> Blocks:
-    """Lay out the page and wire its handlers.
-
-    Args:
-        door: What the page asks; by default the real front door with the resolved settings.
-        desk: The handlers, when they are shared with the route that serves pictures.
-    """
+def build() -> Blocks:
+    """Lay out the pages; what they show and do comes from the routes of our own."""
     gr = _gradio()
-    door = door or FrontDoor()
     with gr.Blocks(title="Studio", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.HTML(render("head"), apply_default_css=False, elem_id="masthead")
-        with gr.Row(elem_id="desk"):
-            with gr.Column(elem_id="ask", min_width=260):
-                made = form(gr, door)
-            with gr.Column(elem_id="table", min_width=260):
-                made |= pieces(gr)
-            with gr.Column(elem_id="shelf", min_width=260):
-                made["past"] = gr.HTML("", apply_default_css=False, elem_id="past")
-        made["run"] = gr.Textbox("", visible=False)
-        made["shown"] = gr.JSON({}, visible=False)
-        made["timer"] = gr.Timer(TICK, active=False)
-        wire(gr, page, made, desk or Desk(door))
+        studio.lay_out(gr)
+    for name, lay_out in PAGES.items():
+        with page.route(name):
+            lay_out(gr)
     return page
 
 
@@ -70,35 +68,48 @@ def theme(gr: Any) -> Any:
     )
 
 
-def application(door: Door | None = None, names: Sequence[str] = ()) -> FastAPI:
+def application(
+    door: Door | None = None, names: Sequence[str] = (), *, users: Users | None = None, api: bool = False
+) -> FastAPI:
     """Make the web application: the page, and the route that serves a run's pictures.
 
     Args:
         door: What the page asks; by default the real front door with the resolved settings.
         names: What this machine may be called, beside its addresses and ``localhost``.
+        users: Who may log in; without them nobody has to.
+        api: Whether the API is open at ``/api/v1``.
     """
-    return asyncio.run(_assemble(door or FrontDoor(), names))
+    return asyncio.run(_assemble(door or FrontDoor(), names, users, api))
 
 
-async def _assemble(door: Door, names: Sequence[str]) -> FastAPI:
+def _head(logged_in: bool) -> str:
+    """The scripts of all pages; where people log in, the masthead's way out is shown."""
+    scripts = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
+    return scripts + ("<style>.masthead .log-out { display: inline-block !important; }</style>" if logged_in else "")
+
+
+async def _assemble(door: Door, names: Sequence[str], users: Users | None, api: bool) -> FastAPI:
     """Assemble it inside an event loop: without one Gradio makes a loop for every lock and leaves it open."""
     gr = _gradio()
-    from ui.pages.server import gallery
+    from ui.desk.table import ACTIONS, READERS
+    from ui.web.calls import Calls
+    from ui.web.routes import routes
 
-    desk = Desk(door)
-    page = build(door, desk)
-    return gr.mount_gradio_app(  # type: ignore[no-any-return]
-        gallery(desk.picture, names, Calls(page.get_config_file())),
-        page,
-        path="/",
-        theme=theme(gr),
-        css_paths=[HERE / "page.css"],
-        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-        favicon_path=str(HERE / "page_icon.svg"),
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        mcp_server=False,
-        pwa=False,
-        max_file_size=1,
-    )
+    page = build()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)  # it is off already
+        return gr.mount_gradio_app(  # type: ignore[no-any-return]
+            routes(door, Desk(door).picture, READERS, ACTIONS, names, Calls(page.get_config_file()), users, api),
+            page,
+            path="/",
+            theme=theme(gr),
+            css_paths=sorted(HERE.glob("*.css")),
+            head=_head(users is not None),
+            favicon_path=str(HERE / "page_icon.svg"),
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            max_file_size=1,
+        )

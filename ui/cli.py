@@ -17,6 +17,7 @@ import typer
 
 import studio
 from ui.terminal import batches, design, installation, jobs, library, serving, training
+from ui.terminal.configuration import settings
 from ui.terminal.console import (
     ClosedOutput,
     OutputFault,
@@ -27,6 +28,7 @@ from ui.terminal.console import (
     print_json,
 )
 from ui.terminal.generate import table
+from ui.terminal.keeping import commands as keeping
 from ui.terminal.live import view
 from workspace.errors import DataError, Interrupted, ServiceError, StorageError, StudioError, UsageError
 from workspace.letters import harmless
@@ -38,6 +40,14 @@ GROUPS = {
         training.COMMANDS,
         "Training: a corpus from papers, questions from it, language models, adapters for the painter.",
         training.EPILOG,
+    ),
+    "settings": (settings.COMMANDS, "Settings: listed, changed, servers tried, keys kept.", settings.EPILOG),
+    "users": (serving.USERS, "Who may log in to the page where others reach it.", serving.USERS_EPILOG),
+    "bin": (keeping.BIN, "The bin: runs put there, brought back, deleted for good.", keeping.BIN_EPILOG),
+    "feedback": (
+        keeping.FEEDBACK,
+        "Feedback: what people think of what was made, listed, written to train on.",
+        keeping.FEEDBACK_EPILOG,
     ),
     "jobs": (jobs.COMMANDS, "The queue: jobs listed, watched, stopped, taken up again.", jobs.EPILOG),
 }
@@ -51,7 +61,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    cls=table(design.COMMANDS | batches.COMMANDS | installation.COMMANDS | serving.COMMANDS),
+    cls=table(design.COMMANDS | keeping.COMMANDS | batches.COMMANDS | installation.COMMANDS | serving.COMMANDS),
 )
 
 
@@ -68,23 +78,36 @@ for _name in GROUPS:
     _group(_name)
 
 
-@app.command("ui", epilog="Examples:\n\n  studio ui\n\n  studio ui --port 8080 --open")
+@app.command(
+    "ui",
+    epilog="Examples:\n\n  studio ui\n\n  studio ui --port 8080 --open\n\n"
+    "  studio ui --host 0.0.0.0 --auth users.txt --api",
+)
 def start_page(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7860,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A name that browsers may call this machine by; may be given again.")
     ] = None,
+    auth: Annotated[
+        Path | None, typer.Option(help="The file of who may log in (studio users add); nobody has to without it.")
+    ] = None,
+    api: Annotated[bool, typer.Option("--api", help="Open the API at /api/v1 too; /api/v1/docs describes it.")] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the default browser too.")] = False,
 ) -> None:
-    """Serve the page."""
+    """Serve the page; where others reach it, for those who log in."""
+    from ui.web.server import refuse_strangers
+
+    refuse_strangers(host, auth)
     from workspace.progress import progress_to, waiting
 
     with view(consoles()[1]) as show, progress_to(show), waiting("starting the page"):
+        from studio.sharing.users import Users
         from ui.app import application
-        from ui.pages.server import run
+        from ui.web.server import run
 
-        page = application(names=[host, *(allow_host or ())])
+        users = None if auth is None else Users(auth.expanduser().absolute())
+        page = application(names=[host, *(allow_host or ())], users=users, api=api)
     run(page, host, port, open_browser=open_browser)
 
 

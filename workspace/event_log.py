@@ -157,6 +157,21 @@ def read_good(path: Path) -> tuple[list[Event], int]:
     return found, len(lines) - len(found)
 
 
+def latest(path: Path, most: int = 65_536) -> list[Event]:
+    """The last events of a file, as many as its last ``most`` bytes hold; none where there is no such file."""
+    if path.is_symlink() or not path.is_file():
+        return []
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        lines = file.read(most).split(b"\n")
+    found = []
+    for line in lines[1 if size > most else 0 : -1]:
+        with suppress(ValidationError):
+            found.append(EVENT.validate_json(line))
+    return found
+
+
 class Tail:
     """The reading end of events that are still being written; the file may begin to exist later.
 

@@ -86,6 +86,15 @@ class PictureProgress(Stamped):
     steps: int
 
 
+class PicturePreview(Stamped):
+    """How a picture looks by now, while it is painted; ``path`` is relative to the run's folder, each anew."""
+
+    type: Literal["picture_preview"] = "picture_preview"
+    round: int
+    index: int
+    path: str
+
+
 class PictureReady(Stamped):
     """A picture was published; ``path`` is relative to the run's folder."""
 
@@ -189,6 +198,7 @@ Event = Annotated[
     | DesignReady
     | PromptReady
     | PictureProgress
+    | PicturePreview
     | PictureReady
     | CritiqueReady
     | Decision

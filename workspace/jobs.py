@@ -12,6 +12,7 @@ Knows rows and their order; not who works on them, and not what a kind does.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -180,9 +181,38 @@ class Jobs:
         rest = "WHERE kind = 'design' ORDER BY created DESC, rowid DESC LIMIT ?"
         return self._rows(rest, _most(limit), whole=False)
 
-    def listed(self, limit: int = 100) -> list[JobRow]:
-        """Return the latest jobs, newest first, without payload and result: damage to one row's does not end a list."""
-        return self._rows("ORDER BY created DESC, rowid DESC LIMIT ?", _most(limit), whole=False)
+    def found(
+        self, kind: str, words: Iterable[str] = (), *, before: float | None = None, limit: int = 100
+    ) -> list[JobRow]:
+        """Return the latest jobs of a kind whose titles hold every word, newest first, without payload and result.
+
+        Args:
+            kind: The verb's name.
+            words: What a title holds, in letters of any case.
+            before: Only those that are older, in Unix seconds.
+            limit: How many at most.
+        """
+        rest, values = "WHERE kind = ?", list[Any]([kind])
+        for word in words:
+            rest += " AND lower(title) LIKE ? ESCAPE '!'"
+            values.append(f"%{re.sub('([!%_])', '!' + chr(92) + '1', word.lower())}%")
+        if before is not None:
+            rest += " AND created < ?"
+            values.append(before)
+        return self._rows(f"{rest} ORDER BY created DESC, rowid DESC LIMIT ?", *values, _most(limit), whole=False)
+
+    def listed(self, limit: int = 100, states: Iterable[str] = STATES, kinds: Iterable[str] = ()) -> list[JobRow]:
+        """Return the latest jobs, newest first, without payload and result: damage to one row's does not end a list.
+
+        Args:
+            limit: How many at most; all for a negative number.
+            states: Only those whose row says so.
+            kinds: Only of these kinds; of all if none is named.
+        """
+        wanted, of = list(states), list(kinds)
+        rest = f"WHERE state IN ({', '.join('?' * len(wanted))})"
+        rest += f" AND kind IN ({', '.join('?' * len(of))})" if of else ""
+        return self._rows(f"{rest} ORDER BY created DESC, rowid DESC LIMIT ?", *wanted, *of, _most(limit), whole=False)
 
     def queued(self, lane: str) -> list[JobRow]:
         """Return what waits for a worker in a lane, the next one first."""
@@ -265,8 +295,16 @@ class Jobs:
 
     def position(self, job_id: str) -> int | None:
         """How many queued jobs of its lane go before a queued one; ``None`` for one that is not queued."""
-        names = [row.job_id for row in self.queued(self.job(job_id).lane)]
-        return names.index(job_id) if job_id in names else None
+        return self.positions().get(job_id)
+
+    def positions(self) -> dict[str, int]:
+        """How many queued jobs of its lane go before each queued job."""
+        found: dict[str, int] = {}
+        lanes: dict[str, int] = {}
+        for job_id, lane in self._ledger.read(f"SELECT job_id, lane FROM jobs WHERE state = 'queued' {ORDER}"):
+            found[str(job_id)] = lanes.get(lane, 0)
+            lanes[lane] = found[str(job_id)] + 1
+        return found
 
     def _rows(self, rest: str, *values: Any, whole: bool = True) -> list[JobRow]:
         columns = COLUMNS if whole else COLUMNS.replace("payload", "'{}'").replace("result", "'null'")

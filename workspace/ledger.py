@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,16 +16,19 @@ from typing import Any, Self, TypeVar
 from pysqlite3 import dbapi2
 
 from workspace.database import connect, connect_reading, faults, transaction
-from workspace.errors import DataError, Unfinished, UsageError, unknown
+from workspace.errors import DataError, StorageError, Unfinished, UsageError, unknown
 from workspace.jobs import SCHEMA as JOBS
 from workspace.jobs import Jobs, State
+from workspace.keeping.opinions import Opinions
+from workspace.keeping.shelf import Shelf
+from workspace.keeping.tables import SCHEMA as KEEPING
 from workspace.letters import whole_data
 from workspace.postgres.address import Address
 
 T = TypeVar("T")
 
-VERSION = 1
-"""Of the tables, kept in the file: 0 had a run's state in its own row and knew no other jobs."""
+VERSION = 2
+"""Of the tables, kept in the file: 0 had a run's state in its own row and knew no other jobs, 1 no shelf."""
 
 _SCHEMA = f"""
 {JOBS};
@@ -39,7 +42,8 @@ CREATE TABLE IF NOT EXISTS onces (
 CREATE TABLE IF NOT EXISTS artifacts (
     run_id TEXT NOT NULL REFERENCES runs, path TEXT NOT NULL, sha256 TEXT NOT NULL, kind TEXT NOT NULL,
     meta TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (run_id, path)
-) STRICT
+) STRICT;
+{KEEPING}
 """
 _ARTIFACT = """
 INSERT INTO artifacts (run_id, path, sha256, kind, meta, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, path)
@@ -86,6 +90,13 @@ class OnceRow:
 
 
 @dataclass(frozen=True)
+class Effect(OnceRow):
+    """One effect that happened, with the value that was stored."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
 class ArtifactRow:
     """One file a run made; ``path`` is relative to the run's folder."""
 
@@ -115,10 +126,22 @@ class Ledger:
         if reading and isinstance(path, Path):
             self._connection = connect_reading(path, version=VERSION)
         if self._connection is None:
-            self._connection = connect(path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0})
+            self._connection = self._opened(reading)
         self.jobs = Jobs(self)
+        self.shelf = Shelf(self)
+        self.opinions = Opinions(self)
         self._keys: dict[tuple[str, str], tuple[threading.RLock, list[int]]] = {}
         self._pending: ContextVar[list[tuple[Any, ...]] | None] = ContextVar("pending", default=None)
+
+    def _opened(self, reading: bool) -> Any:
+        """The ledger with today's tables; an older one that cannot be written is read as it is."""
+        try:
+            return connect(self.path, schema=_SCHEMA, version=VERSION, upgrades={0: _FROM_0, 1: KEEPING})
+        except (StorageError, Unfinished):
+            older = connect_reading(self.path, version=1) if reading and isinstance(self.path, Path) else None
+            if older is None:
+                raise
+            return older
 
     def __enter__(self) -> Self:
         return self
@@ -141,17 +164,34 @@ class Ledger:
         seed: int,
         folder: str,
         state: State = "queued",
+        *,
+        effects: Sequence[Effect] = (),
+        artifacts: Sequence[ArtifactRow] = (),
     ) -> None:
-        """Enter a new run, and the job that makes it.
+        """Enter a new run, and the job that makes it, with what it begins with: all of it, or nothing.
+
+        Args:
+            run_id: The run.
+            brief: What is asked for, as plain JSON.
+            settings: How it is made, as plain JSON.
+            seed: The one number all its randomness comes from.
+            folder: Where its files lie.
+            state: How its job stands.
+            effects: What need not be done any more, in order, such as the steps of the run that it branches from.
+            artifacts: The files that these made.
 
         Raises:
             UsageError: If the id is taken.
         """
         row = (run_id, _json(brief, run_id), _json(settings, run_id), seed, folder)
+        done = [(run_id, one.key, one.kind, _json(one.value, one.key), one.at, one.seconds) for one in effects]
+        files = [(run_id, one.path, one.sha256, one.kind, _json(one.meta, one.path), one.at) for one in artifacts]
         title = str(brief.get("text", ""))
         with self.write() as connection:
             self.jobs.insert(connection, run_id, "design", title, {}, state=state)
             connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", row)
+            connection.executemany("INSERT INTO onces VALUES (?, ?, ?, ?, ?, ?)", done)
+            connection.executemany(_ARTIFACT, files)
 
     def run(self, run_id: str) -> RunRow:
         """Return one run.
@@ -207,6 +247,18 @@ class Ledger:
         """Return the effects a run has had, in order."""
         query = "SELECT key, kind, at, seconds FROM onces WHERE run_id = ? ORDER BY rowid"
         return [OnceRow(*row) for row in self.read(query, run_id)]
+
+    def effects(self, run_id: str) -> list[Effect]:
+        """Return the effects a run has had with their values, in order."""
+        query = "SELECT key, kind, at, seconds, value FROM onces WHERE run_id = ? ORDER BY rowid"
+        rows = self.read(query, run_id)
+        return [Effect(key, kind, at, took, self._value(run_id, key, value)) for key, kind, at, took, value in rows]
+
+    def runs_of(self, root: str) -> list[RunRow]:
+        """Return the runs whose settings name a run as their root, oldest first."""
+        query = f"{_RUN} WHERE settings LIKE ? ORDER BY created, run_id"
+        found = [self._run_row(row) for row in self.read(query, f'%"root": {json.dumps(root)}%')]
+        return [row for row in found if (row.settings.get("branch") or {}).get("root") == root]
 
     def artifact(self, run_id: str, path: str, sha256: str, kind: str, meta: Mapping[str, Any] | None = None) -> None:
         """Enter a file that a run made; the same path again replaces the entry.

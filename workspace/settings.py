@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from workspace.atlas.evidence import EvidenceSettings
+from workspace.configuration import keys
 from workspace.errors import UsageError, unknown
 from workspace.layers import PROFILES, Layer, environment, flatten, origin, part, profile_layer, toml_layer
 from workspace.letters import whole_letters
@@ -315,6 +316,7 @@ def load_settings(
         part(layers, f"{section}.server", f"{section}.api_key_env", origin)
     settings = _validated(layers, home)
     settings._origins.update(_origins(settings, layers))
+    keys.look_in(home)
     return settings
 
 
@@ -380,13 +382,8 @@ def _wording(error: ValidationError, layers: list[Layer]) -> str:
     key, layer = next(
         ((key, layer) for key in keys for layer in layers if layer.has(key)), (keys[-1] if keys else "settings", None)
     )
-    shown = (
-        ""
-        if key.endswith("api_key_env") or key.startswith("ledger")
-        else f", not {layer.get(key)!r:.80}"
-        if layer
-        else ""
-    )
+    secret = key.endswith("api_key_env") or key.startswith("ledger")
+    shown = f", not {layer.get(key)!r:.80}" if layer and not secret else ""
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     more = f" (and {len(others)} more)" if others else ""
     return f"{layer.place(key) if layer else 'settings'}: {key} {reason}{shown}{more}"

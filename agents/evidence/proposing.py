@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from agents.documents import Brief, Document
+from agents.documents import Brief, Document, same
 from agents.evidence.gathering import Rank, Searching
 from pipelines.corpus.index.retrieve import Filters
 from pipelines.corpus.index.terms import terms, words
@@ -21,6 +21,7 @@ from workspace.errors import UsageError
 SHOWN = 5
 """Candidates that a person chooses from."""
 
+_SHORTEST, _LONGEST = 2, 8000  # letters of a name that is looked for, and of a wish that is read
 _POOL = 24  # passages that are read
 _HOW = 0.5  # what a word counts that is shared with how something is done, beside one that is shared with what is done
 _NEAR = 0.3  # the least nearness in meaning of a function that shares no word with the wish
@@ -89,13 +90,49 @@ class _Row:
         )
 
 
-def proposed(library: Searching, rank: Rank | None, brief: Brief, count: int = SHOWN) -> list[Candidate]:
+def named(text: str, count: int = SHOWN) -> list[Candidate]:
+    """The materials of the atlas one of whose names holds a word that begins with a text, each with its first function.
+
+    Args:
+        text: The beginning of a name.
+        count: How many at most.
+    """
+    wanted = same(text)
+    found = [
+        one for one in atlas().values() if any(f" {wanted}" in f" {same(name)}" for name in (one.name, *one.aliases))
+    ]
+    found.sort(key=lambda one: not same(one.name).startswith(wanted))
+    return [
+        _candidate(_Row(one, one.functions[0], 0.0, frozenset()), "")
+        for one in found[:count]
+        if wanted and one.functions
+    ]
+
+
+def suggested(wish: str, count: int = SHOWN) -> list[Candidate]:
+    """The materials of that name first, then those whose functions fit a wish, by the atlas's words alone.
+
+    Args:
+        wish: A wish, or the beginning of a name.
+        count: How many at most.
+    """
+    words = " ".join(wish.split())[:_LONGEST]
+    found = named(words, count) if len(words) >= _SHORTEST else []
+    try:
+        brief = Brief(text=words)
+    except ValidationError:  # too short for a wish
+        return found
+    known = {one.name for one in found}
+    return [*found, *(one for one in proposed(None, None, brief, count) if one.name not in known)][:count]
+
+
+def proposed(library: Searching | None, rank: Rank | None, brief: Brief, count: int = SHOWN) -> list[Candidate]:
     """The materials of the atlas whose functions fit a wish best, unlike each other.
 
     Fewer where fewer fit: each shares words with the wish, or is near it in meaning.
 
     Args:
-        library: Where they are looked for.
+        library: Where they are looked for; ``None`` looks through the whole atlas.
         rank: How near functions are to the wish in meaning; by their words alone without it.
         brief: The wish.
         count: How many at most.
@@ -113,8 +150,10 @@ def proposed(library: Searching, rank: Rank | None, brief: Brief, count: int = S
     return [_candidate(row, brief.text) for row in chosen]
 
 
-def _found(library: Searching, question: str) -> list[Material]:
+def _found(library: Searching | None, question: str) -> list[Material]:
     """The materials whose entries fit a question; none where a library lacks the atlas."""
+    if library is None:
+        return list(atlas().values())
     try:
         hits = library.search(question, _POOL, Filters(documents=("atlas/",)))
     except UsageError:  # no document of that name

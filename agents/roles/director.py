@@ -137,13 +137,15 @@ def best(state: DesignState) -> int | None:
     """The best picture of all rounds; the earlier one of equals, the first if none was looked at."""
     if state["critiques"]:
         return int(max(state["critiques"], key=lambda critique: (score(critique), -critique["picture"]))["picture"])
-    return 0 if state["pictures"] else None
+    return int(state["pictures"][0]["index"]) if state["pictures"] else None
 
 
 def ruled(kit: Kit, state: DesignState) -> tuple[Choice, str]:
     """What the rules say, and why."""
     if not kit.critic_enabled:
         return "finish", "No critic looked at the pictures."
+    if not state["critiques"]:
+        return "finish", "No picture was painted: a person skipped them."
     top = max(score(critique) for critique in state["critiques"])
     if top >= GOOD:
         return "finish", f"The best picture scores {top:.2f}."

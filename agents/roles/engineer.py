@@ -71,6 +71,7 @@ def engineer(kit: Kit, state: DesignState) -> Json:
     key = f"engineer/design-{draft}"
     brief, names = wish(kit, state), state["inspirations"]
     notes = [message["content"] for message in state["messages"] if message["role"] == "assistant"]
+    notes += [wished] if (wished := kit.redirects.get(key)) else []
     held = [Known(**one) for one in state["evidence"]]
     told = lines(held, []) if held else []
     task = prompt("engineer_task", brief=brief.text, target=brief.target, inspirations=names, notes=notes, known=told)

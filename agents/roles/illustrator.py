@@ -40,6 +40,7 @@ def illustrator(kit: Kit, state: DesignState) -> Json:
     """Write the round's image prompt from the design, or from the last prompt and the change wanted."""
     number = state["round"]
     key = f"illustrator/prompt-{len(state['prompts']) + 1}"
+    state = {**state, "change": kit.redirects.get(key) or state["change"]}
     words = Vocabulary.of(kit.painter.vocabulary(), kit.painter.looks)
     missed = missing(state) if state["change"] and state["prompts"] else []
     hints = _chosen(kit, state, words, missed)

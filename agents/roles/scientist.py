@@ -57,7 +57,11 @@ def scientist(kit: Kit, state: DesignState) -> Json:
         turn += 1
     answers = sum(message["role"] == "assistant" for message in conversation)
     key = f"scientist/turn-{answers + 1}"
-    messages = [SystemMessage(script.system), *(_spoken(message) for message in [*conversation, *asked])]
+    spoken_to = [*conversation, *asked]
+    if wished := kit.redirects.get(key):
+        remark = prompt("redirect_task", wish=wished)
+        spoken_to[-1] = {**spoken_to[-1], "content": f"{spoken_to[-1]['content']}\n\n{remark}"}
+    messages = [SystemMessage(script.system), *(_spoken(message) for message in spoken_to)]
     text = kit.step("scientist", key, label, lambda: _answer(kit, key, messages), kind="turn", summary=str)
     answer: Message = {"role": "assistant", "name": "scientist", "content": text}
     found = [one.model_dump(mode="json") for one in fresh]

@@ -16,6 +16,7 @@ from urllib.request import getproxies
 
 import httpx2
 
+from workspace.configuration import keys
 from workspace.errors import SECRET_NAMES, UsageError, masked, one_line
 from workspace.settings import ChatSettings
 
@@ -52,7 +53,7 @@ class Address:
 
 
 def address(chat: ChatSettings) -> Address:
-    """Read the address of a model's server, and its key from the environment.
+    """Read the address of a model's server, and its key, from the environment or the keys that are kept.
 
     Raises:
         UsageError: The URL is none, or the variable that should hold the key does not.
@@ -97,9 +98,12 @@ def _credentials(chat: ChatSettings, url: httpx2.URL) -> tuple[dict[str, str], t
 
 
 def _key(variable: str, server: str) -> str:
-    key = os.environ.get(variable, "").strip()
+    key = keys.key(variable)
     if not key:
-        raise UsageError(f"the variable {variable}, which should hold the key of {server}, is not set")
+        raise UsageError(
+            f"the variable {variable}, which should hold the key of {server}, is not set",
+            hint=f"export {variable}=<key>, or studio settings key {variable}",
+        )
     if not (key.isascii() and key.isprintable()):
         raise UsageError(f"the variable {variable} holds characters that a key cannot have")
     return key

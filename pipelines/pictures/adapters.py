@@ -60,7 +60,7 @@ def find_adapter(name: str, home: Path) -> Adapter:
     path = locate(name, home, kind="adapter")
     file = path if path.is_file() else _weights(path)
     row = MODELS.get(name)
-    with readable(file), safe_open(file, framework="pt") as weights:
+    with readable(file), safe_open(file, framework="np") as weights:
         noted = (weights.metadata() or {}).get(TRIGGER_KEY)
     return Adapter(id=name, file=file, fingerprint=sha256(file), trigger=row.trigger if row else noted or None)
 

@@ -18,6 +18,7 @@ from pipelines.pictures.adapters import Adapter, find_adapter, put_on, set_scale
 from pipelines.pictures.flux import enough_memory
 from pipelines.pictures.mixing import Mix, composed, mixing, seeds_of, understood
 from pipelines.pictures.picture import PictureSpec
+from pipelines.pictures.preview import Foretelling, OnPreview, noise, noise_recipe
 from workspace.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Easel:
         home: Path,
         stepped: Callable[[int], None],
         on_notice: OnNotice | None = None,
+        on_preview: OnPreview | None = None,
     ) -> list[Image.Image]:
         """Paint pictures that differ in prompt and seed only, together.
 
@@ -67,12 +69,17 @@ class Easel:
             home: Where their adapter is looked for.
             stepped: Told after each denoising step of how many pictures it was.
             on_notice: Told of a prompt that was cut.
+            on_preview: Takes what they will look like, a few times each.
         """
         import torch
 
         first = group[0]
+        foretelling: Foretelling | None = None
 
-        def step_ended(_pipe: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def step_ended(_pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            if on_preview and foretelling and (pixels := foretelling.after(step, tensors["latents"])) is not None:
+                for number, picture in enumerate(whole(pixels)):
+                    on_preview(number, _drawn(picture))
             stepped(len(group))
             return tensors
 
@@ -83,6 +90,14 @@ class Easel:
                 inputs, mixes = self._inputs(encoded, group[0].true_cfg)
                 parts = [seeds_of(spec.seed, one[2]) for spec, one in zip(group, encoded, strict=True)]
                 seeds = [seed for part in parts for seed in part]
+
+                def whole(pixels: torch.Tensor) -> list[torch.Tensor]:
+                    apart = pixels.split([len(part) for part in parts])  # type: ignore[no-untyped-call]
+                    return [composed(own, one[2]) for own, one in zip(apart, encoded, strict=True)]
+
+                if on_preview:
+                    begun = noise(self.pipe, first.width, first.height, seeds, inputs["prompt_embeds"])
+                    foretelling = Foretelling(self.pipe, first.width, first.height, begun)
                 with mixing(self.pipe.transformer, inputs["pooled_prompt_embeds"], mixes):
                     pixels = self.pipe(
                         **inputs,
@@ -98,9 +113,16 @@ class Easel:
                     ).images
             finally:
                 self.pipe.maybe_free_model_hooks()
-        apart = pixels.split([len(part) for part in parts])
-        whole = (composed(own, one[2]) for own, one in zip(apart, encoded, strict=True))
-        return [_image(spec, picture) for spec, picture in zip(group, whole, strict=True)]
+        return self._signed(group, whole(pixels), parts, inputs["prompt_embeds"].dtype)
+
+    def _signed(
+        self, group: Sequence[PictureSpec], pixels: Any, parts: Sequence[Sequence[int]], dtype: torch.dtype
+    ) -> list[Image.Image]:
+        """The pictures, each with how its noise is drawn again."""
+        images = [_image(spec, picture) for spec, picture in zip(group, pixels, strict=True)]
+        for image, spec, seeds in zip(images, group, parts, strict=True):
+            image.info["noise"] = noise_recipe(self.pipe, spec.width, spec.height, seeds, dtype)
+        return images
 
     def _inputs(self, encoded: Sequence[Encoded], true_cfg: float) -> tuple[dict[str, torch.Tensor], list[Mix | None]]:
         """What the pipeline is given, a row for each prompt or for each of two structures apart, and rows' mixes."""
@@ -200,11 +222,15 @@ def fit(text: str, tokenizer: Any, limit: int) -> tuple[str, str]:
 
 def _image(spec: PictureSpec, pixels: torch.Tensor) -> Image.Image:
     """Turn (3, H, W) in 0..1 into a picture."""
-    from PIL import Image
-
     if not bool(pixels.isfinite().all()):
         raise DataError(
             f"picture {spec.name()} came out as numbers that are none",
             hint="try painter.dtype = float32; or the weights are bad",
         )
+    return _drawn(pixels)
+
+
+def _drawn(pixels: torch.Tensor) -> Image.Image:
+    from PIL import Image
+
     return Image.fromarray(pixels.float().mul(255).round().byte().permute(1, 2, 0).cpu().numpy())

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,7 @@ from pipelines.pictures.adapters import Adapter, check_adapter, find_adapter
 from pipelines.pictures.easel import Easel, OnNotice
 from pipelines.pictures.flux import Card, Defaults, assemble, choose_device, choose_dtype, has_encoders, read_card
 from pipelines.pictures.picture import PictureSpec, check_images, make_spec, studio_version
+from pipelines.pictures.preview import OnPreview
 from workspace.errors import DataError
 from workspace.progress import waiting, weighed
 from workspace.settings import PainterSettings
@@ -171,7 +173,11 @@ class Painter:
         )
 
     def paint(
-        self, specs: Sequence[PictureSpec], on_step: OnStep | None = None, on_notice: OnNotice | None = None
+        self,
+        specs: Sequence[PictureSpec],
+        on_step: OnStep | None = None,
+        on_notice: OnNotice | None = None,
+        on_preview: OnPreview | None = None,
     ) -> list[Image.Image]:
         """Paint pictures, in the order of their specifications.
 
@@ -179,6 +185,7 @@ class Painter:
             specs: What to paint; made by this painter or read from a picture of the same model.
             on_step: Told after each denoising step how many are done, and of how many, over all pictures.
             on_notice: Told of a prompt that was cut.
+            on_preview: Takes a picture's number and what it will look like, a few times each.
 
         Raises:
             DataError: A specification is of other weights, or the weights cannot be used.
@@ -209,7 +216,11 @@ class Painter:
 
         with easel.lock:
             groups = _groups(specs, 1 if easel.on_cpu else self.settings.batch)
-            return [image for group in groups for image in easel.paint(group, self.home, stepped, on_notice)]
+            images: list[Image.Image] = []
+            for group in groups:
+                shown = on_preview and partial(_shown, on_preview, len(images))
+                images += easel.paint(group, self.home, stepped, on_notice, shown)
+            return images
 
     def _easel(self) -> Easel:
         """The weights in memory, read if they are not; those of another model make room first."""
@@ -224,6 +235,10 @@ class Painter:
                     pipe = assemble(self.folder, self._encoder, self.card, device, dtype, offload)
                 _EASELS[key] = Easel(pipe, self.card.max_sequence_length)
             return _EASELS[key]
+
+
+def _shown(on_preview: OnPreview, before: int, number: int, image: Image.Image) -> None:
+    on_preview(before + number, image)
 
 
 def _groups(specs: Sequence[PictureSpec], limit: int) -> Iterator[list[PictureSpec]]:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workspace.errors import Unfinished
+from workspace.errors import StorageError, Unfinished
 from workspace.extras import require
 from workspace.files import claim
 from workspace.files import lock as lock_file
@@ -49,6 +49,14 @@ def has_ledger(home: Path) -> bool:
     """Whether there is a ledger to look into."""
     place = database_of(home, "ledger.db")
     return isinstance(place, Address) or place.is_file()
+
+
+def in_bin(ledger: Ledger) -> frozenset[str]:
+    """The runs that lie in the bin and are not listed; none in a ledger that is too old to have one."""
+    try:
+        return frozenset(ledger.shelf.binned())
+    except StorageError:
+        return frozenset()
 
 
 def checkpoints_of(home: Path) -> Checkpoints | ServerCheckpoints:

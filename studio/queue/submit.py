@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.queue.claims import elsewhere, has_ledger, job_claimed, ledger_of, true_state
+from studio.queue.claims import elsewhere, has_ledger, in_bin, job_claimed, ledger_of, true_state
 from studio.queue.workers import interrupt, start_workers
 from workspace.errors import Unfinished
 from workspace.jobs import STATES
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from workspace.settings import QueueSettings
 
 SLUG = 32  # letters of a title in an id
+AT_WORK = 256  # rows that say running and may stand otherwise, at most
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,30 @@ def summary(home: Path, job_id: str) -> JobSummary:
         return _summary(row, state, ledger.jobs.position(job_id))
 
 
-def summaries(home: Path, limit: int = 50, states: frozenset[str] = frozenset(STATES)) -> list[JobSummary]:
-    """How the newest jobs stand, newest first."""
+def summaries(
+    home: Path, limit: int = 50, states: frozenset[str] = frozenset(STATES), kinds: tuple[str, ...] = ()
+) -> list[JobSummary]:
+    """How the newest jobs stand, newest first; those of runs in the bin are left out.
+
+    Args:
+        home: STUDIO_HOME.
+        limit: How many at most.
+        states: Only those that stand so.
+        kinds: Only of these kinds; of all if none is named.
+    """
     if not has_ledger(home):
         return []
     found: list[JobSummary] = []
+    rows = states | {"running"} if "interrupted" in states else states  # a row whose process died still says running
     with ledger_of(home, reading=True) as ledger:
-        for row in ledger.jobs.listed(limit if states >= set(STATES) else -1):
+        before = ledger.jobs.positions() if "queued" in states else {}
+        hidden = in_bin(ledger)
+        for row in ledger.jobs.listed(limit + AT_WORK + len(hidden), rows, kinds):
+            if row.job_id in hidden:
+                continue
             state = true_state(home, ledger, row.job_id, row.state)
             if state in states:
-                found.append(_summary(row, state, ledger.jobs.position(row.job_id) if state == "queued" else None))
+                found.append(_summary(row, state, before.get(row.job_id) if state == "queued" else None))
             if len(found) == limit:
                 break
     return found

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ROOM = 1_000_000  # bytes without which nothing goes on
 TEND = 1.0  # seconds between two looks whether a queued job has somebody to work on it
+FAR, FAR_TEND = 1, 10.0  # with more jobs than that before it, it is looked at as seldom as `TEND`, and tended so
 
 
 def watch(job_id: str, home: Path, queue: QueueSettings, *, after_seq: int = 0) -> Iterator[Event]:
@@ -64,10 +65,10 @@ def watch(job_id: str, home: Path, queue: QueueSettings, *, after_seq: int = 0) 
                 if (before := _before(home, ledger, row)) != place:
                     place = before
                     yield Queued(run_id=job_id, seq=tail.seq, at=time.time(), before=before)
-                if time.monotonic() - tended > TEND:
+                if time.monotonic() - tended > (FAR_TEND if place > FAR else TEND):
                     start_workers(home, queue)
                     tended = time.monotonic()
-            time.sleep(POLL)
+            time.sleep(TEND if state == "queued" and place > FAR else POLL)
 
 
 def _before(home: Path, ledger: Ledger, row: JobRow) -> int:

@@ -34,7 +34,7 @@ def places(lane: str, queue: QueueSettings) -> int:
 def start_workers(home: Path, queue: QueueSettings) -> None:
     """Start a worker for each lane in which a job waits and a place is free."""
     _reap()
-    with ledger_of(home) as ledger:
+    with ledger_of(home, reading=True) as ledger:
         wanted = [
             lane
             for lane in LANES

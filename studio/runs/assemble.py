@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.runs.branching.steps import REDIRECT
+from studio.runs.skipping import skipping
 from workspace.errors import ServiceError
 from workspace.events import Event, Notice
 
@@ -80,9 +83,16 @@ class KitPainter:
             return ()
         return tuple(self._painter.vocabulary()["vocabulary"][reading.structures[0].family][:1])
 
-    def paint(self, specs: list[PictureSpec], on_step: Callable[[int, int], None] | None = None) -> list[Image]:
+    def paint(
+        self,
+        specs: list[PictureSpec],
+        on_step: Callable[[int, int], None] | None = None,
+        *,
+        on_preview: Callable[[int, Image], None] | None = None,
+    ) -> list[Image]:
         """Paint pictures."""
-        return self._painter.paint(specs, on_step, lambda text: self._emit(Notice(text=text)))
+        watched = {} if on_preview is None else {"on_preview": on_preview}
+        return self._painter.paint(specs, on_step, lambda text: self._emit(Notice(text=text)), **watched)
 
 
 Embed = Callable[[list[str]], Any]
@@ -162,11 +172,36 @@ def publisher(run_id: str, folder: Path, ledger: Ledger) -> Callable[[Image, Pic
         name = f"images/{index + 1:02d}.png"
         published = write_png(folder / name, image, spec)
         pixels = pixels_sha256(image)
+        preview = folder / preview_name(index)
+        preview.unlink(missing_ok=True)
+        with suppress(OSError):  # others are there yet
+            preview.parent.rmdir()
         meta = {"seed": spec.seed, "index": index, "pixels_sha256": pixels, "spec": spec.model_dump(mode="json")}
+        if noise := image.info.get("noise"):
+            meta["noise"] = noise
         ledger.artifact(run_id, name, published.sha256, "picture", meta)
         return {"path": name, "seed": spec.seed, "sha256": published.sha256, "pixels_sha256": pixels}
 
     return publish_picture
+
+
+def preview_name(index: int) -> str:
+    """The file in a run's folder that shows how a picture looks while it is painted."""
+    return f"previews/{index + 1:02d}.jpg"
+
+
+def previewer(folder: Path) -> Callable[[Image, int], str]:
+    """How a preview becomes a file of the run; the next one of the picture takes its place."""
+
+    def keep(image: Image, index: int) -> str:
+        from workspace.files import publish
+
+        name, buffer = preview_name(index), io.BytesIO()
+        image.convert("RGB").save(buffer, "JPEG", quality=80)
+        publish(folder / name, buffer.getvalue())
+        return name
+
+    return keep
 
 
 def figures(data: bytes, width: float | None) -> dict[str, Any] | None:
@@ -192,10 +227,35 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
+def redirects(ledger: Ledger, row: RunRow) -> dict[str, str]:
+    """What a person wished to be otherwise in steps that a branch makes anew, by their keys."""
+    if not row.settings.get("branch"):
+        return {}
+    rows = [one for one in ledger.effects(row.run_id) if one.kind == REDIRECT]
+    return {one.key.partition("/")[2]: str(one.value["wish"]) for one in rows}
+
+
 def assemble(
-    row: RunRow, settings: Settings, ledger: Ledger, log: EventLog, folder: Path, tools: Tools | None = None
+    row: RunRow,
+    settings: Settings,
+    ledger: Ledger,
+    log: EventLog,
+    folder: Path,
+    tools: Tools | None = None,
+    *,
+    watched: bool = False,
 ) -> Kit:
-    """Build the kit of one run; ``tools`` are those of its settings, where they are at hand."""
+    """Build the kit of one run.
+
+    Args:
+        row: What was asked.
+        settings: The run's own.
+        ledger: What it did.
+        log: Its events.
+        folder: Its files.
+        tools: Those of its settings, where they are at hand.
+        watched: Whether a person may look on: pictures are shown while they are painted, and may be skipped.
+    """
     from agents.evidence.gathering import Amount
     from agents.kit import Kit
     from agents.programs import Program
@@ -206,9 +266,7 @@ def assemble(
     def once(key: str, compute: Callable[[], Any], *, kind: str) -> tuple[Any, bool]:
         return ledger.once(row.run_id, key, compute, kind=kind)
 
-    def emit(event: Event) -> None:
-        log.emit(event)
-
+    emit: Callable[[Event], Any] = log.emit
     flow, tools = settings.flow, tools or tools_of(settings)
     return Kit(
         program=Program.model_validate(row.settings["program"]),
@@ -233,4 +291,7 @@ def assemble(
         choose=bool(row.settings.get("choose")),
         batch=settings.painter.batch,
         size=settings.painter.size,
+        redirects=redirects(ledger, row),
+        preview=previewer(folder) if watched else None,
+        skipping=skipping(folder) if watched else None,
     )

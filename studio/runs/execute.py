@@ -6,7 +6,7 @@ the row ``finished`` finds everything else whole. Knows the graph as something t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from studio.queue.claims import checkpoints_of, job_claimed, ledger_of
 from studio.queue.post import Listener, Post, at_work, in_turn, stopped
 from studio.runs.assemble import assemble
+from studio.runs.branching.entering import kept_answer
 from studio.runs.folder import roles_used, servers_used, write_documents, write_manifest
 from studio.runs.record import Design, open_folder, open_run, row_of, seconds_of
 from studio.runs.request import DesignOptions, Prepared, prepare, recorded, renewed
@@ -136,11 +137,16 @@ def _through_graph(
         from models.chat.tracing import trace
 
         trace(work.settings.tracing.langsmith)
-        kit = assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder)
+        kit = assemble(work.row, work.settings, work.post.ledger, work.post.log, work.folder, watched=True)
         graph = build_graph(kit, saver)
-    graph.invoke(_entry(graph, config, work, kit, answers, resumed), config, durability=DURABILITY)
-    found = graph.get_state(config)
-    state = dict(found.values)
+    entry = _entry(graph, config, work, kit, answers, resumed)
+    while True:
+        graph.invoke(entry, config, durability=DURABILITY)
+        found = graph.get_state(config)
+        state = dict(found.values)
+        entry = _answered_before(work, state, found.interrupts)
+        if entry is None:
+            break
     write_documents(work.folder, state)
     if found.interrupts:
         stopped(work.post, "waiting", WAITS, Unfinished.exit_code)
@@ -202,6 +208,17 @@ def _entry(
     return _answer(work, kit, cast("DesignState", dict(found.values)), found.interrupts[0], answers)
 
 
+def _answered_before(work: Work, state: Json, questions: Sequence[Any]) -> Any:
+    """The answer to the open question that a branch was given with what it began with; ``None`` if there is none."""
+    from langgraph.types import Command
+
+    if not questions or questions[0].value["problem"]:
+        return None
+    key = kept_answer(questions[0].value["kind"], len(state["prompts"]))
+    given = next((one.value for one in work.post.ledger.effects(work.row.run_id) if one.key == key), None)
+    return None if given is None else Command(resume=given)
+
+
 def _answer(work: Work, kit: Kit, state: DesignState, question: Any, answers: Mapping[str, Any] | None) -> Any:
     """The answer to the open question, kept in the ledger once it is known to work; ``None`` if there is none yet."""
     from agents.roles.director import tried
@@ -214,7 +231,7 @@ def _answer(work: Work, kit: Kit, state: DesignState, question: Any, answers: Ma
             stopped(work.post, "waiting", str(error), error.exit_code)
             raise
     elif key not in {row.key for row in work.post.ledger.keys(run_id)}:
-        return None
+        return _answered_before(work, dict(state), [question])
     from langgraph.types import Command
 
     answer, _ = work.post.ledger.once(run_id, key, lambda: dict(answers or {}), kind="answer")

@@ -131,6 +131,7 @@ def write_manifest(
                 "run_id": row.run_id,
                 "status": "finished",
                 "replay_of": row.settings.get("replay_of"),
+                "branch": row.settings.get("branch"),
                 "seed": row.seed,
                 "image_seeds": [artifact.meta["seed"] for artifact in pictures],
                 "rounds": state.get("round", 1),

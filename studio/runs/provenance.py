@@ -19,8 +19,9 @@ from studio.runs.record import open_run, row_of
 
 __all__ = ["Graph", "chosen", "lines", "paths", "prov_json", "provenance"]
 
+EDITED = " (edited by a person)"
 _OF_A_MERGE = ("parents", "method", "base", "yaml")  # what its record tells that its card may not
-_KINDS = ("evidence", "sources", "turn", "design", "prompt", "answer")
+_KINDS = ("evidence", "sources", "turn", "design", "prompt", "answer", "edited", "redirect")
 
 
 def provenance(run_id: str, home: Path) -> Graph:
@@ -81,6 +82,7 @@ class _Making:
         self.fields: list[str] = []
         self.last: dict[str, str] = {}
         self.worded: dict[str, str] = {}
+        self.edited: dict[str, Any] = {}
 
     def brief(self, brief: Mapping[str, Any]) -> None:
         """What a person asked for."""
@@ -91,6 +93,12 @@ class _Making:
     def step(self, key: str, value: Any, *, last: bool) -> None:
         """A step of the run, as the ledger has it; ``last`` if it wrote the design that was kept."""
         match key.partition("/"):
+            case ("edited", _, step):
+                self.edited[step] = value["before"]
+            case ("redirect", _, step):
+                self.graph.add(key, "entity", f"wish: {value['wish']}", value)
+                self.graph.link(key, "person", "attributed")
+                self.graph.link(step, key, "used")
             case ("scientist", _, "candidates"):
                 self._candidates(key, value)
             case ("scientist", _, "inspirations"):
@@ -170,12 +178,22 @@ class _Making:
         """A step of a role, what came of it, and the model that did it."""
         text = f"{key}/text"
         self.graph.add(key, "activity", key)
-        self.graph.add(text, "entity", label)
+        self.graph.add(text, "entity", f"{label}{EDITED}" if key in self.edited else label)
         self.graph.link(text, key, "generated")
         self.graph.link(key, "brief", "used")
+        if key in self.edited:
+            return self._written(text, self.edited[key])
         used = self.models.get(role) or {}
         if used.get("model"):
             self.graph.link(key, self._model(used), "associated")
+        return text
+
+    def _written(self, text: str, before: Any) -> str:
+        """What a person wrote, in the place of what stood there."""
+        self.graph.link(text, "person", "attributed")
+        if before is not None:
+            words = before if isinstance(before, str) else json.dumps(before, ensure_ascii=False)
+            self.graph.link(text, self.graph.add(f"{text}/before", "entity", f"in the place of: {words}"), "derived")
         return text
 
     def _model(self, used: Mapping[str, Any]) -> str:
@@ -220,8 +238,13 @@ class _Making:
         for passage in self.known.values():
             self.graph.link(key, passage, "used")
         self.last["design"] = whole
+        before = ((self.edited.get(key) or {}).get("design") or {}) if key in self.edited else design
+        as_before = {path: text for path, text, *_ in _fields(before)} if before else {}
         for path, text, evidence, claimed in _fields(design) if last else ():
-            self.fields.append(self.graph.add(path, "entity", f"{path}: {text}", {"claimed": claimed}))
+            mark = "" if as_before.get(path) == text else EDITED
+            self.fields.append(self.graph.add(path, "entity", f"{path}: {text}{mark}", {"claimed": claimed}))
+            if mark:
+                self.graph.link(path, "person", "attributed")
             if evidence:
                 self.graph.link(path, self._passage(evidence, evidence["quotation"]), "derived")
             if path.startswith("inspirations."):

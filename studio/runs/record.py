@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from studio.queue.claims import has_ledger, ledger_of, true_state
-from workspace.errors import DataError, UsageError, one_line, pydantic_fault, unknown
+from studio.queue.claims import has_ledger, in_bin, ledger_of, true_state
+from workspace.errors import DataError, StudioError, UsageError, one_line, pydantic_fault, unknown
 from workspace.files import publish, read_inside
 from workspace.letters import whole_data, whole_letters
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 
     from agents.documents import Critique, ImagePrompt, MaterialDesign
     from workspace.events import Event
-    from workspace.ledger import RunRow
+    from workspace.jobs import JobRow
+    from workspace.ledger import Ledger, RunRow
 
 D = TypeVar("D", bound="BaseModel")
+MOST_PICTURES = 10_000
 PICTURE = re.compile(r"images/[0-9]+\.png")
 FILES = ("brief.json", "conversation.md", "design.json", "prompts.json", "critiques.json", "events.jsonl")
+
+
+CHOSEN = "chosen.json"
+"""Which picture a person holds for the best; it goes before the Director's choice, which stays in the manifest."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,11 @@ class ImageInfo:
     sha256: str
     pixels_sha256: str
     round: int = 1
+
+    @property
+    def index(self) -> int:
+        """Its place among all that the run might have painted, from 0: a skipped picture leaves a gap."""
+        return int(self.path.stem) - 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the picture as plain data."""
@@ -150,17 +162,25 @@ def summaries(home: Path, limit: int = 50) -> list[RunSummary]:
     if not has_ledger(home):
         return []
     with ledger_of(home, reading=True) as ledger:
-        return [
-            RunSummary(
-                row.job_id,
-                true_state(home, ledger, row.job_id, row.state),
-                row.title,
-                row.created,
-                folder_of(home, row.job_id),
-                row.message,
-            )
-            for row in ledger.jobs.designs(limit)
-        ]
+        hidden = in_bin(ledger)
+        rows = ledger.jobs.designs(limit + len(hidden) if limit >= 0 else limit)
+        made = [_summary(home, ledger, row) for row in rows if row.job_id not in hidden]
+        return made[:limit] if limit >= 0 else made
+
+
+def found(home: Path, words: Iterable[str], *, before: float | None, limit: int) -> list[RunSummary]:
+    """List the newest runs whose briefs hold every word, older than a moment if one is named."""
+    if not has_ledger(home):
+        return []
+    with ledger_of(home, reading=True) as ledger:
+        hidden = in_bin(ledger)
+        rows = ledger.jobs.found("design", words, before=before, limit=limit + len(hidden))
+        return [_summary(home, ledger, row) for row in rows if row.job_id not in hidden][:limit]
+
+
+def _summary(home: Path, ledger: Ledger, row: JobRow) -> RunSummary:
+    state = true_state(home, ledger, row.job_id, row.state)
+    return RunSummary(row.job_id, state, row.title, row.created, folder_of(home, row.job_id), row.message)
 
 
 def seconds_of(events: list[Event]) -> float:
@@ -190,6 +210,36 @@ def picture_bytes(image: ImageInfo) -> bytes:
     """
     folder = image.path.parent.parent
     return read_inside(folder, image.path.relative_to(folder).as_posix(), sha256=image.sha256)
+
+
+def chosen(folder: Path) -> int | None:
+    """The index of the picture of a run that a person holds for the best; ``None`` where nobody chose one.
+
+    Args:
+        folder: The run's.
+    """
+    try:
+        found = _read_json(folder / CHOSEN)
+    except StudioError:
+        return None
+    picture = found.get("picture") if isinstance(found, dict) else None
+    return picture if isinstance(picture, int) and not isinstance(picture, bool) else None
+
+
+def best_picture(folder: Path) -> str:
+    """The file's name of the picture that is held for the best of a run; empty where nobody has said which it is.
+
+    Args:
+        folder: The run's.
+    """
+    best = chosen(folder)
+    if best is None:
+        try:
+            manifest = _read_json(folder / "manifest.json")
+        except StudioError:
+            return ""
+        best = manifest.get("best") if isinstance(manifest, dict) else None
+    return f"{best + 1:02d}.png" if isinstance(best, int) and 0 <= best < MOST_PICTURES else ""
 
 
 @dataclass
@@ -285,7 +335,7 @@ def _opened(row: RunRow, home: Path) -> Design:
     design = _read_json(folder / "design.json") or made.design
     prompts = _read_json(folder / "prompts.json") or made.prompts
     critiques = _read_json(folder / "critiques.json") or made.critiques
-    status = state_of(home, row)
+    status, mine = state_of(home, row), chosen(folder)
     return Design(
         run_id=run_id,
         status=status,
@@ -297,7 +347,7 @@ def _opened(row: RunRow, home: Path) -> Design:
         rounds=int(manifest.get("rounds", made.rounds)),
         seconds=float(manifest.get("seconds", seconds_of(events))),
         seed=row.seed,
-        best=manifest.get("best"),
+        best=manifest.get("best") if mine is None else mine,
         message="; ".join(filter(None, [row.message, _unread(log, unread)])),
         question=made.question if status == "waiting" else None,
     )

@@ -15,6 +15,7 @@ from workspace.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from studio.runs.record import Design
+    from studio.runs.request import Prepared
     from workspace.events import Event
     from workspace.ledger import RunRow
     from workspace.settings import QueueSettings
@@ -34,6 +35,7 @@ class Replay:
     pictures: list[dict[str, Any]] = field(default_factory=list)
     changed_models: list[str] = field(default_factory=list)
     changed_evidence: bool = False
+    kept_before: str = ""
 
     @property
     def identical(self) -> bool:
@@ -50,6 +52,7 @@ class Replay:
             "pictures": self.pictures,
             "changed_models": self.changed_models,
             "changed_evidence": self.changed_evidence,
+            "kept_before": self.kept_before,
         }
 
     def lines(self) -> list[str]:
@@ -59,43 +62,67 @@ class Replay:
         found += [f"{picture['path']}  {words[picture['identical']]}" for picture in self.pictures]
         found += [f"the model of {name} is not the one of then" for name in self.changed_models]
         found += ["the libraries give other passages than then"] if self.changed_evidence else []
+        if self.kept_before:
+            found.append(f"a branch: what it was given, up to {self.kept_before}, was kept and not made again")
         return [*found, f"made again as {self.replay_id}"]
 
 
 def replay(run_id: str, home: Path, queue: QueueSettings, *, listener: Callable[[Event], None] | None = None) -> Replay:
     """Make a finished run again, as a run of its own, with the same seed, settings, program and answers.
 
+    A branch is made again from the step on with which it left its parent; what it was given is given to it again.
+
     Raises:
         UsageError: If the run is not finished.
     """
-    from agents.documents import Brief
-    from agents.programs import Program
     from studio.runs.execute import execute, execute_held
-    from studio.runs.request import enter, recorded
 
     row = row_of(home, run_id)
     if row.status != "finished":
         raise UsageError(f"run {run_id} is {row.status}, not finished", hint=f"studio resume {run_id}")
-    record = row.settings
     answers = _manifest(home, row).get("answers", [])
     open_run(run_id, home)  # what cannot be compared is told before all is made anew
     _bytes(folder_of(home, run_id))
     with ExitStack() as hold:
-        again = enter(
-            Brief.model_validate(row.brief),
-            Program.model_validate(record["program"]),
-            recorded(record["settings"], home).model_copy(update={"queue": queue}),
-            row.seed,
-            ask=bool(record.get("ask")),
-            choose=bool(record.get("choose")),
-            replay_of=run_id,
-            hold=hold,
-        )
+        again = _again(row, home, queue, hold)
         made = execute_held(again, listener)
-    for answer in answers:
+    for answer in answers[_answers_kept(home, again.run_id) :]:
         if made.status == "waiting":
             made = execute(again.run_id, home, queue, answers=answer, listener=listener)
     return _compare(home, row, made)
+
+
+def _again(row: RunRow, home: Path, queue: QueueSettings, hold: ExitStack) -> Prepared:
+    """Enter a run once more: from its brief, or a branch from what it was given."""
+    from agents.documents import Brief
+    from agents.programs import Program
+    from studio.runs.branching import entering
+    from studio.runs.request import enter, recorded
+
+    record = row.settings
+    settings = recorded(record["settings"], home).model_copy(update={"queue": queue})
+    if entering.branch_of(record) is not None:
+        return entering.again(row, settings, hold)
+    return enter(
+        Brief.model_validate(row.brief),
+        Program.model_validate(record["program"]),
+        settings,
+        row.seed,
+        ask=bool(record.get("ask")),
+        choose=bool(record.get("choose")),
+        replay_of=row.run_id,
+        hold=hold,
+    )
+
+
+def _answers_kept(home: Path, run_id: str) -> int:
+    """How many answers a run was given with its beginning, by now."""
+    from studio.runs.branching.entering import branch_of
+
+    told = branch_of(row_of(home, run_id).settings)
+    with ledger_of(home, reading=True) as ledger:
+        steps = ledger.keys(run_id)[: told.kept if told else 0]
+    return sum(step.kind == "answer" for step in steps)
 
 
 def _manifest(home: Path, row: RunRow) -> dict[str, Any]:
@@ -126,6 +153,7 @@ def _compare(home: Path, row: RunRow, made: Design) -> Replay:
         pictures=pictures,
         changed_models=_changed(_manifest(home, row), _manifest(home, row_of(home, made.run_id))),
         changed_evidence=_known(home, row.run_id) != _known(home, made.run_id),
+        kept_before=str((row.settings.get("branch") or {}).get("at", "")),
     )
 
 

@@ -1,4 +1,4 @@
-"""A run as one file: a Markdown report with its pictures inside, JSON, or a zip of the folder. Makes no design."""
+"""A run as one file: a report as Markdown, HTML or PDF, JSON, or a zip of the folder. Makes no design."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.runs.deliver import deliver, is_stream
+from studio.runs.exports.making import making
 from studio.runs.figures import figures_line, numeral
-from studio.runs.record import FILES, open_run, picture_bytes, row_of, state_of
+from studio.runs.record import FILES, json_bytes, open_run, picture_bytes, row_of, state_of
 from studio.runs.sources import Sources, where
 from workspace.errors import DataError, UsageError, one_line, unknown
 from workspace.files import read_inside
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from agents.documents import MaterialDesign
     from studio.runs.record import Design
 
-FORMATS = ("md", "json", "zip", "prov")
+FORMATS = ("md", "html", "pdf", "json", "zip", "prov")
 _SUFFIX = {"prov": "prov.json"}
 ZIP_DATE = (2020, 1, 1, 0, 0, 0)
 
@@ -33,23 +34,39 @@ def export(run_id: str, format: str, home: Path, target: Path | None = None) -> 
 
     Args:
         run_id: Which run.
-        format: ``md``, ``json``, ``zip``, or ``prov`` for where everything comes from, as W3C PROV-JSON.
+        format: ``md``, ``html``, ``pdf``, ``json``, ``zip``, or ``prov`` for where everything comes from, as W3C
+            PROV-JSON.
         home: STUDIO_HOME.
         target: The file, ``RUN.<format>`` in the working directory by default; ``-`` or a pipe is written to as it is.
+    """
+    content = exported(run_id, format, home)
+    name = f"{run_id}.{_SUFFIX.get(format, format)}"
+    path = target or Path(name)
+    path = path if is_stream(path) and not path.is_dir() else path.absolute()
+    if path.is_dir():
+        path = path / name
+    deliver(path, content)
+    return path
+
+
+def exported(run_id: str, format: str, home: Path) -> bytes:
+    """A run as the bytes of one file.
+
+    Args:
+        run_id: Which run.
+        format: As for `export`.
+        home: STUDIO_HOME.
+
+    Raises:
+        UsageError: There is no such run or format, or the run goes on.
+        DataError: A file of it is damaged.
     """
     if format not in FORMATS:
         raise UsageError(unknown("format", format, FORMATS))
     row = row_of(home, run_id)
     if state_of(home, row) in ("running", "queued"):
         raise UsageError(f"run {run_id} is still {row.status}; export it when it has ended")
-    name = f"{run_id}.{_SUFFIX.get(format, format)}"
-    path = target or Path(name)
-    path = path if is_stream(path) and not path.is_dir() else path.absolute()
-    if path.is_dir():
-        path = path / name
-    run = open_run(run_id, home)
-    deliver(path, _prov(run, home) if format == "prov" else {"md": _markdown, "json": _json, "zip": _zip}[format](run))
-    return path
+    return _WRITERS[format](open_run(run_id, home), home)
 
 
 _MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "[": "\\[", "]": "\\]"})
@@ -153,7 +170,8 @@ def _pictures(run: Design) -> list[str]:
         parts.append(
             f"## Pictures\n\nLong prompt: {_plain(run.prompt.long)}\n\nShort prompt: {_plain(run.prompt.short)}"
         )
-    for index, image in enumerate(run.images):
+    for image in run.images:
+        index = image.index
         data = base64.b64encode(picture_bytes(image)).decode("ascii")
         mark = ", the best" if run.best == index and len(run.images) > 1 else ""
         parts.append(
@@ -168,28 +186,26 @@ def _pictures(run: Design) -> list[str]:
     return parts
 
 
-def _makers(run: Design) -> list[str]:
-    """Which models and adapters made a run, by their fingerprints; nothing of one that is not finished."""
-    path = run.folder / "manifest.json"
-    manifest = _parsed(path) if path.is_file() else {}
-    rows = [
-        (role, used.get("model") or "", used.get("adapter") or "", str(used.get("fingerprint") or "")[:12])
-        for role, used in (manifest.get("models") or {}).items()
-        if isinstance(used, dict)
-    ]
-    told = f"`studio show {run.run_id} --why` says where each field and picture comes from."
+def _makers(run: Design, home: Path) -> str:
+    """Which models made a run, by their fingerprints, with which versions, and what makes it again."""
+    made = making(run, home)
+    rows = ((one.role, one.model, one.adapter, one.fingerprint) for one in made.makers)
     table = _table(("Role", "Model", "Adapter", "Fingerprint"), rows)
-    return [f"## Made by\n\n{table}\n\n{told}"] if rows else []
+    told = f"`studio show {run.run_id} --why` says where each field and picture comes from."
+    listed = ", ".join(f"{name} {number}" for name, number in made.versions.items())
+    parts = ["## Made by", table, told, f"Versions: {_plain(listed)}.", "This makes it again:"]
+    parts.append(f"    {made.command}")
+    return "\n\n".join([*parts, *filter(None, [made.remark()])])
 
 
-def _markdown(run: Design) -> bytes:
+def _markdown(run: Design, home: Path) -> bytes:
     brief = _parsed(run.folder / "brief.json")
     if not isinstance(brief, dict) or "text" not in brief:
         raise DataError(f"{run.folder / 'brief.json'} holds no brief")
     parts = _document(run.design) if run.design is not None else [f"# {run.run_id}", "There is no design yet."]
     parts.insert(1, "> " + "\n> ".join(_plain(str(brief["text"])).splitlines()))
     parts += _pictures(run)
-    parts += _makers(run)
+    parts.append(_makers(run, home))
     conversation = run.folder / "conversation.md"
     if conversation.is_file():
         text = _plain(_read(conversation).decode("utf-8"))
@@ -198,32 +214,62 @@ def _markdown(run: Design) -> bytes:
     return ("\n\n".join(part.strip() for part in parts) + "\n").encode()
 
 
-def _json(run: Design) -> bytes:
+def _json(run: Design, home: Path) -> bytes:
     found: dict[str, Any] = {}
     for name in ("brief.json", "prompts.json", "manifest.json"):
         path = run.folder / name
         found[path.stem] = _parsed(path) if path.is_file() else None
     conversation = run.folder / "conversation.md"
     text = _read(conversation).decode("utf-8") if conversation.is_file() else None
+    made = making(run, home).to_json()
     whole = run.to_json() | {"brief": found["brief"], "prompts": found["prompts"], "conversation": text}
     return (
-        json.dumps(whole_data(whole | {"manifest": found["manifest"]}), indent=2, ensure_ascii=False) + "\n"
+        json.dumps(whole_data(whole | {"manifest": found["manifest"], "made": made}), indent=2, ensure_ascii=False)
+        + "\n"
     ).encode()
 
 
 def _prov(run: Design, home: Path) -> bytes:
     from studio.runs.provenance import prov_json, provenance
 
-    made = prov_json(provenance(run.run_id, home), run.run_id)
+    graph, how = provenance(run.run_id, home), making(run, home)
+    graph.add("making", "activity", f"made again by: {how.command}", how.to_json())
+    graph.link("making", "brief", "used")
+    made = prov_json(graph, run.run_id)
     return (json.dumps(whole_data(made), indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _zip(run: Design) -> bytes:
+def _zip(run: Design, home: Path) -> bytes:
     names = [name for name in (*FILES, "manifest.json") if (run.folder / name).is_file()]
     contents = {name: _read(run.folder / name) for name in names}
     contents |= {f"images/{image.path.name}": picture_bytes(image) for image in run.images}
+    contents["made.json"] = json_bytes(making(run, home).to_json())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(f"{run.run_id}/{name}", ZIP_DATE), content)
     return buffer.getvalue()
+
+
+def _html(run: Design, home: Path) -> bytes:
+    from studio.runs.exports.html_report import html_report
+    from studio.runs.exports.sheet import sheet
+
+    return html_report(sheet(run, home))
+
+
+def _pdf(run: Design, home: Path) -> bytes:
+    from studio.runs.exports.pdf_report import pdf_report
+    from studio.runs.exports.sheet import sheet
+
+    return pdf_report(sheet(run, home))
+
+
+_WRITERS: Mapping[str, Callable[[Design, Path], bytes]] = {
+    "md": _markdown,
+    "html": _html,
+    "pdf": _pdf,
+    "json": _json,
+    "zip": _zip,
+    "prov": _prov,
+}

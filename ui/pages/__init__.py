@@ -1,1 +1,1 @@
-"""The Gradio pages: what a person sees in a browser, and what happens when they press a button."""
+"""The Gradio pages: one file a page lays it out; what it shows and does comes from `ui.desk`."""

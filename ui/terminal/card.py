@@ -99,11 +99,11 @@ def _pictures(run: Design) -> list[RenderableType]:
     if run.images:
         rows = (
             (
-                f"images/{image.path.name}" + ("  *" if index == run.best else ""),
+                f"images/{image.path.name}" + ("  *" if image.index == run.best else ""),
                 str(image.seed),
                 image.pixels_sha256[:12],
             )
-            for index, image in enumerate(run.images)
+            for image in run.images
         )
         parts.append(table(("picture", "seed", "pixels"), rows))
     for critique in run.critiques:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -44,6 +46,13 @@ COMMANDS = {
         subject="RUN",
         about="A run's id, as `studio list` shows it.",
     ),
+    "skip": Command(
+        "skip",
+        "Examples:\n\n  studio skip 20261121-101500-a-tough-panel-1f2e",
+        "design:skip",
+        subject="RUN",
+        about="A run that paints just now: the rest of the round's pictures is left out, and it goes on.",
+    ),
     "list": Command("list_runs", "Examples:\n\n  studio list\n\n  studio list --limit 5 --json", "design:list_runs"),
     "show": Command(
         "open_run",
@@ -59,6 +68,16 @@ COMMANDS = {
         "design:replay",
         subject="RUN",
         about="A run's id, as `studio list` shows it.",
+    ),
+    "branch": Command(
+        "branch",
+        "Examples:\n\n  studio branch RUN --at picture/round-1/00\n\n"
+        '  studio branch RUN --at illustrator/prompt-1 --edit "a pale honeycomb of thin walls"\n\n'
+        "  studio branch RUN --at engineer/design-1 --edit @design.json\n\n"
+        "  studio branch RUN --at scientist/turn-2 --seed 7 --detach",
+        "design:branch",
+        subject="RUN",
+        about="A run's id, as `studio list` shows it; it need not be finished.",
     ),
     "export": Command(
         "export",
@@ -95,6 +114,46 @@ def _from_stdin() -> str:
     except UnicodeDecodeError as error:
         wrong = f"byte 0x{data[error.start]:02x} at position {error.start + 1}"
         raise DataError(f"the brief on stdin is not UTF-8 text: {wrong}", hint="iconv -t UTF-8 turns it") from None
+
+
+def branch(asked: Asked) -> None:
+    """Queue a branch of a run, follow it as a design is followed, and show the result."""
+    edit = asked.given.get("edit")
+    if isinstance(edit, str) and edit.startswith("@"):
+        asked = replace(asked, given=asked.given | {"edit": _of_file(Path(edit[1:]).expanduser())})
+    run_id = queued(asked, asked.subject)
+    consoles()[1].print(_lineage(run_id), soft_wrap=True, markup=False)
+    if asked.detach:
+        submitted(run_id, asked.as_json)
+        return
+    _to_the_end(run_id, asked.as_json, interactive(asked.as_json))
+
+
+def _of_file(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        DataError: It cannot be read, or is no UTF-8 text.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(400_000).decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text") from None
+
+
+def _lineage(run_id: str) -> str:
+    """Where a run comes from and what was branched from it, in a line; empty if neither."""
+    family = studio.family(run_id)
+    mine = next(one for one in family if one.run_id == run_id)
+    parts = []
+    if mine.parent:
+        parts.append(f"branched from {mine.parent} at {mine.at}, {mine.how}, seed {mine.seed}")
+    if branches := [one for one in family if one.parent == run_id]:
+        parts.append(f"branches: {', '.join(f'{one.run_id} ({one.at}, {one.how})' for one in branches)}")
+    return "; ".join(parts)
 
 
 def resume(asked: Asked) -> None:
@@ -163,6 +222,8 @@ def show(asked: Asked) -> None:
     """Show a run, or where what it made comes from."""
     if "why" not in asked.given:
         _show(asked.verb(asked.subject), asked.as_json)
+        if not asked.as_json and (line := _lineage(asked.subject)):
+            consoles()[0].print(line, soft_wrap=True, markup=False)
         return
     told = studio.explain(asked.subject, **asked.given)
     if asked.as_json:

@@ -24,6 +24,7 @@ COMMANDS = {
         "jobs:listed",
     ),
     "show": Command("open_job", "Examples:\n\n  studio jobs show JOB --json", "jobs:show", subject="JOB", about=JOB),
+    "log": Command("job_log", "Examples:\n\n  studio jobs log JOB", "jobs:log", subject="JOB", about=JOB, json=False),
     "watch": Command("watch_job", "Examples:\n\n  studio jobs watch JOB", "jobs:watch", subject="JOB", about=JOB),
     "stop": Command("stop_job", "Examples:\n\n  studio jobs stop JOB", "jobs:stop", subject="JOB", about=JOB),
     "retry": Command("retry_job", "Examples:\n\n  studio jobs retry JOB", "jobs:retry", subject="JOB", about=JOB),
@@ -74,6 +75,12 @@ def _day(when: float) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
     except (ValueError, OverflowError, OSError):  # no time at all stands in the row
         return str(when)
+
+
+def log(asked: Asked) -> None:
+    """Show the end of what a job's libraries printed."""
+    text = asked.verb(asked.subject, **asked.given)
+    consoles()[0].print(Text(text or "its libraries printed nothing"), soft_wrap=True)
 
 
 def show(asked: Asked) -> None:

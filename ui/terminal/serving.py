@@ -1,8 +1,13 @@
-"""How `studio serve` is carried out and shown: where the server is, how it is used, and what happens to it."""
+"""How `studio serve` and `studio users` are carried out and shown: where a server is, who may log in to the page.
+
+Passwords are typed unseen, or come by stdin.
+"""
 
 from __future__ import annotations
 
+import getpass
 import shlex
+import sys
 from typing import Any
 
 from rich.text import Text
@@ -10,6 +15,7 @@ from rich.text import Text
 from ui.terminal.console import consoles, lines, print_json
 from ui.terminal.generate import Asked, Command
 from ui.terminal.live import view
+from workspace.errors import DataError, UsageError
 
 COMMANDS = {
     "serve": Command(
@@ -25,6 +31,36 @@ COMMANDS = {
         needed=False,
     )
 }
+
+USERS = {
+    "add": Command(
+        "user_add",
+        "Examples:\n\n  studio users add ada --file users.txt\n\n"
+        "  studio users add ada --file users.txt < password.txt\n\n  studio ui --host 0.0.0.0 --auth users.txt",
+        "serving:add",
+        subject="NAME",
+        about="A name of letters, digits and ._@-; who is there already gets another password.",
+    ),
+    "list": Command("user_list", "Examples:\n\n  studio users list --file users.txt", "serving:list_users"),
+    "remove": Command(
+        "user_remove",
+        "Examples:\n\n  studio users remove ada --file users.txt",
+        "serving:remove",
+        subject="NAME",
+        about="Who is taken out; they are logged out at once.",
+        json=False,
+    ),
+    "token": Command(
+        "user_token",
+        "Examples:\n\n  studio users token ada --file users.txt\n\n"
+        '  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:7860/api/v1/designs',
+        "serving:token",
+        subject="NAME",
+        about="Who gets a token for the API (studio ui --api) in place of the one before; it is shown once.",
+    ),
+}
+USERS_EPILOG = "Examples:\n\n  studio users add ada --file users.txt\n\n  studio ui --host 0.0.0.0 --auth users.txt"
+_LONGEST = 10_000
 
 
 class _Listener:
@@ -97,3 +133,61 @@ def _told(record: dict[str, Any]) -> None:
     for line in used:
         out.print(Text(f"  {line}"), soft_wrap=True)
     err.print(Text("Ctrl-C stops it"))
+
+
+def add(asked: Asked) -> None:
+    """Read a password and add a user."""
+    made = asked.verb(asked.subject, **asked.given, password=_password())
+    if asked.as_json:
+        print_json(made.model_dump(mode="json"))
+        return
+    told = "may log in now" if made.new else "has another password now, and is logged out everywhere"
+    consoles()[0].print(Text(f"{made.name} {told}: {made.file}"), soft_wrap=True)
+
+
+def _password() -> str:
+    """A password, typed twice, or the first line of stdin.
+
+    Raises:
+        UsageError: The two differ.
+        DataError: Stdin is no UTF-8 text.
+    """
+    if sys.stdin.isatty():
+        first, second = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+        if first != second:
+            raise UsageError("the two passwords differ; nothing was changed")
+        return first
+    try:
+        return sys.stdin.buffer.readline(_LONGEST).decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise DataError("the password on stdin is not UTF-8 text") from None
+
+
+def list_users(asked: Asked) -> None:
+    """Show who may log in."""
+    from ui.terminal.card import table
+
+    found = asked.verb(**asked.given)
+    if asked.as_json:
+        print_json({"users": [one.model_dump(mode="json") for one in found]})
+    elif found:
+        consoles()[0].print(table(("user", "token"), [(one.name, "yes" if one.token else "no") for one in found]))
+    else:
+        consoles()[1].print("nobody may log in yet; begin with: studio users add NAME")
+
+
+def remove(asked: Asked) -> None:
+    """Take a user out."""
+    asked.verb(asked.subject, **asked.given)
+    consoles()[0].print(Text(f"{asked.subject} may no longer log in"), soft_wrap=True)
+
+
+def token(asked: Asked) -> None:
+    """Make a token and show it, this once."""
+    made = asked.verb(asked.subject, **asked.given)
+    if asked.as_json:
+        print_json(made.model_dump(mode="json"))
+        return
+    out, err = consoles()
+    out.print(Text(made.token), soft_wrap=True)
+    err.print("it is shown this once; keep it as you keep a password")

@@ -162,7 +162,12 @@ class FarPainter(KitPainter):
         super().__init__(painter, emit)
         self._elsewhere = paint
 
-    def paint(self, specs: list[PictureSpec], on_step: Callable[[int, int], None] | None = None) -> list[Image]:
+    def paint(
+        self,
+        specs: list[PictureSpec],
+        on_step: Callable[[int, int], None] | None = None,
+        on_preview: Callable[[int, Image], None] | None = None,
+    ) -> list[Image]:
         """Have pictures painted; the steps on the way are not told."""
         from workspace.events import Notice
 

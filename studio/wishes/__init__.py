@@ -1,0 +1,1 @@
+"""What people wish of designs: what was asked for and how long that takes here, which picture they keep."""

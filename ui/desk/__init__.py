@@ -1,0 +1,1 @@
+"""What the pages ask of the front door, and the HTML that shows it. Knows no Gradio and no HTTP."""

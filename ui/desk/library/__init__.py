@@ -1,0 +1,1 @@
+"""The Library page: what is kept, found, marked, put away and used again."""

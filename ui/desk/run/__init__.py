@@ -1,0 +1,1 @@
+"""The Studio page: a design asked for, watched, answered, branched, taken away."""

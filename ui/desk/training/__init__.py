@@ -1,0 +1,1 @@
+"""The training page: stages as forms, plans, launches, what runs and what came of it."""

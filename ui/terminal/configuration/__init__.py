@@ -1,0 +1,1 @@
+"""Commands about settings, servers and keys."""

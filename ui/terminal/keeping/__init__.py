@@ -1,0 +1,1 @@
+"""The commands about what a person keeps: marks, the bin, opinions."""

@@ -1,0 +1,1 @@
+"""HTTP: the fence, the routes of our own, log-in, the server."""

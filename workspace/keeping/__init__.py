@@ -1,0 +1,1 @@
+"""What a person keeps: the shelf of runs and pictures with their marks, and opinions. Rows of the ledger."""
